@@ -1,0 +1,87 @@
+"""Contiguous streams for truncated backpropagation through time.
+
+The corpus is cut into B streams, read side by side in windows of T steps; the state of each stream
+is carried from window to window:
+
+    stream 0   | window 0 | window 1 | window 2 | ...
+    stream 1   | window 0 | window 1 | window 2 | ...
+
+Prediction i has input ids[i] and target ids[i + 1]. Each epoch deals out every prediction exactly
+once. Epochs after the first begin at another place of the corpus, taken as a circle, so that the
+windows' borders fall elsewhere.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from charlm.batches.batch import Batch, Position, epoch_generator
+
+
+class Streams:
+    """Deals out `ids` (1-D, perhaps memory-mapped) as batches of (B, T)."""
+
+    def __init__(
+        self,
+        ids: np.ndarray,
+        *,
+        batch_size: int,
+        window: int,
+        seed: int,
+        boundaries: np.ndarray | None = None,
+        reset_at_documents: bool = False,
+    ) -> None:
+        assert len(ids) >= 2, "a corpus of one id has nothing to predict"
+        self._ids = ids
+        self.num_targets = len(ids) - 1
+        self.batch_size = min(batch_size, self.num_targets)
+        self.window = window
+        self._seed = seed
+        self._starts_document = np.zeros(0, dtype=np.int64)
+        self._reset = reset_at_documents
+        if reset_at_documents:
+            assert boundaries is not None, "resets need to know where documents begin"
+            self._starts_document = np.asarray(boundaries[:-1])
+        # stream b covers predictions edges[b] to edges[b + 1]; lengths differ by one at most
+        self._edges = np.arange(self.batch_size + 1) * self.num_targets // self.batch_size
+        self._length = int(np.diff(self._edges).max())
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Count the batches of one epoch."""
+        return -(-self._length // self.window)
+
+    def batches(self, position: Position | None = None) -> Iterator[tuple[Batch, Position]]:
+        """Yield (batch, position after it), without end, from `position` on."""
+        position = position or Position()
+        while True:
+            shift = self._shift(position.epoch)
+            for offset in range(position.offset, self._length, self.window):
+                after = Position(position.epoch, offset + self.window)
+                if after.offset >= self._length:
+                    after = Position(position.epoch + 1, 0)
+                yield self._batch(shift, offset), after
+            position = Position(position.epoch + 1, 0)
+
+    def _shift(self, epoch: int) -> int:
+        if epoch == 0:
+            return 0
+        return int(epoch_generator(self._seed, epoch).integers(self.num_targets))
+
+    def _batch(self, shift: int, offset: int) -> Batch:
+        steps = np.arange(offset, min(offset + self.window, self._length))
+        places = self._edges[:-1, None] + steps  # (B, T)
+        real = places < self._edges[1:, None]
+        places = (places + shift) % self.num_targets
+        return Batch(
+            inputs=self._ids[places].astype(np.int64),
+            targets=self._ids[places + 1].astype(np.int64),
+            mask=None if real.all() else real,
+            fresh=offset == 0,
+            resets=self._resets(places) if self._reset else None,
+        )
+
+    def _resets(self, places: np.ndarray) -> np.ndarray:
+        found = np.searchsorted(self._starts_document, places)
+        found = np.minimum(found, len(self._starts_document) - 1)
+        return np.asarray(self._starts_document[found] == places)

@@ -1,0 +1,49 @@
+"""Arguments that several commands share: the model, the device, a text given in three ways."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from charlm.errors import CorpusError
+
+if TYPE_CHECKING:
+    from charlm.language.handle import LanguageModel
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Declare MODEL and where to compute."""
+    parser.add_argument("model", metavar="MODEL", help="a directory that train wrote")
+    parser.add_argument(
+        "--device",
+        default="auto",
+        choices=("auto", "cpu", "cuda", "mps"),
+        metavar="auto|cpu|cuda|mps",
+        help="where to compute (default auto)",
+    )
+    parser.add_argument("--threads", type=int, metavar="N", help="processor threads to use")
+
+
+def load_model(arguments: argparse.Namespace) -> "LanguageModel":
+    """Load the model that `add_model` declared."""
+    from charlm.language.handle import load
+
+    return load(arguments.model, device=arguments.device, threads=arguments.threads)
+
+
+def read_text(argument: str) -> str:
+    """Take a text from the command line: as it stands, `-` from standard input, `@FILE`."""
+    if argument == "-":
+        data, where = sys.stdin.buffer.read(), "standard input"
+    elif argument.startswith("@") and len(argument) > 1:
+        path = Path(argument[1:])
+        try:
+            data, where = path.read_bytes(), str(path)
+        except OSError as fault:
+            raise CorpusError(f"cannot read {path}: {fault.strerror}") from fault
+    else:
+        return argument
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as fault:
+        raise CorpusError(f"{where} is not UTF-8: invalid byte at offset {fault.start}") from fault

@@ -1,0 +1,33 @@
+"""Score text: every token once, state carried; without FILE, the run's own held-out text."""
+
+import argparse
+import json
+import sys
+
+from charlm.cli.arguments import add_model, load_model
+from charlm.cli.signals import stop_signals
+
+HELP = "score text in bits per byte and perplexity"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    add_model(parser)
+    parser.add_argument("files", nargs="*", metavar="FILE", help="as CORPUS for train")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.add_argument("--encoding", default="utf-8", metavar="NAME", help="encoding of the text")
+    parser.add_argument("--strict", action="store_true", help="refuse text with any invalid byte")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Score and print the evaluation."""
+    with stop_signals():
+        model = load_model(arguments)
+        evaluation = model.evaluate(
+            path=arguments.files or None,
+            encoding=arguments.encoding,
+            strict=arguments.strict,
+            tell=lambda line: print(line, file=sys.stderr),
+        )
+    print(json.dumps(evaluation.to_json()) if arguments.json else evaluation.table())
+    return 0

@@ -1,0 +1,72 @@
+"""Continue a text, one token at a time, and print it as it comes."""
+
+import argparse
+import json
+import sys
+import time
+
+from charlm.cli.arguments import add_model, load_model, read_text
+from charlm.cli.signals import stop_signals
+from charlm.errors import UsageError
+from charlm.generation.sampling import SamplingOptions
+from charlm.options import add_arguments as add_options
+
+HELP = "continue a text"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    add_model(parser)
+    parser.add_argument(
+        "prompt",
+        nargs="?",
+        default="",
+        metavar="PROMPT",
+        help="text to continue; - reads standard input, @FILE a file",
+    )
+    parser.add_argument("--max-tokens", type=int, metavar="N", help="length (default 200)")
+    add_options(parser, SamplingOptions)
+    parser.add_argument(
+        "--stop", action="append", default=[], metavar="S", help="end before this text; repeatable"
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help="same seed, same text")
+    parser.add_argument(
+        "-n", "--samples", type=int, default=1, metavar="N", help="samples (default 1)"
+    )
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Generate: one sample streams as it goes, several are printed one after the other."""
+    with stop_signals():
+        return _generate(arguments)
+
+
+def _generate(arguments: argparse.Namespace) -> int:
+    if arguments.samples < 1:
+        raise UsageError(f"--samples must be 1 or more, not {arguments.samples}")
+    model = load_model(arguments)
+    prompt = read_text(arguments.prompt)
+    names = SamplingOptions.__dataclass_fields__
+    rules = {name: value for name, value in vars(arguments).items() if name in names}
+    keywords = rules | {"seed": arguments.seed, "stop": arguments.stop}
+    if arguments.max_tokens is not None:
+        keywords["max_tokens"] = arguments.max_tokens
+    if not arguments.json and arguments.samples == 1:
+        sys.stdout.write(prompt)
+        for piece in model.stream(prompt, **keywords):
+            sys.stdout.write(piece)
+            sys.stdout.flush()
+        sys.stdout.write("\n")
+        return 0
+    began = time.perf_counter()
+    samples = model.samples(prompt, count=arguments.samples, **keywords)
+    seconds = time.perf_counter() - began
+    if arguments.json:
+        speed = sum(sample.tokens for sample in samples) / max(seconds, 1e-9)
+        value = {"prompt": prompt, "samples": [sample.to_json() for sample in samples]}
+        print(json.dumps(value | {"tokens_per_second": round(speed, 1)}, ensure_ascii=False))
+        return 0
+    for number, sample in enumerate(samples, start=1):
+        print(f"--- {number} ---\n{prompt}{sample.text}")
+    return 0

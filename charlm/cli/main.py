@@ -1,0 +1,94 @@
+"""The command `charlm`: finds the command asked for, runs it, and turns errors into exit codes."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Sequence
+
+from charlm.cli import evaluate, generate, info, prepare, suggest, train
+from charlm.cli.parser import Parser, parse
+from charlm.errors import CharlmError
+from charlm.version import __version__
+
+COMMANDS = {
+    "train": train,
+    "prepare": prepare,
+    "eval": evaluate,
+    "generate": generate,
+    "suggest": suggest,
+    "info": info,
+}
+INTERRUPTED = 130
+BROKEN_PIPE = 141
+
+
+def entry_point() -> None:
+    """Run the command line and leave with its exit code."""
+    sys.exit(main(sys.argv[1:]))
+
+
+def main(words: Sequence[str]) -> int:
+    """Run one command line; give the exit code. Errors become a sentence on standard error."""
+    _speak_utf8()
+    if "--debug" in words:
+        return _run([word for word in words if word != "--debug"])
+    try:
+        return _run(words)
+    except CharlmError as error:
+        complain(error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return INTERRUPTED
+    except BrokenPipeError:
+        with contextlib.suppress(OSError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return BROKEN_PIPE
+    except MemoryError:
+        print("error: out of memory\nhint: close other programs", file=sys.stderr)
+        return 7
+
+
+def complain(error: CharlmError) -> None:
+    """Print an error and its hint on standard error."""
+    print(f"error: {error.message}", file=sys.stderr)
+    if error.hint:
+        print(f"hint: {error.hint}", file=sys.stderr)
+
+
+def _run(words: Sequence[str]) -> int:
+    parser, commands = make_parser()
+    arguments = parse(parser, commands, words)
+    if arguments.run is None:
+        parser.print_help()
+        return 0
+    code: int = arguments.run(arguments)
+    return code
+
+
+def make_parser() -> tuple[Parser, dict[str, Parser]]:
+    """Make the parser of the whole command line, and those of its commands by name."""
+    parser = Parser(
+        prog="charlm",
+        description="Next-word prediction with recurrent networks: train on your own text, know "
+        "honestly how good the model is, generate and suggest.",
+        epilog="Start with: charlm train book.txt    (charlm COMMAND --help tells more)",
+    )
+    parser.set_defaults(run=None)
+    parser.add_argument("--version", action="version", version=f"charlm {__version__}")
+    parser.add_argument("--debug", action="store_true", help="show Python's traceback of an error")
+    subparsers = parser.add_subparsers(metavar="COMMAND", title="commands")
+    commands = {}
+    for name, module in COMMANDS.items():
+        command = subparsers.add_parser(name, help=module.HELP, description=module.__doc__)
+        command.set_defaults(run=module.run)
+        module.add_arguments(command)
+        commands[name] = command
+    return parser, commands
+
+
+def _speak_utf8() -> None:
+    """Print any text whatever the locale; what a terminal cannot show becomes an escape."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")

@@ -1,0 +1,46 @@
+"""An argument parser that answers a mistake with a sentence and the word that was meant."""
+
+import argparse
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from charlm.errors import UsageError
+from charlm.options import did_you_mean
+
+
+class Formatter(argparse.HelpFormatter):
+    """Lines up the help of all options at one column."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, max_help_position=32, width=100)
+
+
+class Parser(argparse.ArgumentParser):
+    """Raises UsageError where argparse would print its usage and leave."""
+
+    def __init__(self, **keywords: Any) -> None:  # noqa: ANN401
+        keywords.setdefault("formatter_class", Formatter)
+        super().__init__(allow_abbrev=False, **keywords)
+
+    def error(self, message: str) -> NoReturn:
+        """Turn argparse's complaint into ours."""
+        raise UsageError(message, f"see {self.prog} --help")
+
+    def known_flags(self) -> list[str]:
+        """List every flag this parser takes."""
+        return [flag for action in self._actions for flag in action.option_strings]
+
+
+def parse(parser: Parser, commands: dict[str, Parser], words: Sequence[str]) -> argparse.Namespace:
+    """Parse the command line; raise UsageError with the closest known word for a mistyped one."""
+    command = next((word for word in words if not word.startswith("-")), None)
+    if command is not None and command not in commands:
+        hint = did_you_mean(command, commands) or f"commands: {', '.join(commands)}"
+        raise UsageError(f"there is no command '{command}'", hint)
+    arguments, unknown = parser.parse_known_args(words)
+    if unknown:
+        used = commands[command] if command is not None else parser
+        flag = unknown[0].split("=")[0]
+        hint = did_you_mean(flag, used.known_flags()) if flag.startswith("-") else None
+        raise UsageError(f"unknown option '{flag}'", hint or f"see {used.prog} --help")
+    return arguments

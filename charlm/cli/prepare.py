@@ -1,0 +1,34 @@
+"""Read text and store it as token ids with its tokenizer; the result is a CORPUS for train."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from charlm.cli.signals import stop_signals
+from charlm.language.request import TrainRequest
+from charlm.options import add_arguments as add_options
+from charlm.options import from_arguments
+
+HELP = "read and tokenize text once, for several runs"
+OPTIONS = ("tokenizer", "vocab_size", "unknown", "valid", "documents", "encoding", "strict")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument("corpus", nargs="*", metavar="CORPUS", help="as for train")
+    parser.add_argument("--out", required=True, metavar="DIR", help="directory to write")
+    parser.add_argument("--force", action="store_true", help="replace a directory already there")
+    add_options(parser, TrainRequest, OPTIONS)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Prepare the store and say what is in it."""
+    request = from_arguments(TrainRequest, arguments)
+    with stop_signals():
+        from charlm.language.corpus import prepare_directory
+
+        summary = prepare_directory(
+            arguments.corpus, request, Path(arguments.out), progress=sys.stderr
+        )
+    print(summary)
+    return 0

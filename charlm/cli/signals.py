@@ -1,0 +1,62 @@
+"""How a run is stopped from outside: SIGINT (Ctrl-C), SIGTERM, SIGHUP.
+
+While a model is being trained the first signal only asks: the loop ends after its step and what
+was learned is saved. Everywhere else, and the second time, it ends the program at once.
+"""
+
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+
+
+class Stopped(BaseException):
+    """A signal ends the program."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.exit_code = 128 + number
+
+
+class StopRequest:
+    """Remembers the signal that asked a training loop to end."""
+
+    def __init__(self) -> None:
+        self.number: int | None = None
+        self._training = False
+
+    @contextmanager
+    def training(self) -> Iterator[None]:
+        """Mark the part in which a first signal is a request and not an end."""
+        self._training = True
+        try:
+            yield
+        finally:
+            self._training = False
+
+    def requested(self) -> bool:
+        """Tell whether a signal has asked for an end."""
+        return self.number is not None
+
+    def _handle(self, number: int, frame: FrameType | None) -> None:
+        if not self._training or self.number is not None:
+            raise Stopped(number)
+        self.number = number
+        name = signal.Signals(number).name
+        print(f"\n{name}: saving what was learned (again to leave at once)", file=sys.stderr)
+
+
+@contextmanager
+def stop_signals() -> Iterator[StopRequest]:
+    """Listen for the signals; put the old handlers back afterwards."""
+    request = StopRequest()
+    numbers = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
+    before = [signal.signal(number, request._handle) for number in numbers]
+    try:
+        yield request
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)

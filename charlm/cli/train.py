@@ -1,0 +1,38 @@
+"""Train a model on your text (without CORPUS: on the text that ships with Python)."""
+
+import argparse
+import json
+import sys
+
+from charlm.cli.signals import stop_signals
+from charlm.language.request import TrainRequest
+from charlm.options import add_arguments as add_options
+from charlm.options import from_arguments
+
+HELP = "train a model on text"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    parser.add_argument(
+        "corpus",
+        nargs="*",
+        metavar="CORPUS",
+        help="files, directories, globs, or - for standard input",
+    )
+    add_options(parser, TrainRequest)
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Train, then print the result table and a sample."""
+    request = from_arguments(TrainRequest, arguments)
+    with stop_signals() as stop:
+        from charlm.language.fit import fit  # imports PyTorch: after the options are checked
+
+        result = fit(arguments.corpus, request, progress=sys.stderr, stop=stop)
+    if arguments.json:
+        print(json.dumps(result.to_json(), ensure_ascii=False))
+    else:
+        print(result.summary())
+    return 128 + stop.number if stop.number is not None else 0

@@ -1,0 +1,58 @@
+"""The model card: the README.md that lies in every model directory."""
+
+from typing import Any
+
+TEMPLATE = """---
+library_name: charlm
+tags: [language-model, recurrent, {cell}]
+---
+
+# {name}
+
+A {layers}-layer {cell} language model of {parameters:,} parameters with a {kind} tokenizer of
+{vocab_size:,} tokens, trained by charlm {version} on `{corpus}` ({train_bytes:,} bytes of text,
+{targets:,} tokens learned from in {seconds:.0f} s).
+
+| held-out text | |
+| --- | ---: |
+{scores}
+
+    charlm generate {name} "Once upon"
+    charlm suggest {name} "the next wo"
+    charlm eval {name} FILE
+
+The training text decides what the model may be used for; its licence is not known to charlm.
+
+Trained with: `{command}`
+"""
+
+
+def model_card(name: str, config: dict[str, Any], kind: str) -> str:
+    """Describe a model for the people who find it."""
+    network, run = config["network"], config["run"]
+    return TEMPLATE.format(
+        name=name,
+        cell=network["cell"],
+        layers=network["num_layers"],
+        parameters=config["parameters"],
+        kind=kind,
+        vocab_size=network["vocab_size"],
+        version=config["charlm_version"],
+        corpus=run["corpus"],
+        train_bytes=run["train_bytes"],
+        targets=run["targets"],
+        seconds=run["seconds"],
+        scores=_scores(config.get("held_out")),
+        command=run["command"],
+    )
+
+
+def _scores(held_out: dict[str, Any] | None) -> str:
+    if held_out is None:
+        return "| none: the corpus is too small | |"
+    rows = [
+        (name.replace("_", " "), held_out[name])
+        for name in ("bits_per_byte", "bits_per_character", "token_perplexity", "word_perplexity")
+        if held_out.get(name) is not None
+    ]
+    return "\n".join(f"| {name} | {value:,.3f} |" for name, value in rows)

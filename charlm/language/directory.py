@@ -1,0 +1,181 @@
+"""The model directory: what is in it, how it is written, how it is read and refused.
+
+config.json, model.safetensors, tokenizer.json, tokenizer_config.json, generation_config.json,
+README.md, the held-out text as ids, and MANIFEST.json, written last. See docs/formats.md.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import safetensors.numpy
+from safetensors import SafetensorError
+
+from charlm import storage
+from charlm.errors import ModelError
+from charlm.text.tokenizers import Tokenizer, load_tokenizer
+
+FORMAT = 1
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+TOKENIZER = "tokenizer.json"
+TOKENIZER_CONFIG = "tokenizer_config.json"
+GENERATION_CONFIG = "generation_config.json"
+CARD = "README.md"
+
+Config = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ModelFiles:
+    """What a model directory holds, read and checked."""
+
+    directory: Path
+    config: Config
+    tokenizer: Tokenizer
+
+
+def read_model(directory: Path) -> ModelFiles:
+    """Read a model's configuration and tokenizer; raise ModelError with what is wrong."""
+    _must_be_a_model(directory)
+    storage.verify(directory, ModelError, contents=False)
+    config = read_config(directory)
+    tokenizer = load_tokenizer(directory / TOKENIZER)
+    if tokenizer.sha256() != config.get("tokenizer_sha256"):
+        raise ModelError(
+            f"{directory / TOKENIZER} is not the tokenizer this model was trained with",
+            "copy the whole model directory, not single files",
+        )
+    if tokenizer.vocab_size != config["network"].get("vocab_size"):
+        raise ModelError(
+            f"{directory}: the tokenizer has {tokenizer.vocab_size:,} tokens, the network "
+            f"{config['network'].get('vocab_size')}"
+        )
+    return ModelFiles(directory, config, tokenizer)
+
+
+def read_config(directory: Path) -> Config:
+    """Read config.json; raise ModelError if it is not one of ours or of a newer format."""
+    path = directory / CONFIG
+    config = storage.read_json(path, ModelError)
+    if not isinstance(config, dict) or config.get("model_type") != "charlm":
+        raise ModelError(f"{path} is not a charlm model's configuration")
+    if config.get("charlm_format") != FORMAT:
+        raise ModelError(
+            f"{path} has format {config.get('charlm_format')!r}; this charlm reads {FORMAT}",
+            "a newer charlm wrote it: update charlm",
+        )
+    if not isinstance(config.get("network"), dict):
+        raise ModelError(f"{path} does not describe a network")
+    return config
+
+
+def read_weights(directory: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
+    """Read the weights, checked against the shapes that the configuration asks for.
+
+    Raises ModelError for a file that is not safetensors, for tensors missing, left over or of
+    another shape, and for NaN or infinity.
+    """
+    path = directory / WEIGHTS
+    expected = 4 * sum(int(np.prod(shape)) for shape in shapes.values())
+    if path.stat().st_size < expected:
+        raise ModelError(f"{path} is too small for the network that {CONFIG} describes")
+    try:
+        weights = safetensors.numpy.load_file(path)
+    except (SafetensorError, OSError, ValueError, KeyError) as fault:
+        raise ModelError(f"{path} is not a readable safetensors file: {fault}") from fault
+    differing = sorted(weights.keys() ^ shapes.keys())
+    if differing:
+        raise ModelError(f"{path} has missing or foreign tensors: {', '.join(differing[:5])}")
+    for name, array in weights.items():
+        if array.shape != shapes[name] or array.dtype != np.float32:
+            raise ModelError(
+                f"{path}: {name} is {array.dtype}{list(array.shape)}, "
+                f"not float32{list(shapes[name])}"
+            )
+        if not np.isfinite(array).all():
+            raise ModelError(f"{path}: {name} holds NaN or infinity")
+    return weights
+
+
+def write_model(
+    writer: storage.DirectoryWriter,
+    config: Config,
+    weights: dict[str, np.ndarray],
+    tokenizer: Tokenizer,
+    card: str,
+) -> None:
+    """Write everything of a model but the manifest, which the writer's owner writes last."""
+    metadata = {"format": str(FORMAT), "tokenizer_sha256": tokenizer.sha256()}
+    whole = {name: np.ascontiguousarray(array) for name, array in weights.items()}
+    writer.write_bytes(WEIGHTS, safetensors.numpy.save(whole, metadata=metadata))
+    writer.write_text(TOKENIZER, tokenizer.to_json())
+    writer.write_json(TOKENIZER_CONFIG, tokenizer_config())
+    writer.write_json(GENERATION_CONFIG, generation_config(tokenizer))
+    writer.write_text(CARD, card)
+    identity = {"model_type": "charlm", "charlm_format": FORMAT}
+    writer.write_json(CONFIG, identity | config | {"tokenizer_sha256": tokenizer.sha256()})
+
+
+def tokenizer_config() -> Config:
+    """Tell Hugging Face's AutoTokenizer how to load tokenizer.json, and to leave text alone."""
+    return {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "clean_up_tokenization_spaces": False,
+    }
+
+
+def generation_config(tokenizer: Tokenizer) -> Config:
+    """Give the defaults of generation under the names that Hugging Face uses."""
+    return {
+        "bos_token_id": tokenizer.boundary_id,
+        "eos_token_id": tokenizer.boundary_id,
+        "do_sample": True,
+        "max_new_tokens": 200,
+        "temperature": 0.8,
+        "top_k": 0,
+        "top_p": 1.0,
+        "min_p": 0.0,
+        "repetition_penalty": 1.0,
+    }
+
+
+def describe(directory: Path, verify: bool = False) -> dict[str, Any]:
+    """Gather what `charlm info` shows; with `verify` every file's SHA-256 is checked."""
+    files = read_model(directory)
+    if verify:
+        storage.verify(directory, ModelError, contents=True)
+    config, network = files.config, files.config["network"]
+    run = config.get("run", {})
+    facts = {
+        "model": str(directory),
+        "cell": network.get("cell"),
+        "layers": network.get("num_layers"),
+        "hidden_size": network.get("hidden_size"),
+        "embed_size": network.get("embed_size"),
+        "parameters": config.get("parameters"),
+        "tokenizer": files.tokenizer.kind,
+        "vocab_size": files.tokenizer.vocab_size,
+        "corpus": run.get("corpus"),
+        "trained_tokens": run.get("targets"),
+        "seconds": run.get("seconds"),
+        "bits_per_byte": (config.get("held_out") or {}).get("bits_per_byte"),
+        "word_perplexity": (config.get("held_out") or {}).get("word_perplexity"),
+        "charlm": config.get("charlm_version"),
+    }
+    return facts | ({"verified": True} if verify else {})
+
+
+def _must_be_a_model(directory: Path) -> None:
+    if not directory.exists():
+        raise ModelError(
+            f"there is no model at {directory}",
+            "pass a directory that charlm train wrote, such as runs/NAME",
+        )
+    if not directory.is_dir():
+        raise ModelError(f"{directory} is a file; a model is a directory that charlm train wrote")
+    if not (directory / storage.MANIFEST).exists():
+        unfinished = (directory / "metrics.jsonl").exists()
+        why = "its training has not finished" if unfinished else f"it has no {storage.MANIFEST}"
+        raise ModelError(f"{directory} is not a finished model: {why}")

@@ -1,0 +1,168 @@
+"""From corpus, budget and options to a plan: the size of the network and how it is trained.
+
+With steps or epochs the plan is a pure function of corpus, options and seed. With minutes it also
+looks at the processor threads and whether they multiply bfloat16 in hardware.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+from charlm.language.request import TrainRequest
+from charlm.model.network import NetworkConfig
+from charlm.training.budget import Budget
+from charlm.training.optimizers import OptimizerOptions
+from charlm.training.trainer import LoopOptions
+
+REFERENCE_THREADS = 2
+FP32_SPEED = 0.6  # of what bfloat16 reaches in an LSTM
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """What the plan needs to know of a prepared corpus."""
+
+    tokens: int
+    vocab_size: int
+    kind: str
+    closed: bool = False
+
+    @property
+    def symbols(self) -> bool:
+        """Tell whether tokens are bytes or characters, of which a word takes several."""
+        return self.kind in ("byte", "char")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything a run is, but for the corpus and the seed."""
+
+    network: NetworkConfig
+    optimizer: OptimizerOptions
+    loop: LoopOptions
+    budget: Budget
+    batch_size: int
+    window: int
+
+
+def default_tokenizer(train_bytes: int) -> tuple[str, int | None]:
+    """Choose tokenizer and vocabulary size for a corpus of this many bytes.
+
+    Characters learn most from little text; from a few megabytes on, byte pairs of a growing
+    vocabulary see further back in the same number of steps.
+    """
+    if train_bytes < CHARACTERS_BELOW:
+        return "char", None
+    return "bpe", min(8192, 1024 * max(1, round(math.sqrt(train_bytes / 1e6))))
+
+
+CHARACTERS_BELOW = 3_000_000
+
+
+def make_plan(request: TrainRequest, corpus: Corpus, threads: int, bf16: bool) -> Plan:
+    """Choose what the request leaves open."""
+    hidden = request.hidden or _hidden_size(request, corpus, threads, bf16)
+    window = request.bptt or (64 if corpus.symbols else 35)
+    batch = request.batch or (16 if request.batches == "streams" else 32)
+    learned = _targets_learned(request, corpus, hidden, threads, bf16)
+    dropout = request.dropout
+    if dropout is None:
+        dropout = _dropout(learned / max(corpus.tokens, 1), corpus)
+    return Plan(
+        network=_network(request, corpus, hidden, dropout),
+        optimizer=_optimizer(request, hidden),
+        loop=LoopOptions(
+            schedule=request.schedule,
+            warmup=request.warmup,
+            accumulate=request.accumulate,
+            validate_every=request.validate_every,
+            patience=request.patience,
+        ),
+        budget=_budget(request, corpus),
+        batch_size=batch,
+        window=window,
+    )
+
+
+def _network(
+    request: TrainRequest, corpus: Corpus, hidden: int, dropout: float
+) -> NetworkConfig:
+    return NetworkConfig(
+        vocab_size=corpus.vocab_size,
+        embed_size=request.embed or (min(hidden, 128) if corpus.symbols else hidden),
+        hidden_size=hidden,
+        num_layers=request.layers or 1,
+        cell=request.cell,
+        nonlinearity=request.nonlinearity,
+        tie_weights=request.tie,
+        dropout=dropout,
+        weight_dropout=request.weight_dropout,
+        embed_dropout=request.embed_dropout,
+    )
+
+
+def _optimizer(request: TrainRequest, hidden: int) -> OptimizerOptions:
+    """Choose the rate: small networks take, and need, high ones."""
+    defaults: dict[str, Any] = {"adamw": (4.6 / hidden, 1.0), "sgd": (20.0, 0.25)}
+    rate, clip = defaults[request.optimizer]
+    if request.cell == "rnn":
+        rate /= 4
+    return OptimizerOptions(
+        optimizer=request.optimizer,
+        learning_rate=request.lr or rate,
+        weight_decay=0.01 if request.weight_decay is None else request.weight_decay,
+        clip_norm=request.clip_norm or clip,
+    )
+
+
+def _budget(request: TrainRequest, corpus: Corpus) -> Budget:
+    if request.steps is not None:
+        return Budget(steps=request.steps)
+    if request.epochs is not None:
+        return Budget(targets=max(1, round(request.epochs * corpus.tokens)))
+    assert request.minutes_or_default is not None
+    return Budget(seconds=60 * request.minutes_or_default)
+
+
+def _power(threads: int, bf16: bool) -> float:
+    """Estimate the machine's speed, as a multiple of two threads with bfloat16."""
+    return threads / REFERENCE_THREADS * (1.0 if bf16 else FP32_SPEED)
+
+
+def _hidden_size(request: TrainRequest, corpus: Corpus, threads: int, bf16: bool) -> int:
+    """Choose the number of units: as many as the budget can train.
+
+    The constants are those of trials on two cores (docs/benchmarks.md): the best size for a
+    character model was about 256 units for one minute, 384 for two and 640 for seven.
+    """
+    minutes = request.minutes_or_default
+    if minutes is None:
+        size = 96 * (corpus.tokens / 1e5) ** 0.4
+    else:
+        size = 290 * (minutes * _power(threads, bf16)) ** 0.4
+    if request.layers is not None:
+        size /= math.sqrt(request.layers)
+    return max(64, min(1024, 32 * round(size / 32)))
+
+
+def _targets_learned(
+    request: TrainRequest, corpus: Corpus, hidden: int, threads: int, bf16: bool
+) -> float:
+    """Estimate how many predictions the run will learn from."""
+    budget = _budget(request, corpus)
+    if budget.targets is not None:
+        return budget.targets
+    batch = (request.batch or 16) * (request.bptt or 64)
+    if budget.steps is not None:
+        return budget.steps * batch
+    assert budget.seconds is not None
+    work = 6 * (8 * hidden * hidden * (request.layers or 1) + hidden * corpus.vocab_size)
+    return budget.seconds * 150e9 * _power(threads, bf16) / work
+
+
+def _dropout(epochs: float, corpus: Corpus) -> float:
+    """Choose the dropout: none for text seen once, more the oftener it is seen again."""
+    if epochs <= 1.5:
+        return 0.0
+    slope = 0.11 if corpus.symbols else 0.2
+    return round(min(0.5, slope * math.log2(epochs)), 2)

@@ -1,0 +1,98 @@
+"""What a user asks of a training run; everything left at None is for the plan to choose."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from charlm.options import check, option
+
+
+@dataclass(frozen=True)
+class TrainRequest:
+    """The options of `charlm train` and of `charlm.train`."""
+
+    out: str | None = option(None, "directory of the run (default runs/NAME)", metavar="DIR")
+    force: bool = option(False, "replace the run that is already there")
+
+    minutes: float | None = option(None, "time for the training loop (default 2)", metavar="M")
+    epochs: float | None = option(None, "passes over the training text, instead of minutes")
+    steps: int | None = option(None, "updates, instead of minutes")
+
+    tokenizer: Literal["byte", "char", "word", "bpe"] | None = option(
+        None, "what a token is (default: chosen from the size of the corpus)"
+    )
+    vocab_size: int | None = option(None, "largest vocabulary of a char, word or bpe tokenizer")
+    unknown: Literal["spell", "unk"] = option(
+        "spell",
+        "unknown words of a word tokenizer: spelled out, or <unk> as in published tables",
+    )
+
+    cell: Literal["lstm", "gru", "rnn"] = option("lstm", "recurrent cell")
+    layers: int | None = option(None, "stacked recurrent layers")
+    hidden: int | None = option(None, "units in each layer")
+    embed: int | None = option(None, "size of the embedding")
+    nonlinearity: Literal["tanh", "relu"] = option("tanh", "of the rnn cell")
+    tie: bool = option(True, "share the embedding's weights with the output layer")
+    dropout: float | None = option(None, "on the embeddings and the output of every layer")
+    weight_dropout: float = option(0.0, "on the recurrent weights (AWD-LSTM)")
+    embed_dropout: float = option(0.0, "on whole tokens of the embedding (AWD-LSTM)")
+
+    valid: str | None = option(None, "held-out text (default: the corpus's end)", metavar="FILE")
+    test: str | None = option(None, "text to score once, at the end", metavar="FILE")
+    documents: Literal["file", "line", "blank"] = option(
+        "file", "where a new document starts: with a file, a line, or after a blank line"
+    )
+    batches: Literal["streams", "padded"] = option(
+        "streams", "contiguous streams with carried state, or padded separate documents"
+    )
+    reset_at_documents: bool = option(False, "start each document from the initial state")
+    encoding: str = option("utf-8", "encoding of the text", metavar="NAME")
+    strict: bool = option(False, "refuse text with any invalid byte")
+
+    batch: int | None = option(None, "streams (or documents) learned from at a time")
+    bptt: int | None = option(None, "tokens between two updates (the window of truncated BPTT)")
+    optimizer: Literal["adamw", "sgd"] = option("adamw", "update rule")
+    lr: float | None = option(None, "peak learning rate")
+    schedule: Literal["linear", "constant"] = option("linear", "course of the rate after warm-up")
+    warmup: float = option(0.02, "share of the run over which the rate rises")
+    weight_decay: float | None = option(None, "decoupled weight decay of weight matrices")
+    clip_norm: float | None = option(None, "largest norm of the whole gradient")
+    accumulate: int = option(1, "slices each batch is cut into, to save memory")
+    validate_every: float = option(0.1, "share of the run between two validations")
+    patience: int = option(0, "stop after N validations without gain; 0 never stops")
+
+    seed: int = option(1, "of the weights, the dropout and the order of the text")
+    threads: int | None = option(None, "processor threads to use")
+    device: Literal["auto", "cpu", "cuda", "mps"] = option("auto", "where to compute")
+    precision: Literal["auto", "fp32", "bf16"] = option(
+        "auto", "bf16 needs a processor that has it; auto looks"
+    )
+
+    def __post_init__(self) -> None:
+        given = [n for n in ("minutes", "epochs", "steps") if getattr(self, n) is not None]
+        check(len(given) <= 1, f"--{' and --'.join(given)} cannot be given together")
+        for name in ("minutes", "epochs", "steps", "vocab_size", "lr", "weight_decay", "clip_norm"):
+            value = getattr(self, name)
+            shown = "--" + name.replace("_", "-")
+            check(value is None or value > 0, f"{shown} must be above 0, not {value}")
+        for name in ("layers", "hidden", "embed", "batch", "bptt", "accumulate", "threads"):
+            value = getattr(self, name)
+            check(value is None or value >= 1, f"--{name} must be 1 or more, not {value}")
+        for name in ("dropout", "weight_dropout", "embed_dropout"):
+            value = getattr(self, name)
+            shown = "--" + name.replace("_", "-")
+            check(value is None or 0 <= value < 1, f"{shown} must be in [0, 1), not {value}")
+        check(
+            self.unknown == "spell" or self.tokenizer == "word",
+            "--unknown unk is for --tokenizer word",
+        )
+        check(
+            self.documents != "file" or self.batches != "padded" or True,
+            "--batches padded needs documents",
+        )
+
+    @property
+    def minutes_or_default(self) -> float | None:
+        """The budget in minutes; 2 if no budget was given, None if it is in steps or epochs."""
+        if self.steps is None and self.epochs is None:
+            return 2.0 if self.minutes is None else self.minutes
+        return None

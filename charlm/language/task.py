@@ -1,0 +1,94 @@
+"""The language task: token ids in, a loss in nats out; what the trainer trains.
+
+Legend: B streams, T steps.
+"""
+
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from charlm.batches.batch import Batch
+from charlm.language.validation import Validation
+from charlm.model.network import LanguageNetwork
+from charlm.model.state import State, detach_state, select_state, stack_states
+from charlm.training.precision import autocast
+
+
+class Batches(Protocol):
+    """Streams or padded documents: batches, each with the position after it."""
+
+    def batches(self, position: Any = None) -> Iterator[tuple[Batch, Any]]:  # noqa: ANN401
+        """Yield (batch, position) without end."""
+
+
+class LanguageTask:
+    """Teaches a `LanguageNetwork` to predict the ids that `batches` deals out."""
+
+    def __init__(
+        self,
+        network: LanguageNetwork,
+        batches: Batches,
+        validation: Validation | None,
+        device: torch.device,
+        bf16: bool,
+    ) -> None:
+        self.module = network
+        self.device = device
+        self.bf16 = bf16
+        self._batches = batches
+        self._validation = validation
+
+    def batches(self, position: Any) -> Iterator[tuple[Batch, Any]]:  # noqa: ANN401
+        """Yield (batch, position after it) without end."""
+        return self._batches.batches(position)
+
+    def split(
+        self, batch: Batch, state: State | None, pieces: int
+    ) -> list[tuple[Batch, State | None]]:
+        """Cut batch and state along the streams."""
+        if pieces == 1:
+            return [(batch, state)]
+        parts, start, result = batch.split(pieces), 0, []
+        for part in parts:
+            end = start + len(part.inputs)
+            index = torch.arange(start, end, device=self.device)
+            # a fresh batch may have another number of streams than the state before it
+            carried = None if state is None or batch.fresh else select_state(state, index)
+            result.append((part, carried))
+            start = end
+        return result
+
+    def join(self, states: list[State]) -> State:
+        """Put the states of the slices together again."""
+        return states[0] if len(states) == 1 else stack_states(states)
+
+    def loss(self, batch: Batch, state: State | None) -> tuple[Tensor, State]:
+        """Give the sum of nats over the batch's real targets and the detached state after it."""
+        if state is None or batch.fresh:
+            state = self.module.initial_state(len(batch.inputs))
+        with autocast(self.device, self.bf16):
+            nats, state = self.module.nats_sum(
+                self._tensor(batch.inputs),
+                self._tensor(batch.targets),
+                state,
+                mask=None if batch.mask is None else self._tensor(batch.mask),
+                resets=None if batch.resets is None else self._tensor(batch.resets),
+            )
+        return nats, detach_state(state)
+
+    def num_targets(self, batch: Batch) -> int:
+        """Count the batch's real targets."""
+        return batch.num_targets
+
+    def validate(self) -> float | None:
+        """Score the held-out part, or a fair share of it, in nats per token."""
+        if self._validation is None:
+            return None
+        with autocast(self.device, self.bf16):
+            return self._validation.nats_per_token(self.module, self.device)
+
+    def _tensor(self, array: np.ndarray) -> Tensor:
+        return torch.from_numpy(array).to(self.device, non_blocking=True)

@@ -1,0 +1,1 @@
+"""Torch modules: embeddings, recurrent layers, heads. They know no files and no text."""

@@ -1,0 +1,129 @@
+"""The language network: embedding, recurrent stack, softmax head.
+
+Legend: B streams, T steps, E embedding, H hidden, V vocabulary.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from charlm.model.dropout import embedding_dropout, locked_dropout
+from charlm.model.heads import SoftmaxHead
+from charlm.model.recurrent import RecurrentConfig, RecurrentStack
+from charlm.model.state import State
+from charlm.options import check
+
+
+@dataclass(frozen=True)
+class NetworkConfig:
+    """The shape of a language network and its dropout."""
+
+    vocab_size: int
+    embed_size: int
+    hidden_size: int
+    num_layers: int = 1
+    cell: Literal["lstm", "gru", "rnn"] = "lstm"
+    nonlinearity: Literal["tanh", "relu"] = "tanh"
+    tie_weights: bool = True
+    input_dropout: float = 0.0
+    layer_dropout: float = 0.0
+    output_dropout: float = 0.0
+    embed_dropout: float = 0.0
+    weight_dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("vocab_size", "embed_size", "hidden_size", "num_layers"):
+            check(getattr(self, name) >= 1, f"{name} must be 1 or more, not {getattr(self, name)}")
+        for name in ("input", "layer", "output", "embed", "weight"):
+            rate = getattr(self, f"{name}_dropout")
+            check(0 <= rate < 1, f"{name}_dropout must be in [0, 1), not {rate}")
+
+    def recurrent(self) -> RecurrentConfig:
+        """Give the shape of the recurrent stack."""
+        return RecurrentConfig(
+            input_size=self.embed_size,
+            hidden_size=self.hidden_size,
+            num_layers=self.num_layers,
+            cell=self.cell,
+            nonlinearity=self.nonlinearity,
+            layer_dropout=self.layer_dropout,
+            weight_dropout=self.weight_dropout,
+        )
+
+
+class LanguageNetwork(nn.Module):
+    """Predicts the next token id from all before it.
+
+    With tied weights (Press & Wolf 2017, Inan et al. 2017) the head uses the embedding; where H and
+    E differ, a linear projection stands between.
+    """
+
+    def __init__(self, config: NetworkConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embedding = nn.Parameter(torch.empty(config.vocab_size, config.embed_size))
+        nn.init.normal_(self.embedding, std=config.embed_size**-0.5)
+        self.stack = RecurrentStack(config.recurrent())
+        project = config.tie_weights and config.hidden_size != config.embed_size
+        self.projection = nn.Linear(config.hidden_size, config.embed_size) if project else None
+        width = config.embed_size if config.tie_weights else config.hidden_size
+        tied = self.embedding if config.tie_weights else None
+        self.head = SoftmaxHead(width, config.vocab_size, tied)
+
+    def initial_state(self, batch_size: int) -> State:
+        """Give the state before anything is read, for B = `batch_size` streams."""
+        return self.stack.initial_state(batch_size)
+
+    def forward(
+        self, ids: Tensor, state: State, resets: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """Read ids (B, T); give what the head takes, (B, T, E), and the state after the last."""
+        weight = embedding_dropout(self.embedding, self.config.embed_dropout, self.training)
+        inputs = functional.embedding(ids, weight)  # (B, T, E)
+        inputs = locked_dropout(inputs, self.config.input_dropout, self.training)
+        outputs, state = self.stack(inputs, state, resets)  # (B, T, H)
+        outputs = locked_dropout(outputs, self.config.output_dropout, self.training)
+        if self.projection is not None:
+            outputs = self.projection(outputs)  # (B, T, E)
+        return outputs, state
+
+    def nats_sum(
+        self,
+        ids: Tensor,
+        targets: Tensor,
+        state: State,
+        mask: Tensor | None = None,
+        resets: Tensor | None = None,
+    ) -> tuple[Tensor, State]:
+        """Sum the nats of targets (B, T) after ids (B, T), where mask (B, T) holds; for training."""
+        outputs, state = self(ids, state, resets)
+        rows = outputs.flatten(0, 1)
+        real = None if mask is None else mask.flatten()
+        return self.head.nats_sum(rows, targets.flatten(), real), state
+
+    def nats(
+        self,
+        ids: Tensor,
+        targets: Tensor,
+        state: State,
+        mask: Tensor | None = None,
+        resets: Tensor | None = None,
+    ) -> tuple[Tensor, State]:
+        """Give the nats of each target, (B, T) float32, zero where masked; without gradient."""
+        outputs, state = self(ids, state, resets)
+        nats = self.head.nats(outputs.flatten(0, 1), targets.flatten()).view(targets.shape)
+        return (nats if mask is None else nats * mask), state
+
+    def log_probs(self, outputs: Tensor) -> Tensor:
+        """Give log p of every token after each output: (..., E) -> (..., V) float32."""
+        return self.head.log_probs(outputs)
+
+
+def parameter_shapes(config: NetworkConfig) -> dict[str, tuple[int, ...]]:
+    """Name every weight of a network and its shape, without allocating any of it."""
+    with torch.device("meta"):
+        network = LanguageNetwork(config)
+    return {name: tuple(p.shape) for name, p in network.named_parameters()}

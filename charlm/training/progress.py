@@ -1,0 +1,147 @@
+"""What a run tells while it goes on: a line on standard error and two logs in the run directory.
+
+`metrics.jsonl` holds only what the run determines; `timings.jsonl` holds what the clock says.
+"""
+
+import math
+import sys
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self, TextIO
+
+from tqdm import tqdm
+
+from charlm.storage import LineLog
+from charlm.training.budget import Budget
+
+LOG_EVERY = 50  # steps between two lines of the logs
+SHOW_EVERY = 0.5  # seconds between two updates of the line on screen
+SMOOTHING = 0.98
+
+
+@dataclass(frozen=True)
+class Measure:
+    """The unit in which people read the loss: nats per target times `scale`."""
+
+    name: str = "nats"
+    scale: float = 1.0
+
+
+@dataclass
+class _Interval:
+    """What has been learned from since the last line of the log."""
+
+    targets: int = 0
+    nats: float = 0.0
+    since: float = 0.0
+
+
+@dataclass
+class Progress:
+    """Shows and logs the course of a run. Without logs and stream it does nothing."""
+
+    budget: Budget
+    measure: Measure = field(default_factory=Measure)
+    metrics: LineLog | None = None
+    timings: LineLog | None = None
+    stream: TextIO | None = None
+
+    def __post_init__(self) -> None:
+        self._interval = _Interval()
+        self._targets = 0
+        self._smooth: float | None = None
+        self._valid: float | None = None
+        self._shown = 0.0
+        self._speed = 0.0
+        self._bar = tqdm(
+            total=100,
+            disable=self.stream is None or not self.stream.isatty(),
+            file=self.stream or sys.stderr,
+            bar_format="{percentage:3.0f}%|{bar}| {desc}",
+            dynamic_ncols=True,
+            leave=False,
+        )
+
+    def step(
+        self, step: int, targets: int, nats: float, rate: float, norm: float, seconds: float
+    ) -> None:
+        """Take note of one optimizer step; `nats` is the sum over its `targets`."""
+        mean = nats / max(targets, 1)
+        if math.isfinite(mean):
+            last = mean if self._smooth is None else self._smooth
+            self._smooth = SMOOTHING * last + (1 - SMOOTHING) * mean
+        self._targets += targets
+        self._interval.targets += targets
+        self._interval.nats += nats
+        if step % LOG_EVERY == 0:
+            self._log(step, rate, norm, seconds)
+        if seconds - self._shown >= SHOW_EVERY:
+            self._show(step, seconds)
+
+    def validation(self, step: int, nats: float, seconds: float) -> None:
+        """Take note of one validation; `nats` is per target."""
+        self._valid = nats
+        line = {"step": step, "targets": self._targets, "validation_nats": _plain(nats)}
+        if self.metrics is not None:
+            self.metrics.append(line)
+        if self.timings is not None:
+            self.timings.append({"step": step, "seconds": round(seconds, 3), "validation": True})
+        self._show(step, seconds)
+        if self._bar.disable and self.stream is not None:
+            percent = f"{100 * self._progress(step, seconds):3.0f}%"
+            self.stream.write(f"{percent} {self._description(step, seconds)}\n")
+
+    def _log(self, step: int, rate: float, norm: float, seconds: float) -> None:
+        interval = self._interval
+        mean = interval.nats / max(interval.targets, 1)
+        self._speed = interval.targets / max(seconds - interval.since, 1e-9)
+        if self.metrics is not None:
+            line = {"step": step, "targets": self._targets, "nats": _plain(mean)}
+            self.metrics.append(line | {"learning_rate": rate, "gradient_norm": _plain(norm)})
+        if self.timings is not None:
+            speed = round(self._speed, 1)
+            self.timings.append(
+                {"step": step, "seconds": round(seconds, 3), "targets_per_second": speed}
+            )
+        self._interval = _Interval(since=seconds)
+
+    def _show(self, step: int, seconds: float) -> None:
+        self._shown = seconds
+        if not self._bar.disable:
+            self._bar.n = round(100 * self._progress(step, seconds), 1)
+            self._bar.set_description_str(self._description(step, seconds))
+
+    def _description(self, step: int, seconds: float) -> str:
+        text = ""
+        if self._smooth is not None:
+            text = f"{self._smooth * self.measure.scale:.3f} {self.measure.name}"
+        if self._valid is not None:
+            text += f" (held out {self._valid * self.measure.scale:.3f})"
+        if self._speed:
+            text += f", {self._speed:,.0f} tokens/s"
+        progress = self._progress(step, seconds)
+        left = round(seconds * (1 - progress) / progress) if progress > 0 else 0
+        return text + f", {left // 60}:{left % 60:02d} left"
+
+    def _progress(self, step: int, seconds: float) -> float:
+        return self.budget.progress(step, self._targets, seconds, 0.0)
+
+    def close(self) -> None:
+        """Take the line off the screen and close the logs."""
+        self._bar.close()
+        for log in (self.metrics, self.timings):
+            if log is not None:
+                log.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _plain(number: float) -> float | None:
+    """JSON knows no NaN and no infinity."""
+    return number if math.isfinite(number) else None

@@ -1,0 +1,133 @@
+"""The architecture, as a test: imports go one way, some floors know no torch, files stay small."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "charlm"
+FLOORS = [
+    ("errors", "options", "version"),
+    ("storage",),
+    ("text", "batches", "model", "training"),
+    ("predict",),
+    ("evaluation", "generation"),
+    ("language",),
+    ("cli",),
+]
+LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
+WITHOUT_TORCH = [
+    "errors.py",
+    "options.py",
+    "storage.py",
+    "text/",
+    "batches/",
+    "predict/predictor.py",
+    "predict/runtime.py",
+    "evaluation/",
+    "generation/",
+    "language/handle.py",
+    "language/request.py",
+    "cli/",
+]
+FILES = sorted(path for path in PACKAGE.rglob("*.py"))
+MODULES = [path for path in FILES if path.parent != PACKAGE or path.stem in LEVEL]
+
+
+def imports(path: Path, *, top_only: bool = False):
+    tree = ast.parse(path.read_text())
+    nodes = tree.body if top_only else ast.walk(tree)
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            yield node.module
+            if node.module == "charlm" or node.module.startswith("charlm."):
+                yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def part(module: str) -> str | None:
+    words = module.split(".")
+    return words[1] if words[0] == "charlm" and len(words) > 1 and words[1] in LEVEL else None
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_never_go_up_nor_sideways(path):
+    own = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+    for module in imports(path):
+        other = part(module)
+        if other is not None and other != own:
+            below = LEVEL[other] < LEVEL[own]
+            both_at_the_bottom = LEVEL[other] == LEVEL[own] == 0
+            assert below or both_at_the_bottom, f"{path.name} imports {module}"
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_floors_without_torch_import_none_at_their_top(path):
+    name = str(path.relative_to(PACKAGE))
+    if any(
+        name == entry or (entry.endswith("/") and name.startswith(entry)) for entry in WITHOUT_TORCH
+    ):
+        for module in imports(path, top_only=True):
+            assert module.split(".")[0] not in ("torch", "datasets"), f"{name} imports {module}"
+
+
+def test_every_module_has_a_floor():
+    top = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in FILES}
+    assert top - {"__init__", "__main__"} == set(LEVEL)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_a_file_fits_the_head(path):
+    assert len(path.read_text().splitlines()) <= 300
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.FunctionDef):
+            assert node.end_lineno - node.lineno < 60, f"{path.name}: {node.name} is too long"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_no_door_to_foreign_code(path):
+    tree = ast.parse(path.read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            assert node.func.id not in ("eval", "exec", "compile", "__import__"), path
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
+            assert (node.value.id, node.attr) not in {("torch", "load"), ("os", "system")}, path
+    assert not {"pickle", "marshal", "shelve"} & set(imports(path)), path
+
+
+def test_only_storage_opens_files_for_writing():
+    for path in FILES:
+        if path.name == "storage.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                continue
+            assert node.func.attr not in ("write_text", "tofile") or "directory" in ast.dump(
+                node.func.value
+            ), f"{path.name} writes a file"
+
+
+def test_no_module_bears_the_name_of_a_public_function():
+    import charlm
+
+    names = {path.stem for path in FILES} | {
+        path.name for path in PACKAGE.iterdir() if path.is_dir()
+    }
+    assert not names & set(charlm.__all__)
+
+
+def test_charlm_and_its_help_load_no_torch():
+    code = (
+        "import sys, charlm, charlm.cli.main as m\n"
+        "try: m.main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "loaded = {'torch', 'numpy', 'tokenizers', 'datasets'} & set(sys.modules)\n"
+        "sys.exit(f'loaded: {loaded}' if loaded else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "train" in done.stdout
