@@ -84,9 +84,7 @@ def make_plan(request: TrainRequest, corpus: Corpus, threads: int, bf16: bool) -
     )
 
 
-def _network(
-    request: TrainRequest, corpus: Corpus, hidden: int, dropout: float
-) -> NetworkConfig:
+def _network(request: TrainRequest, corpus: Corpus, hidden: int, dropout: float) -> NetworkConfig:
     return NetworkConfig(
         vocab_size=corpus.vocab_size,
         embed_size=request.embed or (min(hidden, 128) if corpus.symbols else hidden),

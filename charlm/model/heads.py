@@ -18,7 +18,9 @@ class SoftmaxHead(nn.Module):
 
     def __init__(self, input_size: int, vocab_size: int, tied: nn.Parameter | None = None) -> None:
         super().__init__()
-        self.weight = tied if tied is not None else nn.Parameter(torch.empty(vocab_size, input_size))
+        self.weight = (
+            tied if tied is not None else nn.Parameter(torch.empty(vocab_size, input_size))
+        )
         self.bias = nn.Parameter(torch.empty(vocab_size))
         if tied is None:
             nn.init.uniform_(self.weight, -(input_size**-0.5), input_size**-0.5)

@@ -1,0 +1,176 @@
+"""Learning a tokenizer from text: counting what it holds, choosing what becomes a token.
+
+Memory is bounded whatever the text: counters are thinned out past `MAX_ENTRIES`, byte pairs are
+learned from an evenly spaced sample.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from typing import Literal
+
+import numpy as np
+import tokenizers
+from tokenizers import models, trainers
+
+from charlm.errors import UsageError
+from charlm.text.alphabets import CODE_POINTS, make_byte_tokenizer, make_char_tokenizer
+from charlm.text.pretokens import complete_pretokens, complete_words, find_pretokens
+from charlm.text.symbols import BYTE_SYMBOLS, BYTE_TO_CHARACTER, END_OF_LINE, UNKNOWN
+from charlm.text.tokenizers import Kind, Tokenizer
+from charlm.text.vocabularies import (
+    bpe_pre_tokenizer,
+    make_bpe_tokenizer,
+    make_closed_tokenizer,
+    make_word_tokenizer,
+)
+
+Texts = Callable[[], Iterable[str]]  # the training text in pieces, as often as it is asked for
+
+MAX_ENTRIES = 1_000_000  # distinct words counted at a time
+MAX_CHARACTERS = 5_000  # distinct characters that get an id of their own
+BPE_SAMPLE = 32_000_000  # characters that byte pairs are learned from
+WORDS = 20_000
+WORD_MIN_COUNT = 2
+BPE_SIZE = 4_096
+FIXED = len(BYTE_SYMBOLS) + 1  # bytes and boundary, in every vocabulary
+
+
+def learn_tokenizer(
+    kind: Kind,
+    texts: Texts,
+    *,
+    vocab_size: int | None = None,
+    unknown: Literal["spell", "unk"] = "spell",
+) -> Tokenizer:
+    """Make a tokenizer for a text; with less to tell apart than `vocab_size` it is smaller.
+
+    Raises UsageError for a size that leaves no room beside the bytes.
+    """
+    if kind == "byte":
+        return make_byte_tokenizer()
+    if kind == "word" and unknown == "unk":
+        return _learn_closed(texts, vocab_size)
+    if vocab_size is not None and vocab_size <= FIXED:
+        raise UsageError(
+            f"--vocab-size {vocab_size} is too small: 256 bytes and the boundary come first",
+            f"give at least {FIXED + 1}, or --tokenizer byte",
+        )
+    if kind == "char":
+        room = MAX_CHARACTERS if vocab_size is None else vocab_size - FIXED
+        return make_char_tokenizer(_by_frequency(count_characters(texts()))[:room])
+    if kind == "word":
+        return _learn_open(texts, WORDS + FIXED if vocab_size is None else vocab_size)
+    return _learn_bpe(texts, BPE_SIZE if vocab_size is None else vocab_size)
+
+
+def count_characters(texts: Iterable[str]) -> Counter[str]:
+    """Count every character."""
+    counts = np.zeros(CODE_POINTS, dtype=np.int64)
+    for text in texts:
+        points = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
+        found = np.bincount(points)
+        counts[: len(found)] += found
+    return Counter({chr(point): int(counts[point]) for point in np.flatnonzero(counts)})
+
+
+def count_pretokens(texts: Iterable[str]) -> Counter[str]:
+    """Count pre-tokens; past `MAX_ENTRIES` the rarest are dropped."""
+    return _count(_pretokens(texts))
+
+
+def _learn_open(texts: Texts, vocab_size: int) -> Tokenizer:
+    """Take the most frequent words, and the characters that the other words are spelled in."""
+    room = vocab_size - FIXED
+    characters = _by_frequency(count_characters(texts()))
+    characters = characters[: min(MAX_CHARACTERS, room)]
+    counts = count_pretokens(texts())
+    words = [
+        word for word in _by_frequency(counts) if len(word) > 1 and counts[word] >= WORD_MIN_COUNT
+    ][: room - len(characters)]
+    uses = Counter({word: counts[word] for word in words})
+    uses.update(dict.fromkeys(characters, 0))
+    chosen = set(words)
+    for pretoken, count in counts.items():
+        if pretoken not in chosen:
+            for character in pretoken:
+                if character in uses:
+                    uses[character] += count
+    return make_word_tokenizer(_by_frequency(uses))
+
+
+def _learn_closed(texts: Texts, vocab_size: int | None) -> Tokenizer:
+    """Take all white-space pieces, or the most frequent ones, with <unk> and <eos>."""
+    if vocab_size is not None and vocab_size < 3:
+        raise UsageError(f"--vocab-size {vocab_size} is too small", "<unk> and <eos> come first")
+    counts = _count(_lines(texts()))
+    ends = counts.pop("\n", 0)
+    unknown = counts.pop(UNKNOWN, 0) + counts.pop(END_OF_LINE, 0)  # no word may be a control
+    words = _by_frequency(counts)
+    if vocab_size is not None:
+        words = words[: vocab_size - 2]
+    kept = Counter({word: counts[word] for word in words})
+    unknown += counts.total() - kept.total()
+    kept.update({END_OF_LINE: ends, UNKNOWN: unknown})
+    return make_closed_tokenizer(_by_frequency(kept))
+
+
+def _learn_bpe(texts: Texts, vocab_size: int) -> Tokenizer:
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size - 1,
+        min_frequency=2,
+        show_progress=False,
+        special_tokens=[],
+        initial_alphabet=BYTE_TO_CHARACTER,
+    )
+    library = tokenizers.Tokenizer(models.BPE())
+    library.pre_tokenizer = bpe_pre_tokenizer()
+    library.train_from_iterator(_sample(texts), trainer)
+    merges = json.loads(library.to_str())["model"]["merges"]
+    return make_bpe_tokenizer([(left, right) for left, right in merges])
+
+
+def _sample(texts: Texts) -> Iterator[str]:
+    """Give the whole text, or evenly spaced pieces of it that add up to `BPE_SAMPLE`."""
+    total = sum(len(text) for text in texts())
+    share = min(1.0, BPE_SAMPLE / max(total, 1))
+    due = 0.0
+    for text in texts():
+        due += share * len(text)
+        if due >= len(text):
+            due -= len(text)
+            yield text
+
+
+def _pretokens(texts: Iterable[str]) -> Iterator[list[str]]:
+    rest = ""
+    for text in texts:
+        found, rest = complete_pretokens(rest + text)
+        yield found
+    yield find_pretokens(rest)
+
+
+def _lines(texts: Iterable[str]) -> Iterator[list[str]]:
+    """Cut into white-space pieces and line feeds."""
+    rest = ""
+    for text in texts:
+        part, rest = complete_words(rest + text)
+        yield part.split()
+        yield ["\n"] * part.count("\n")
+    yield rest.split()
+
+
+def _count(lists: Iterable[list[str]]) -> Counter[str]:
+    counts: Counter[str] = Counter()
+    threshold = 1
+    for items in lists:
+        counts.update(items)
+        while len(counts) > MAX_ENTRIES:
+            counts = Counter({item: n for item, n in counts.items() if n > threshold})
+            threshold += 1
+    return counts
+
+
+def _by_frequency(counts: Counter[str]) -> list[str]:
+    """Sort by falling count, then by code points: the same text gives the same ids anywhere."""
+    return sorted(counts, key=lambda item: (-counts[item], item))

@@ -1,0 +1,64 @@
+r"""Pre-tokens: how word and BPE tokenizers cut a text before they look anything up.
+
+A pre-token is white space, or a word or a run of punctuation with the single space before it. The
+classes are spelled out as ranges, so that the expression means the same to Python's `re` and to
+the Oniguruma engine inside `tokenizers`, whatever Unicode version either knows.
+
+Joined again the pre-tokens are the text. Since none mixes letters with punctuation, neither
+"<|endoftext|>" nor "<0x41>" is ever one: text cannot forge a control or byte symbol.
+"""
+
+import re
+from collections.abc import Iterator
+
+MAX_LENGTH = 64  # characters of one pre-token; longer runs are cut
+
+# White space as str.isspace has it, without line ends.
+BLANKS = "\t\x0b\x0c\x1c\x1d\x1e\x1f \x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000"
+LINE_ENDS = "\r\n"
+APOSTROPHES = "'\u2019"
+# Punctuation and symbols: ASCII's, Latin-1's, and the blocks that hold nothing else.
+PUNCTUATION = (
+    "\x00-\x08\x0e-\x1b!-/:-@\\[-\\^`{-\x84\x86-\x9f\xa1-\xa9\xab-\xb4\xb6-\xb9\xbb-\xbf\xd7\xf7"
+    "\u2010-\u2027\u202a-\u202e\u2030-\u205e\u2060-\u206f\u20a0-\u20cf\u2190-\u2bff"
+    "\u3001-\u3004\u3008-\u3020\u3030\ufe10-\ufe6f\uff01-\uff0f\uff1a-\uff20\uff3b-\uff40"
+    "\uff5b-\uff65\uffe0-\uffff\U0001f000-\U0001faff"
+)
+WORD = f"[^{BLANKS}{LINE_ENDS}{PUNCTUATION}]"
+
+PRETOKEN = (
+    f" ?{WORD}{{1,{MAX_LENGTH}}}(?:[{APOSTROPHES}]{WORD}{{1,{MAX_LENGTH}}})?"
+    f"| ?[{PUNCTUATION}]{{1,{MAX_LENGTH}}}"
+    f"|[{LINE_ENDS}]{{1,{MAX_LENGTH}}}"
+    f"|[{BLANKS}]{{1,{MAX_LENGTH}}}(?=[{BLANKS}{LINE_ENDS}])"
+    f"|[{BLANKS}]"
+)
+_PRETOKEN = re.compile(PRETOKEN)
+_IS_WORD = re.compile(f"{WORD}(?:{WORD}|[{APOSTROPHES}](?={WORD}))*")
+
+find_pretokens = _PRETOKEN.findall
+
+# The last pre-token of a piece may go on in the next, and so may the blanks before it.
+SAFE_TAIL = 4 * MAX_LENGTH + 8
+
+
+def complete_pretokens(buffer: str) -> tuple[list[str], str]:
+    """Cut what is certain of a text that will go on; give the rest to put before its next piece."""
+    if len(buffer) <= SAFE_TAIL:
+        return [], buffer
+    found = find_pretokens(buffer)
+    length = 0
+    while length < SAFE_TAIL:
+        length += len(found.pop())
+    return found, buffer[-length:]
+
+
+def complete_words(buffer: str) -> tuple[str, str]:
+    """Hold back the white-space piece that a text ends in, since it may go on."""
+    held = 0 if not buffer or buffer[-1].isspace() else len(buffer.rsplit(maxsplit=1)[-1])
+    return buffer[: len(buffer) - held], buffer[len(buffer) - held :]
+
+
+def word_spans(text: str) -> Iterator[tuple[int, int]]:
+    """Find the words of a text: (start, end) of each run of word characters."""
+    return (match.span() for match in _IS_WORD.finditer(text))

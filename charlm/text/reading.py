@@ -1,0 +1,188 @@
+"""How the bytes of a file become text: what it is recognised as, and how it is decoded.
+
+Text is UTF-8 unless another encoding is named. A byte-order mark is dropped, line ends are kept,
+single invalid bytes become U+FFFD and are counted. What is no text is refused with the remedy.
+"""
+
+import codecs
+import gzip
+import lzma
+from collections.abc import Iterator
+from contextlib import closing
+from typing import IO, Any, BinaryIO
+
+from charlm.errors import CorpusError, UsageError
+
+PIECE = 1 << 20  # bytes read at a time
+HEAD = 1 << 16  # bytes looked at to recognise a file
+MAX_INVALID = 0.001  # share of invalid bytes above which a file is refused
+MAX_CONTROL = 0.02  # share of control characters above which a file is not text
+
+COMPRESSED = {b"\x1f\x8b": "gzip", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
+FOREIGN = {
+    b"%PDF-": "a PDF document",
+    b"PK\x03\x04": "a zip archive (or an office document)",
+    b"PAR1": "a Parquet table",
+    b"BZh": "a bzip2 file",
+    b"7z\xbc\xaf": "a 7-zip archive",
+    b"\x89PNG": "a PNG picture",
+    b"\xff\xd8\xff": "a JPEG picture",
+    b"GIF8": "a GIF picture",
+    b"\x7fELF": "a program",
+    b"MZ\x90\x00": "a program",
+    b"SQLite format 3": "an SQLite database",
+    b"GGUF": "a model in GGUF form",
+}
+BYTE_ORDER_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
+
+
+class Decoding:
+    """Decodes one file piece by piece and counts what had to be replaced."""
+
+    def __init__(self, encoding: str, where: str) -> None:
+        self.where = where
+        self.invalid_bytes = 0
+        self.first_invalid: tuple[int, int] | None = None  # byte offset, line
+        self.byte_order_mark = False
+        self.size = 0
+        self._lines = 1
+        self._left = b""
+        self._utf8 = codecs.lookup(encoding).name == "utf-8"
+        self._decoder = codecs.getincrementaldecoder(encoding)("replace")
+
+    def decode(self, data: bytes, final: bool = False) -> str:
+        """Decode the next bytes; half a character waits for the next call."""
+        self.size += len(data)
+        text = self._decode_utf8(data, final) if self._utf8 else self._decode_other(data, final)
+        self._lines += text.count("\n")
+        return text
+
+    def _decode_utf8(self, data: bytes, final: bool) -> str:
+        buffer, parts = self._left + data, []
+        start = self.size - len(buffer)  # where the buffer begins in the file
+        if start == 0 and buffer.startswith(codecs.BOM_UTF8):
+            self.byte_order_mark = True
+            buffer, start = buffer[3:], 3
+        while True:
+            try:
+                text, used = codecs.utf_8_decode(buffer, "strict", final)
+                break
+            except UnicodeDecodeError as fault:
+                text = buffer[: fault.start].decode()
+                lines = sum(part.count("\n") for part in parts) + text.count("\n")
+                self._note(fault.end - fault.start, start + fault.start, self._lines + lines)
+                parts += [text, "\ufffd"]
+                buffer, start = buffer[fault.end :], start + fault.end
+        self._left = buffer[used:]
+        return "".join(parts) + text
+
+    def _decode_other(self, data: bytes, final: bool) -> str:
+        text = self._decoder.decode(data, final)
+        if "\ufffd" in text:
+            lines = self._lines + text[: text.index("\ufffd")].count("\n")
+            self._note(text.count("\ufffd"), self.size - len(data), lines)
+        return text
+
+    def _note(self, count: int, offset: int, line: int) -> None:
+        self.invalid_bytes += count
+        if self.first_invalid is None:
+            self.first_invalid = (offset, line)
+
+
+def check_encoding(encoding: str) -> None:
+    """Raise UsageError for an encoding that Python does not know or that is not for text."""
+    try:
+        known: Any = codecs.lookup(encoding)
+    except (LookupError, ValueError):
+        known = None
+    if known is None or not known._is_text_encoding:
+        raise UsageError(f"there is no encoding '{encoding}'", "such as utf-8, latin-1 or cp1251")
+
+
+def decompressed(stream: BinaryIO) -> IO[bytes]:
+    """Look through compression, recognised by its first bytes, whatever the file is called."""
+    head = stream.read(max(map(len, COMPRESSED)))
+    stream.seek(0)
+    kind = next((name for magic, name in COMPRESSED.items() if head.startswith(magic)), None)
+    if kind == "gzip":
+        return gzip.open(stream)
+    if kind == "xz":
+        return lzma.open(stream)
+    if kind == "zstd":
+        try:
+            import zstandard
+        except ImportError:
+            raise UsageError(
+                "reading zstd needs the package zstandard", "pip install 'charlm-toolkit[zstd]'"
+            ) from None
+        opened: IO[bytes] = zstandard.ZstdDecompressor().stream_reader(
+            stream, read_across_frames=True
+        )
+        return opened
+    return stream
+
+
+def read_bytes(stream: IO[bytes], where: str) -> Iterator[bytes]:
+    """Read in pieces; raise CorpusError where reading or decompressing fails."""
+    with closing(stream):
+        while True:
+            try:
+                data = stream.read(PIECE)
+            except (OSError, EOFError, ValueError, lzma.LZMAError) as fault:
+                raise CorpusError(f"cannot read {where}: {fault}") from fault
+            except Exception as fault:
+                if type(fault).__name__ not in ("error", "ZstdError"):  # zlib's and zstandard's
+                    raise
+                raise CorpusError(f"{where} is damaged: {fault}") from fault
+            if not data:
+                return
+            yield data
+
+
+def why_not_text(head: bytes, encoding: str) -> tuple[str, str] | None:
+    """Say what a file is if it is no text in this encoding, and what to do; None if it may be."""
+    for magic, name in FOREIGN.items():
+        if head.startswith(magic):
+            return f"is {name}, not text", "extract its text first, or pass --tokenizer byte"
+    if codecs.lookup(encoding).name.startswith(("utf-16", "utf-32")):
+        return None
+    for mark, name in BYTE_ORDER_MARKS.items():
+        if head.startswith(mark):
+            return f"is {name.upper()} text", f"pass --encoding {name}"
+    if guess := _unmarked_wide(head):
+        return f"looks like {guess.upper()} text", f"pass --encoding {guess}"
+    if encoding_is_single_byte(encoding):
+        return None
+    text = codecs.utf_8_decode(head, "replace", False)[0]
+    control = sum(text.count(chr(c)) for c in (*range(9), *range(14, 27), *range(28, 32)))
+    broken = text.count("\ufffd") - head.count(b"\xef\xbf\xbd")
+    if control > MAX_CONTROL * len(text) or (b"\0" in head and broken > MAX_INVALID * len(text)):
+        return "is a binary file, not text", "pass --tokenizer byte to learn from its raw bytes"
+    return None
+
+
+def encoding_is_single_byte(encoding: str) -> bool:
+    """Tell whether the encoding is one in which no byte is invalid for lack of a neighbour."""
+    return codecs.lookup(encoding).name not in ("utf-8", "ascii")
+
+
+def _unmarked_wide(head: bytes) -> str | None:
+    """Recognise UTF-16 and UTF-32 without a mark by where their zero bytes stand."""
+    if head.count(0) < len(head) / 5 or len(head) < 8:
+        return None
+    shares = [head[i::4].count(0) / len(head[i::4]) for i in range(4)]
+    high, low = [share > 0.6 for share in shares], [share < 0.2 for share in shares]
+    if low[0] and high[1] and high[2] and high[3]:
+        return "utf-32-le"
+    if high[0] and high[1] and high[2] and low[3]:
+        return "utf-32-be"
+    if low[0] and high[1] and low[2] and high[3]:
+        return "utf-16-le"
+    if high[0] and low[1] and high[2] and low[3]:
+        return "utf-16-be"
+    return None

@@ -1,0 +1,223 @@
+"""Tokenizers with words: open, closed, and byte pairs."""
+
+from abc import abstractmethod
+from collections.abc import Iterable
+from itertools import chain
+from typing import Any, ClassVar
+
+import tokenizers
+from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers
+
+from charlm.text.alphabets import spelled_pieces
+from charlm.text.pretokens import (
+    BLANKS,
+    LINE_ENDS,
+    PRETOKEN,
+    complete_pretokens,
+    complete_words,
+    find_pretokens,
+)
+from charlm.text.symbols import (
+    BOUNDARY,
+    BYTE_SYMBOLS,
+    BYTE_TO_CHARACTER,
+    END_OF_LINE,
+    UNKNOWN,
+    from_byte_level,
+    to_byte_level,
+)
+from charlm.text.tokenizers import Decoder, Ids, Kind, Tokenizer, as_ids
+
+MAX_REMEMBERED = 500_000  # pre-tokens whose ids are kept at hand
+
+
+class PretokenTokenizer(Tokenizer):
+    """What word and BPE tokenizers share: pre-tokens are looked up, unseen ones worked out once."""
+
+    def __init__(self, library: tokenizers.Tokenizer, pieces: list[bytes]) -> None:
+        super().__init__(library, BOUNDARY, pieces)
+        self._known = _Known(self)
+
+    @abstractmethod
+    def ids_of(self, pretoken: str) -> tuple[int, ...]:
+        """Work out the ids of one pre-token."""
+
+    def cut(self, buffer: str) -> tuple[list[str], str]:
+        """Cut off the pre-tokens that no later text can change."""
+        return complete_pretokens(buffer)
+
+    def encode_part(self, part: str | list[str]) -> Ids:
+        """Look the pre-tokens up."""
+        return as_ids(chain.from_iterable(map(self._known.__getitem__, part)))
+
+    def encode_rest(self, text: str) -> Ids:
+        """Encode the last of a text."""
+        return self.encode_part(find_pretokens(text))
+
+
+class _Known(dict[str, tuple[int, ...]]):
+    """The ids of every pre-token met so far."""
+
+    def __init__(self, tokenizer: PretokenTokenizer) -> None:
+        super().__init__()
+        self._tokenizer = tokenizer
+
+    def __missing__(self, pretoken: str) -> tuple[int, ...]:
+        if len(self) >= MAX_REMEMBERED:
+            self.clear()
+        ids = self[pretoken] = self._tokenizer.ids_of(pretoken)
+        return ids
+
+
+class WordTokenizer(PretokenTokenizer):
+    """Words with their leading space; an unknown one is spelled in characters and bytes."""
+
+    kind: ClassVar[Kind] = "word"
+
+    def __init__(self, library: tokenizers.Tokenizer) -> None:
+        self._vocabulary = library.get_vocab(with_added_tokens=False)
+        self._first_byte = self._vocabulary[BYTE_SYMBOLS[0]]
+        super().__init__(library, spelled_pieces(self._vocabulary, BOUNDARY))
+
+    def ids_of(self, pretoken: str) -> tuple[int, ...]:
+        """Give the word's id, or those of its spelling."""
+        whole = self._vocabulary.get(pretoken)
+        if whole is not None:
+            return (whole,)
+        return tuple(chain.from_iterable(map(self._spell, pretoken)))
+
+    def _spell(self, character: str) -> tuple[int, ...]:
+        token = self._vocabulary.get(character)
+        if token is not None:
+            return (token,)
+        return tuple(self._first_byte + byte for byte in character.encode())
+
+
+class BpeTokenizer(PretokenTokenizer):
+    """Byte pairs merged by frequency, within pre-tokens."""
+
+    kind: ClassVar[Kind] = "bpe"
+
+    def __init__(self, library: tokenizers.Tokenizer) -> None:
+        vocabulary = library.get_vocab(with_added_tokens=False)
+        pieces = [b""] * len(vocabulary)
+        for symbol, token in vocabulary.items():
+            if symbol != BOUNDARY:
+                pieces[token] = from_byte_level(symbol)
+        super().__init__(library, pieces)
+
+    def ids_of(self, pretoken: str) -> tuple[int, ...]:
+        """Merge the bytes of one pre-token."""
+        return tuple(token.id for token in self.library.model.tokenize(to_byte_level(pretoken)))
+
+
+class ClosedTokenizer(Tokenizer):
+    """The form of the published word tables: white-space pieces, <unk>, one <eos> for a line end.
+
+    A literal <unk> in the text is the unknown symbol; a literal <eos> is not the control symbol
+    but an unknown word. White space is not kept, so the form is not lossless.
+    """
+
+    kind: ClassVar[Kind] = "word"
+    closed: ClassVar[bool] = True
+
+    def __init__(self, library: tokenizers.Tokenizer) -> None:
+        vocabulary = library.get_vocab(with_added_tokens=False)
+        pieces = [b""] * len(vocabulary)
+        for symbol, token in vocabulary.items():
+            pieces[token] = symbol.encode()
+        pieces[vocabulary[END_OF_LINE]] = b"\n"
+        super().__init__(library, END_OF_LINE, pieces)
+        self.unknown_id: int = vocabulary[UNKNOWN]
+        self._words = {word: i for word, i in vocabulary.items() if word != END_OF_LINE}
+
+    def cut(self, buffer: str) -> tuple[str, str]:
+        """Hold back the piece that the buffer ends in: it may go on."""
+        return complete_words(buffer)
+
+    def encode_part(self, part: str | list[str]) -> Ids:
+        """Look the words of each line up, and end each line."""
+        assert isinstance(part, str)
+        ids: list[int] = []
+        get, unknown, end = self._words.get, self.unknown_id, self.boundary_id
+        for line in part.split("\n"):
+            ids.extend([get(word, unknown) for word in line.split()])
+            ids.append(end)
+        ids.pop()
+        return as_ids(ids)
+
+    def encode_rest(self, text: str) -> Ids:
+        """Encode the last of a text; a line without its end gets none."""
+        return self.encode_part(text)
+
+    def decoder(self) -> Decoder:
+        """Make a decoder for ids that come one after the other."""
+        return ClosedDecoder(self)
+
+
+class ClosedDecoder(Decoder):
+    """Puts a space between words and a line feed for <eos>."""
+
+    def __init__(self, tokenizer: ClosedTokenizer) -> None:
+        super().__init__(tokenizer)
+        self._at_line_start = True
+
+    def push(self, ids: Iterable[int]) -> str:
+        """Take the next ids; give their text."""
+        text = []
+        for token in ids:
+            word = self._tokenizer.pieces[self._tokenizer._checked(token)].decode()
+            ends_line = token == self._tokenizer.boundary_id
+            text.append(word if ends_line or self._at_line_start else " " + word)
+            self._at_line_start = ends_line
+        return "".join(text)
+
+    def flush(self) -> str:
+        """End the text: nothing was held back."""
+        return ""
+
+
+def make_word_tokenizer(symbols: list[str]) -> WordTokenizer:
+    """Make an open word tokenizer; ids follow the order of `symbols`, then bytes, boundary."""
+    vocabulary = {symbol: i for i, symbol in enumerate([*symbols, *BYTE_SYMBOLS, BOUNDARY])}
+    library = tokenizers.Tokenizer(
+        models.BPE(vocab=vocabulary, merges=[], byte_fallback=True, ignore_merges=True)
+    )
+    library.pre_tokenizer = pre_tokenizers.Split(Regex(PRETOKEN), "isolated")
+    library.decoder = decoders.Sequence([decoders.ByteFallback(), decoders.Fuse()])
+    return WordTokenizer(library)
+
+
+def make_bpe_tokenizer(merges: list[tuple[str, str]]) -> BpeTokenizer:
+    """Make a byte-pair tokenizer; ids are bytes, then merges in their order, then the boundary."""
+    vocabulary = {character: byte for byte, character in enumerate(BYTE_TO_CHARACTER)}
+    for left, right in merges:
+        vocabulary.setdefault(left + right, len(vocabulary))
+    vocabulary[BOUNDARY] = len(vocabulary)
+    library = tokenizers.Tokenizer(models.BPE(vocab=vocabulary, merges=merges))
+    library.pre_tokenizer = bpe_pre_tokenizer()
+    library.decoder = decoders.ByteLevel()
+    return BpeTokenizer(library)
+
+
+def bpe_pre_tokenizer() -> Any:  # noqa: ANN401
+    """Cut into pre-tokens, then write their bytes in the byte-level alphabet."""
+    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
+    return pre_tokenizers.Sequence([pre_tokenizers.Split(Regex(PRETOKEN), "isolated"), byte_level])
+
+
+def make_closed_tokenizer(words: list[str]) -> ClosedTokenizer:
+    """Make a closed word tokenizer of `words`, which hold <unk> and <eos>, in order of their ids."""
+    vocabulary = {word: i for i, word in enumerate(words)}
+    library = tokenizers.Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
+    space = BLANKS + LINE_ENDS
+    literal = Regex(f"(?<![^{space}]){END_OF_LINE}(?![^{space}])")
+    library.normalizer = normalizers.Sequence(
+        [normalizers.Replace(literal, UNKNOWN), normalizers.Replace("\n", f" {END_OF_LINE} ")]
+    )
+    library.pre_tokenizer = pre_tokenizers.Split(Regex(f"[{space}]+"), "removed")
+    # WordPiece puts a space before each token but the first; no token begins with its prefix
+    spaces = decoders.WordPiece(prefix="\n", cleanup=False)
+    line_ends = decoders.Replace(Regex(f" ?{END_OF_LINE} ?"), "\n")
+    library.decoder = decoders.Sequence([spaces, decoders.Fuse(), line_ends])
+    return ClosedTokenizer(library)
