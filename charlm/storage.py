@@ -105,7 +105,11 @@ class DirectoryWriter:
         except BaseException:
             stream.discard()
             raise
-        self._entries[name] = stream.finish()
+        self.add(name, stream.finish())
+
+    def add(self, name: str, entry: dict[str, Any]) -> None:
+        """Enter a file that was written here by other means: what `HashingFile.finish` gave."""
+        self._entries[name] = entry
 
     def write_manifest(self) -> None:
         """Write the manifest, last of all, and bring the directory's names to the disk."""

@@ -2,16 +2,8 @@
 
 import os
 import sys
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable
 from pathlib import Path
-
-from charlm.errors import UsageError
-from charlm.language.plan import default_tokenizer
-from charlm.language.request import TrainRequest
-from charlm.text.preparation import TokenizerChoice, prepare, prepare_cached
-from charlm.text.sources import Corpus, ReadOptions, open_corpus
-from charlm.text.store import STORE, TokenStore, open_store
 
 Tell = Callable[[str], None]
 

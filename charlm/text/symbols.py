@@ -1,4 +1,4 @@
-"""The symbols of tokenizer vocabularies that stand for no text of their own, or for single bytes."""
+"""The symbols of vocabularies that stand for no text of their own, or for single bytes."""
 
 import struct
 

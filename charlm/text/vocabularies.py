@@ -207,7 +207,7 @@ def bpe_pre_tokenizer() -> Any:  # noqa: ANN401
 
 
 def make_closed_tokenizer(words: list[str]) -> ClosedTokenizer:
-    """Make a closed word tokenizer of `words`, which hold <unk> and <eos>, in order of their ids."""
+    """Make a closed word tokenizer of `words`, in order of ids, with <unk> and <eos> among them."""
     vocabulary = {word: i for i, word in enumerate(words)}
     library = tokenizers.Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
     space = BLANKS + LINE_ENDS

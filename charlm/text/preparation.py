@@ -1,0 +1,180 @@
+"""Preparing a corpus: read it, learn its tokenizer, store its ids. Done once, then found again."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from charlm import storage
+from charlm.errors import CorpusError
+from charlm.text.documents import Piece
+from charlm.text.learning import learn_tokenizer
+from charlm.text.sources import Corpus
+from charlm.text.splitting import Split, held_out_offset, split_pieces
+from charlm.text.store import FORMAT, STORE, PartWriter, TokenStore, open_store
+from charlm.text.tokenizers import Kind, Tokenizer
+
+KEPT = 16  # prepared corpora that stay in the cache
+CHARACTERS_BELOW = 3_000_000  # bytes of text up to which characters are the default
+
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class TokenizerChoice:
+    """Which tokenizer a corpus shall have; kind None leaves it to the size of the text."""
+
+    kind: Kind | None = None
+    vocab_size: int | None = None
+    unknown: Literal["spell", "unk"] = "spell"
+
+    def resolve(self, train_bytes: int) -> tuple[Kind, int | None]:
+        """Choose kind and size: characters for a few megabytes, byte pairs for more."""
+        if self.kind not in (None, "bpe"):
+            return self.kind, self.vocab_size  # type: ignore[return-value]
+        if self.kind is None and train_bytes < CHARACTERS_BELOW:
+            return "char", self.vocab_size
+        return "bpe", self.vocab_size or bpe_size(train_bytes)
+
+
+def bpe_size(train_bytes: int) -> int:
+    """Choose the number of byte pairs: 1,024 for a megabyte, growing with the root of the size."""
+    return max(512, min(8192, 256 * round(4 * (train_bytes / 1e6) ** 0.5)))
+
+
+def prepare(
+    corpus: Corpus,
+    choice: TokenizerChoice,
+    directory: Path,
+    *,
+    valid: Corpus | None = None,
+    replace: bool = False,
+    tell: Tell = lambda line: None,
+) -> TokenStore:
+    """Prepare a corpus in `directory`; without `valid` its end is held out.
+
+    Raises CorpusError where there is nothing to learn from, DiskError where writing fails.
+    """
+    total = _measure(corpus)
+    if valid is not None:
+        _measure(valid)
+    for line in corpus.report().lines():
+        tell(line)
+    split = None if valid is not None else _split(total, corpus, choice)
+    train_bytes = total if split is None else split.offset
+
+    def train_texts() -> Iterator[str]:
+        for part, piece in split_pieces(corpus.pieces(), split):
+            if part == "train":
+                assert isinstance(piece.text, str), "a byte tokenizer learns nothing"
+                yield piece.text
+
+    kind, vocab_size = choice.resolve(train_bytes)
+    tokenizer = learn_tokenizer(kind, train_texts, vocab_size=vocab_size, unknown=choice.unknown)
+    with storage.new_directory(directory, replace) as writer:
+        parts = _write_parts(writer, tokenizer, split_pieces(corpus.pieces(), split), valid)
+        writer.write_text("tokenizer.json", tokenizer.to_json())
+        info = {
+            "format": FORMAT,
+            "name": corpus.name,
+            "parts": parts,
+            "tokenizer_sha256": tokenizer.sha256(),
+            "read": asdict(corpus.report()),
+            "source": _identity(corpus, choice, valid),
+        }
+        writer.write_json(STORE, info)
+    return open_store(directory)
+
+
+def prepare_cached(
+    corpus: Corpus,
+    choice: TokenizerChoice,
+    cache: Path,
+    *,
+    valid: Corpus | None = None,
+    tell: Tell = lambda line: None,
+) -> tuple[TokenStore, bool]:
+    """Find the prepared corpus in `cache`, or prepare it there; say whether it was found."""
+    identity = json.dumps(_identity(corpus, choice, valid), sort_keys=True).encode()
+    directory = cache / f"{corpus.name}-{hashlib.sha256(identity).hexdigest()[:16]}"
+    with suppress(CorpusError):
+        store = open_store(directory)
+        os.utime(directory)
+        for line in _told(store.info):
+            tell(line)
+        return store, True
+    store = prepare(corpus, choice, directory, valid=valid, replace=True, tell=tell)
+    _forget_oldest(cache)
+    return store, False
+
+
+def _measure(corpus: Corpus) -> int:
+    """Walk over a corpus once: count its bytes, and refuse it if it holds no text."""
+    total, blank = 0, True
+    for piece in corpus.pieces():
+        total += len(piece.text if isinstance(piece.text, bytes) else piece.text.encode())
+        blank = blank and (not piece.text or (not corpus.options.raw and piece.text.isspace()))
+    if blank:
+        raise CorpusError(f"there is no text in {corpus.where()}")
+    return total
+
+
+def _split(total: int, corpus: Corpus, choice: TokenizerChoice) -> Split | None:
+    offset = held_out_offset(total)
+    if offset is None:
+        return None
+    if corpus.options.documents != "file" and not corpus.options.raw:
+        return Split(offset, "document")
+    return Split(offset, "line" if choice.unknown == "unk" else "character")
+
+
+def _write_parts(
+    writer: storage.DirectoryWriter,
+    tokenizer: Tokenizer,
+    pieces: Iterator[tuple[str, Piece]],
+    valid: Corpus | None,
+) -> dict[str, Any]:
+    writers: dict[str, PartWriter] = {}
+    try:
+        for part, piece in pieces:
+            if part not in writers:
+                writers[part] = PartWriter(writer, part, tokenizer)
+            writers[part].add(piece)
+        if valid is not None:
+            writers["valid"] = PartWriter(writer, "valid", tokenizer)
+            for piece in valid.pieces():
+                writers["valid"].add(piece)
+        return {name: part_writer.finish() for name, part_writer in writers.items()}
+    except BaseException:
+        for part_writer in writers.values():
+            part_writer.discard()
+        raise
+
+
+def _identity(corpus: Corpus, choice: TokenizerChoice, valid: Corpus | None) -> dict[str, Any]:
+    """Name everything that the stored ids depend on."""
+    return {
+        "format": FORMAT,
+        "corpus": corpus.fingerprint(),
+        "valid": None if valid is None else valid.fingerprint(),
+        "tokenizer": asdict(choice),
+    }
+
+
+def _told(info: dict[str, Any]) -> list[str]:
+    from charlm.text.sources import ReadReport
+
+    return ReadReport(**info.get("read", {})).lines()
+
+
+def _forget_oldest(cache: Path) -> None:
+    """Keep the cache from growing without end."""
+    entries = [path for path in cache.iterdir() if path.is_dir() and path.name[0] != "."]
+    entries.sort(key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in entries[KEPT:]:
+        shutil.rmtree(path, ignore_errors=True)
