@@ -98,16 +98,20 @@ def did_you_mean(word: str, known: Iterable[str]) -> str | None:
 
 def _kind_and_choices(hint: Any) -> tuple[Any, tuple[str, ...] | None]:  # noqa: ANN401
     """Reduce a field's type to what one word on the command line can be."""
-    if isinstance(hint, types.UnionType):
+    if _is_union(hint):
         hint = next(part for part in typing.get_args(hint) if part is not types.NoneType)
     if typing.get_origin(hint) is typing.Literal:
         return str, typing.get_args(hint)
     return hint, None
 
 
+def _is_union(hint: Any) -> bool:  # noqa: ANN401
+    return typing.get_origin(hint) in (types.UnionType, typing.Union)
+
+
 def _fits(value: Any, hint: Any) -> bool:  # noqa: ANN401
     """Tell whether a JSON value fits a field's type."""
-    if isinstance(hint, types.UnionType):
+    if _is_union(hint):
         return any(_fits(value, part) for part in typing.get_args(hint))
     if typing.get_origin(hint) is typing.Literal:
         return value in typing.get_args(hint)

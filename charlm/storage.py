@@ -152,6 +152,25 @@ def existing_directory(target: Path) -> Iterator[DirectoryWriter]:
     writer.write_manifest()
 
 
+@contextmanager
+def run_directory(target: Path) -> Iterator[None]:
+    """Make the directory of a run. What stood there comes back if nothing new comes of it."""
+    retired = target.with_name(f".{target.name}.{os.getpid()}.old")
+    with disk_errors(target):
+        if target.exists():
+            target.rename(retired)
+        target.mkdir(parents=True)
+    try:
+        yield
+    except BaseException:
+        if retired.exists() and not (target / MANIFEST).exists():
+            shutil.rmtree(target, ignore_errors=True)
+            retired.rename(target)
+        raise
+    finally:
+        shutil.rmtree(retired, ignore_errors=True)
+
+
 def write_bytes(path: Path, data: bytes) -> None:
     """Write one file durably: temporary name, fsync, rename, fsync of its directory."""
     with disk_errors(path):

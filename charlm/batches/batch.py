@@ -5,6 +5,7 @@ Legend: B streams, T steps.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Self
 
 import numpy as np
@@ -34,7 +35,7 @@ class Batch:
     def split(self, pieces: int) -> list["Batch"]:
         """Cut along the streams into at most `pieces` batches of nearly equal size."""
         edges = np.linspace(0, len(self.inputs), min(pieces, len(self.inputs)) + 1).astype(int)
-        return [self._rows(a, b) for a, b in zip(edges, edges[1:], strict=False)]
+        return [self._rows(a, b) for a, b in pairwise(edges)]
 
     def _rows(self, start: int, end: int) -> "Batch":
         return Batch(

@@ -6,6 +6,7 @@ import sys
 
 from charlm.cli.arguments import add_model, load_model
 from charlm.cli.signals import stop_signals
+from charlm.evaluation.report import evaluation_table
 
 HELP = "score text in bits per byte and perplexity"
 
@@ -29,5 +30,5 @@ def run(arguments: argparse.Namespace) -> int:
             strict=arguments.strict,
             tell=lambda line: print(line, file=sys.stderr),
         )
-    print(json.dumps(evaluation.to_json()) if arguments.json else evaluation.table())
+    print(json.dumps(evaluation.to_json()) if arguments.json else evaluation_table(evaluation))
     return 0

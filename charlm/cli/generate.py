@@ -8,7 +8,7 @@ import time
 from charlm.cli.arguments import add_model, load_model, read_text
 from charlm.cli.signals import stop_signals
 from charlm.errors import UsageError
-from charlm.generation.sampling import SamplingOptions
+from charlm.generation.options import SamplingOptions
 from charlm.options import add_arguments as add_options
 
 HELP = "continue a text"

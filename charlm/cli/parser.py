@@ -41,6 +41,6 @@ def parse(parser: Parser, commands: dict[str, Parser], words: Sequence[str]) -> 
     if unknown:
         used = commands[command] if command is not None else parser
         flag = unknown[0].split("=")[0]
-        hint = did_you_mean(flag, used.known_flags()) if flag.startswith("-") else None
-        raise UsageError(f"unknown option '{flag}'", hint or f"see {used.prog} --help")
+        meant = did_you_mean(flag, used.known_flags()) if flag.startswith("-") else None
+        raise UsageError(f"unknown option '{flag}'", meant or f"see {used.prog} --help")
     return arguments

@@ -10,14 +10,22 @@ from charlm.options import add_arguments as add_options
 from charlm.options import from_arguments
 
 HELP = "read and tokenize text once, for several runs"
-OPTIONS = ("tokenizer", "vocab_size", "unknown", "valid", "documents", "encoding", "strict")
+OPTIONS = (
+    "force",
+    "tokenizer",
+    "vocab_size",
+    "unknown",
+    "valid",
+    "documents",
+    "encoding",
+    "strict",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("corpus", nargs="*", metavar="CORPUS", help="as for train")
     parser.add_argument("--out", required=True, metavar="DIR", help="directory to write")
-    parser.add_argument("--force", action="store_true", help="replace a directory already there")
     add_options(parser, TrainRequest, OPTIONS)
 
 
@@ -25,10 +33,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Prepare the store and say what is in it."""
     request = from_arguments(TrainRequest, arguments)
     with stop_signals():
-        from charlm.language.corpus import prepare_directory
+        from charlm.language.corpus import prepare_directory, store_table
 
-        summary = prepare_directory(
-            arguments.corpus, request, Path(arguments.out), progress=sys.stderr
+        store = prepare_directory(
+            arguments.corpus,
+            request,
+            Path(arguments.out),
+            tell=lambda line: print(line, file=sys.stderr),
         )
-    print(summary)
+    print(store_table(store))
     return 0

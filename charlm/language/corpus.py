@@ -2,17 +2,103 @@
 
 import os
 import sys
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
+from charlm.errors import UsageError
+from charlm.evaluation.report import counts_table
+from charlm.language.request import TrainRequest
+from charlm.text.finding import open_corpus
+from charlm.text.preparation import TokenizerChoice, prepare, prepare_cached
+from charlm.text.sources import Corpus, ReadOptions
+from charlm.text.store import STORE, TokenStore, open_store
+
 Tell = Callable[[str], None]
+
+
+def open_or_prepare(paths: Sequence[str], request: TrainRequest, tell: Tell) -> TokenStore:
+    """Give the token store of a run: a prepared directory as it is, or text, prepared once."""
+    if len(paths) == 1 and (Path(paths[0]) / STORE).exists():
+        if request.tokenizer is not None or request.valid is not None:
+            raise UsageError(
+                f"{paths[0]} is prepared: its tokenizer and held-out text are settled",
+                "leave out --tokenizer and --valid, or pass the text itself",
+            )
+        return open_store(Path(paths[0]))
+    choice, corpora = _choice(request), ExitStack()
+    with corpora:
+        corpus, valid = _open(paths, request, corpora)
+        store, found = prepare_cached(corpus, choice, cache_directory(), valid=valid, tell=tell)
+    tell(f"{'found' if found else 'prepared'} {store_line(store)}")
+    return store
+
+
+def prepare_directory(
+    paths: Sequence[str], request: TrainRequest, out: Path, tell: Tell
+) -> TokenStore:
+    """Prepare text in a directory of the user's choice."""
+    if out.exists() and not request.force and (not out.is_dir() or any(out.iterdir())):
+        raise UsageError(f"{out} is already there", "pass --force to replace it")
+    with ExitStack() as corpora:
+        corpus, valid = _open(paths, request, corpora)
+        return prepare(corpus, _choice(request), out, valid=valid, replace=True, tell=tell)
+
+
+def store_line(store: TokenStore) -> str:
+    """Describe a prepared corpus in a line."""
+    counts = store.train.counts()
+    held_out = "nothing held out"
+    if store.valid is not None:
+        held_out = f"{store.valid.counts().bytes:,} bytes held out"
+    return (
+        f"{counts.bytes:,} bytes to learn from, {held_out}; {store.tokenizer.kind} tokenizer, "
+        f"{store.tokenizer.vocab_size:,} symbols, {counts.tokens:,} tokens"
+    )
+
+
+def store_table(store: TokenStore) -> str:
+    """Lay out what a prepared corpus holds."""
+    parts = {"train": store.train.counts()}
+    if store.valid is not None:
+        parts["held out"] = store.valid.counts()
+    return counts_table(parts)
 
 
 def cache_directory() -> Path:
     """Where prepared corpora are kept for the next run: CHARLM_CACHE, or the user's cache."""
     if own := os.environ.get("CHARLM_CACHE"):
         return Path(own)
-    if sys.platform == "win32" and (local := os.environ.get("LOCALAPPDATA")):
-        return Path(local) / "charlm"
-    base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path("~/.cache").expanduser()) / "charlm"
+    if base := os.environ.get("LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME"):
+        return Path(base) / "charlm"
+    home = os.environ.get("HOME") or os.environ.get("USERPROFILE")
+    cache = Path(home) / ".cache" if home else None
+    if cache is None or not _writable(cache):
+        return Path(tempfile.gettempdir()) / "charlm-cache"
+    return cache / "charlm"
+
+
+def _writable(folder: Path) -> bool:
+    """Tell whether something could be made in a folder, or the folder itself made."""
+    there = next(parent for parent in [folder, *folder.parents] if parent.exists())
+    return os.access(there, os.W_OK)
+
+
+def _choice(request: TrainRequest) -> TokenizerChoice:
+    return TokenizerChoice(request.tokenizer, request.vocab_size, request.unknown)
+
+
+def _open(
+    paths: Sequence[str], request: TrainRequest, corpora: ExitStack
+) -> tuple[Corpus, Corpus | None]:
+    options = ReadOptions(
+        encoding=request.encoding,
+        strict=request.strict,
+        documents=request.documents,
+        raw=request.tokenizer == "byte",
+    )
+    corpus = corpora.enter_context(open_corpus(paths, options, sys.stdin.buffer))
+    if request.valid is None:
+        return corpus, None
+    return corpus, corpora.enter_context(open_corpus([request.valid], options))

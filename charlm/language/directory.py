@@ -14,7 +14,9 @@ from safetensors import SafetensorError
 
 from charlm import storage
 from charlm.errors import ModelError
-from charlm.text.tokenizers import Tokenizer, load_tokenizer
+from charlm.text.loading import load_tokenizer
+from charlm.text.store import TokenPart, TokenStore, open_part
+from charlm.text.tokenizers import Tokenizer
 
 FORMAT = 1
 CONFIG = "config.json"
@@ -23,6 +25,7 @@ TOKENIZER = "tokenizer.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
 GENERATION_CONFIG = "generation_config.json"
 CARD = "README.md"
+HELD_OUT = "held-out"
 
 Config = dict[str, Any]
 
@@ -116,6 +119,29 @@ def write_model(
     writer.write_text(CARD, card)
     identity = {"model_type": "charlm", "charlm_format": FORMAT}
     writer.write_json(CONFIG, identity | config | {"tokenizer_sha256": tokenizer.sha256()})
+
+
+def write_held_out(writer: storage.DirectoryWriter, store: TokenStore) -> Config | None:
+    """Keep the run's held-out text with the model; give what config.json says of it."""
+    if store.valid is None:
+        return None
+    for suffix in (".bin", ".documents.bin"):
+        with (
+            (store.directory / f"valid{suffix}").open("rb") as source,
+            writer.open_binary(HELD_OUT + suffix) as target,
+        ):
+            while data := source.read(storage.CHUNK):
+                target.write(data)
+    description: Config = store.info["parts"]["valid"]
+    return description
+
+
+def read_held_out(directory: Path, config: Config) -> TokenPart | None:
+    """Open the held-out text; None where the corpus was too small to have one."""
+    description = config.get("held_out_text")
+    if description is None:
+        return None
+    return open_part(directory, HELD_OUT, description, ModelError)
 
 
 def tokenizer_config() -> Config:

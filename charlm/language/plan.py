@@ -19,7 +19,7 @@ FP32_SPEED = 0.6  # of what bfloat16 reaches in an LSTM
 
 
 @dataclass(frozen=True)
-class Corpus:
+class CorpusFacts:
     """What the plan needs to know of a prepared corpus."""
 
     tokens: int
@@ -45,21 +45,7 @@ class Plan:
     window: int
 
 
-def default_tokenizer(train_bytes: int) -> tuple[str, int | None]:
-    """Choose tokenizer and vocabulary size for a corpus of this many bytes.
-
-    Characters learn most from little text; from a few megabytes on, byte pairs of a growing
-    vocabulary see further back in the same number of steps.
-    """
-    if train_bytes < CHARACTERS_BELOW:
-        return "char", None
-    return "bpe", min(8192, 1024 * max(1, round(math.sqrt(train_bytes / 1e6))))
-
-
-CHARACTERS_BELOW = 3_000_000
-
-
-def make_plan(request: TrainRequest, corpus: Corpus, threads: int, bf16: bool) -> Plan:
+def make_plan(request: TrainRequest, corpus: CorpusFacts, threads: int, bf16: bool) -> Plan:
     """Choose what the request leaves open."""
     hidden = request.hidden or _hidden_size(request, corpus, threads, bf16)
     window = request.bptt or (64 if corpus.symbols else 35)
@@ -84,7 +70,9 @@ def make_plan(request: TrainRequest, corpus: Corpus, threads: int, bf16: bool) -
     )
 
 
-def _network(request: TrainRequest, corpus: Corpus, hidden: int, dropout: float) -> NetworkConfig:
+def _network(
+    request: TrainRequest, corpus: CorpusFacts, hidden: int, dropout: float
+) -> NetworkConfig:
     return NetworkConfig(
         vocab_size=corpus.vocab_size,
         embed_size=request.embed or (min(hidden, 128) if corpus.symbols else hidden),
@@ -93,7 +81,9 @@ def _network(request: TrainRequest, corpus: Corpus, hidden: int, dropout: float)
         cell=request.cell,
         nonlinearity=request.nonlinearity,
         tie_weights=request.tie,
-        dropout=dropout,
+        input_dropout=dropout,
+        layer_dropout=dropout,
+        output_dropout=dropout,
         weight_dropout=request.weight_dropout,
         embed_dropout=request.embed_dropout,
     )
@@ -113,7 +103,7 @@ def _optimizer(request: TrainRequest, hidden: int) -> OptimizerOptions:
     )
 
 
-def _budget(request: TrainRequest, corpus: Corpus) -> Budget:
+def _budget(request: TrainRequest, corpus: CorpusFacts) -> Budget:
     if request.steps is not None:
         return Budget(steps=request.steps)
     if request.epochs is not None:
@@ -127,7 +117,7 @@ def _power(threads: int, bf16: bool) -> float:
     return threads / REFERENCE_THREADS * (1.0 if bf16 else FP32_SPEED)
 
 
-def _hidden_size(request: TrainRequest, corpus: Corpus, threads: int, bf16: bool) -> int:
+def _hidden_size(request: TrainRequest, corpus: CorpusFacts, threads: int, bf16: bool) -> int:
     """Choose the number of units: as many as the budget can train.
 
     The constants are those of trials on two cores (docs/benchmarks.md): the best size for a
@@ -140,11 +130,11 @@ def _hidden_size(request: TrainRequest, corpus: Corpus, threads: int, bf16: bool
         size = 290 * (minutes * _power(threads, bf16)) ** 0.4
     if request.layers is not None:
         size /= math.sqrt(request.layers)
-    return max(64, min(1024, 32 * round(size / 32)))
+    return int(max(64, min(1024, 32 * round(size / 32))))
 
 
 def _targets_learned(
-    request: TrainRequest, corpus: Corpus, hidden: int, threads: int, bf16: bool
+    request: TrainRequest, corpus: CorpusFacts, hidden: int, threads: int, bf16: bool
 ) -> float:
     """Estimate how many predictions the run will learn from."""
     budget = _budget(request, corpus)
@@ -158,7 +148,7 @@ def _targets_learned(
     return budget.seconds * 150e9 * _power(threads, bf16) / work
 
 
-def _dropout(epochs: float, corpus: Corpus) -> float:
+def _dropout(epochs: float, corpus: CorpusFacts) -> float:
     """Choose the dropout: none for text seen once, more the oftener it is seen again."""
     if epochs <= 1.5:
         return 0.0

@@ -35,7 +35,7 @@ class LanguageTask:
         device: torch.device,
         bf16: bool,
     ) -> None:
-        self.module = network
+        self.module: LanguageNetwork = network
         self.device = device
         self.bf16 = bf16
         self._batches = batches

@@ -34,8 +34,9 @@ class SoftmaxHead(nn.Module):
         """
         if len(outputs) * len(self.bias) <= PLAIN_NUMBERS:
             return plain_nats_sum(outputs, self.weight, self.bias, targets, mask)
-        result: Tensor = _ChunkedNatsSum.apply(outputs, self.weight, self.bias, targets, mask)  # type: ignore[no-untyped-call]
-        return result
+        arguments = (outputs, self.weight, self.bias, targets, mask)
+        total: Tensor = _ChunkedNatsSum.apply(*arguments)  # type: ignore[no-untyped-call]
+        return total
 
     @torch.no_grad()
     def nats(self, outputs: Tensor, targets: Tensor) -> Tensor:
@@ -55,7 +56,7 @@ class SoftmaxHead(nn.Module):
 def plain_nats_sum(
     outputs: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, mask: Tensor | None
 ) -> Tensor:
-    """The plain form of `SoftmaxHead.nats_sum`: its meaning, its test, and best where V is small."""
+    """The plain form of `SoftmaxHead.nats_sum`: its meaning, its test, best for a small V."""
     logits = functional.linear(outputs, weight, bias).float()  # (N, V)
     if mask is None:
         return functional.cross_entropy(logits, targets, reduction="sum")
@@ -133,4 +134,4 @@ def _autocast_type(tensor: Tensor) -> torch.dtype:
 
 def _chunks(outputs: Tensor, targets: Tensor, vocab_size: int) -> Any:  # noqa: ANN401
     rows = max(1, CHUNK_NUMBERS // vocab_size)
-    return zip(outputs.split(rows), targets.split(rows), strict=True)
+    return zip(torch.split(outputs, rows), torch.split(targets, rows), strict=True)

@@ -98,7 +98,7 @@ class LanguageNetwork(nn.Module):
         mask: Tensor | None = None,
         resets: Tensor | None = None,
     ) -> tuple[Tensor, State]:
-        """Sum the nats of targets (B, T) after ids (B, T), where mask (B, T) holds; for training."""
+        """Sum the nats of targets (B, T) after ids (B, T) where mask (B, T) holds; to train on."""
         outputs, state = self(ids, state, resets)
         rows = outputs.flatten(0, 1)
         real = None if mask is None else mask.flatten()

@@ -63,7 +63,7 @@ class RecurrentLayer(nn.Module):
         """Draw new weights: orthogonal recurrent ones (Saxe et al. 2014), gate by gate."""
         bound = self.hidden_size**-0.5
         nn.init.uniform_(self.weight_ih, -bound, bound)
-        for gate in self.weight_hh.split(self.hidden_size):
+        for gate in torch.split(self.weight_hh, self.hidden_size):
             if not gate.is_meta:
                 nn.init.orthogonal_(gate)
         nn.init.zeros_(self.bias_ih)
@@ -72,7 +72,7 @@ class RecurrentLayer(nn.Module):
             self.bias_ih[self.hidden_size : 2 * self.hidden_size] = FORGET_BIAS
 
     def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
-        """Read inputs (B, T, I) from a state of (B, H) tensors; give outputs (B, T, H) and state."""
+        """Read inputs (B, T, I) from a state of (B, H); give outputs (B, T, H) and the state."""
         recurrent = weight_dropout(self.weight_hh, self.weight_dropout, self.training)
         weights = [self.weight_ih, recurrent, self.bias_ih, self.bias_hh]
         # (has_biases, num_layers, dropout, train, bidirectional, batch_first)

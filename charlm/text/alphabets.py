@@ -7,7 +7,7 @@ import tokenizers
 from tokenizers import decoders, models, pre_tokenizers
 
 from charlm.text.symbols import BOUNDARY, BYTE_SYMBOLS, BYTE_TO_CHARACTER
-from charlm.text.tokenizers import ID_TYPE, Ids, Kind, Tokenizer
+from charlm.text.tokenizers import ID_TYPE, Encoder, Ids, Kind, Tokenizer
 
 CODE_POINTS = 0x110000
 
@@ -33,15 +33,18 @@ class ByteTokenizer(Tokenizer):
         """Nothing needs to wait."""
         return buffer, ""
 
-    encode_part = encode  # type: ignore[assignment]
-    encode_rest = encode
+    def encode_part(self, part: str | list[str]) -> Ids:
+        """Encode any part of a text."""
+        assert isinstance(part, str)
+        return self.encode(part)
+
+    def encode_rest(self, text: str) -> Ids:
+        """Encode the last of a text."""
+        return self.encode(text)
 
 
-class ByteEncoder:
-    """Bytes need no context."""
-
-    def __init__(self, tokenizer: ByteTokenizer) -> None:
-        self._tokenizer = tokenizer
+class ByteEncoder(Encoder):
+    """Bytes need no context, and may come raw."""
 
     def push(self, piece: str | bytes) -> Ids:
         """Give the piece's bytes as ids."""

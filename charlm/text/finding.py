@@ -38,7 +38,7 @@ def open_corpus(
     """
     options = options or ReadOptions()
     if not paths:
-        return Corpus(BUILTIN, [_builtin()], options)
+        return Corpus(run_name(paths), [_builtin()], options)
     sources: list[Source] = []
     skipped: list[str] = []
     spools: list[str] = []
@@ -49,7 +49,7 @@ def open_corpus(
         else:
             for found in _expand(path):
                 sources += _path_sources(found, options, skipped, spools)
-    corpus = Corpus(_name(paths[0]), sources, options, skipped)
+    corpus = Corpus(run_name(paths), sources, options, skipped)
     for spool in spools:
         corpus.keep_until_close(spool)
     return corpus
@@ -108,7 +108,7 @@ def _directory_sources(path: str, options: ReadOptions, skipped: list[str]) -> l
     for folder, folders, files in os.walk(path):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(name for name in files if not name.startswith(".")):
-            file = os.path.join(folder, name)  # noqa: PTH118
+            file = os.path.join(folder, name)
             if not Path(file).is_file():
                 skipped.append(f"{file} is not a regular file")
                 continue
@@ -160,8 +160,11 @@ def _spool(stream: IO[bytes], name: str, spools: list[str]) -> Source:
     return Source(name, lambda: Path(path).open("rb"), {"sha256": digest.hexdigest()})
 
 
-def _name(path: str) -> str:
-    """Name a run after its first file or directory."""
+def run_name(paths: Sequence[str]) -> str:
+    """Name a corpus, and the run that learns from it, after its first file or directory."""
+    if not paths:
+        return BUILTIN
+    path = paths[0]
     if path == "-":
         return "stdin"
     name = Path(path).resolve().name.lstrip(".").split(".")[0]

@@ -1,4 +1,4 @@
-"""Reading tokenizer.json: the kind is told from the file's own structure, and nothing is trusted."""
+"""Reading tokenizer.json: its kind is told from its own structure, and nothing is trusted."""
 
 import json
 from pathlib import Path
@@ -42,10 +42,10 @@ def tokenizer_from_json(text: str, where: str) -> Tokenizer:
             f"{where} is not a tokenizer that charlm made",
             "charlm reads only its own; train one with --tokenizer byte|char|word|bpe",
         )
-    fault = _fault(value, kind)
-    if fault is not None:
-        raise ModelError(f"{where} is damaged: {fault}")
-    tokenizer = kind(_parse(text, where))
+    wrong = _fault(value, kind)
+    if wrong is not None:
+        raise ModelError(f"{where} is damaged: {wrong}")
+    tokenizer: Tokenizer = kind(_parse(text, where))
     if tokenizer.to_json() != text:
         raise ModelError(f"{where} is not as charlm writes it: the library reads it differently")
     return tokenizer

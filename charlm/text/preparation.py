@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from charlm import storage
 from charlm.errors import CorpusError
 from charlm.text.documents import Piece
 from charlm.text.learning import learn_tokenizer
-from charlm.text.sources import Corpus
+from charlm.text.sources import Corpus, ReadReport
 from charlm.text.splitting import Split, held_out_offset, split_pieces
 from charlm.text.store import FORMAT, STORE, PartWriter, TokenStore, open_store
 from charlm.text.tokenizers import Kind, Tokenizer
@@ -36,7 +37,7 @@ class TokenizerChoice:
     def resolve(self, train_bytes: int) -> tuple[Kind, int | None]:
         """Choose kind and size: characters for a few megabytes, byte pairs for more."""
         if self.kind not in (None, "bpe"):
-            return self.kind, self.vocab_size  # type: ignore[return-value]
+            return self.kind, self.vocab_size
         if self.kind is None and train_bytes < CHARACTERS_BELOW:
             return "char", self.vocab_size
         return "bpe", self.vocab_size or bpe_size(train_bytes)
@@ -44,7 +45,7 @@ class TokenizerChoice:
 
 def bpe_size(train_bytes: int) -> int:
     """Choose the number of byte pairs: 1,024 for a megabyte, growing with the root of the size."""
-    return max(512, min(8192, 256 * round(4 * (train_bytes / 1e6) ** 0.5)))
+    return max(512, min(8192, 256 * round(4 * math.sqrt(train_bytes / 1e6))))
 
 
 def prepare(
@@ -120,7 +121,7 @@ def _measure(corpus: Corpus) -> int:
         total += len(piece.text if isinstance(piece.text, bytes) else piece.text.encode())
         blank = blank and (not piece.text or (not corpus.options.raw and piece.text.isspace()))
     if blank:
-        raise CorpusError(f"there is no text in {corpus.where()}")
+        raise corpus.nothing_in_it()
     return total
 
 
@@ -167,8 +168,6 @@ def _identity(corpus: Corpus, choice: TokenizerChoice, valid: Corpus | None) -> 
 
 
 def _told(info: dict[str, Any]) -> list[str]:
-    from charlm.text.sources import ReadReport
-
     return ReadReport(**info.get("read", {})).lines()
 
 

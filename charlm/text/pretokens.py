@@ -9,7 +9,6 @@ Joined again the pre-tokens are the text. Since none mixes letters with punctuat
 """
 
 import re
-from collections.abc import Iterator
 
 MAX_LENGTH = 64  # characters of one pre-token; longer runs are cut
 
@@ -34,7 +33,11 @@ PRETOKEN = (
     f"|[{BLANKS}]"
 )
 _PRETOKEN = re.compile(PRETOKEN)
-_IS_WORD = re.compile(f"{WORD}(?:{WORD}|[{APOSTROPHES}](?={WORD}))*")
+
+# A whole word, with the apostrophes inside it; and what of one stands at the end of a text, with
+# the space before it.
+WORD_PATTERN = re.compile(f"{WORD}+(?:[{APOSTROPHES}]{WORD}+)*")
+TYPED_PATTERN = re.compile(f" ?{WORD_PATTERN.pattern}[{APOSTROPHES}]?\\Z| \\Z")
 
 find_pretokens = _PRETOKEN.findall
 
@@ -57,8 +60,3 @@ def complete_words(buffer: str) -> tuple[str, str]:
     """Hold back the white-space piece that a text ends in, since it may go on."""
     held = 0 if not buffer or buffer[-1].isspace() else len(buffer.rsplit(maxsplit=1)[-1])
     return buffer[: len(buffer) - held], buffer[len(buffer) - held :]
-
-
-def word_spans(text: str) -> Iterator[tuple[int, int]]:
-    """Find the words of a text: (start, end) of each run of word characters."""
-    return (match.span() for match in _IS_WORD.finditer(text))

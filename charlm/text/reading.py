@@ -63,7 +63,8 @@ class Decoding:
         return text
 
     def _decode_utf8(self, data: bytes, final: bool) -> str:
-        buffer, parts = self._left + data, []
+        buffer = self._left + data
+        parts: list[str] = []
         start = self.size - len(buffer)  # where the buffer begins in the file
         if start == 0 and buffer.startswith(codecs.BOM_UTF8):
             self.byte_order_mark = True
@@ -110,7 +111,8 @@ def decompressed(stream: BinaryIO) -> IO[bytes]:
     stream.seek(0)
     kind = next((name for magic, name in COMPRESSED.items() if head.startswith(magic)), None)
     if kind == "gzip":
-        return gzip.open(stream)
+        unpacked: IO[bytes] = gzip.GzipFile(fileobj=stream)  # type: ignore[assignment]
+        return unpacked
     if kind == "xz":
         return lzma.open(stream)
     if kind == "zstd":

@@ -103,6 +103,10 @@ class Corpus:
         names = [source.name for source in self._sources]
         return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
+    def nothing_in_it(self) -> CorpusError:
+        """Make the error for a corpus in which there is no text."""
+        return CorpusError(f"there is no text in {self.where()}")
+
     def fingerprint(self) -> dict[str, Any]:
         """Give what tells this corpus from a changed one, as plain data."""
         sources = [source.identity for source in self._sources]

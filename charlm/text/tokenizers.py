@@ -42,7 +42,7 @@ class Tokenizer(ABC):
     def __init__(self, library: tokenizers.Tokenizer, boundary: str, pieces: list[bytes]) -> None:
         self.library = library
         self.vocab_size = len(pieces)
-        self.boundary_id: int = library.token_to_id(boundary)
+        self.boundary_id: int = library.get_vocab(with_added_tokens=False)[boundary]
         self.pieces = pieces
         self._json = library.to_str(pretty=True)
 

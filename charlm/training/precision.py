@@ -31,7 +31,7 @@ def has_bf16(device: torch.device) -> bool:
     Without it a CPU emulates bfloat16, which is many times slower than float32.
     """
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     if device.type != "cpu":
         return False
     checks = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")

@@ -32,7 +32,9 @@ VALIDATION_SHARE = 0.05  # of a budget in minutes, at most, goes into validation
 class Task(Protocol):
     """What the trainer knows of the thing it trains; states and batches are opaque to it."""
 
-    module: nn.Module
+    @property
+    def module(self) -> nn.Module:
+        """Give what is trained."""
 
     def batches(self, position: Any) -> Iterator[tuple[Any, Any]]:  # noqa: ANN401
         """Yield (batch, position after it) without end, from a position given as plain data."""

@@ -1,0 +1,1 @@
+"""Scores: total nats over total units, for any Predictor and any tokenizer. No torch."""

@@ -1,0 +1,98 @@
+"""Scoring a text with a Predictor: every token once, state carried through each document."""
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from charlm.predict.predictor import Predictor
+
+CHUNK = 4096  # ids handed to the predictor at a time
+LANES = 32  # short documents scored side by side
+SHORT = 2048  # ids up to which a document counts as short
+FOREVER = float("inf")
+
+
+@dataclass
+class Score:
+    """A sum of nats and the tokens it is over."""
+
+    nats: float = 0.0
+    tokens: int = 0
+
+    def add(self, nats: np.ndarray) -> None:
+        """Add the nats of some tokens, in float64."""
+        self.nats += float(nats.sum(dtype=np.float64))
+        self.tokens += nats.size
+
+
+@dataclass
+class PartialScore(Score):
+    """A score that may have been cut short, and what it is of."""
+
+    scored: list[np.ndarray] = field(default_factory=list)
+    complete: bool = True
+
+
+def score_stream(predictor: Predictor, chunks: Iterable[np.ndarray]) -> Score:
+    """Score one document that comes in chunks of ids, as one stream from the start."""
+    score, state = Score(), predictor.start(1)
+    for chunk in chunks:
+        for begin in range(0, len(chunk), CHUNK):
+            nats, state = predictor.score(chunk[None, begin : begin + CHUNK], state)
+            score.add(nats)
+    return score
+
+
+def score_documents(
+    predictor: Predictor, documents: Iterable[np.ndarray], seconds: float = FOREVER
+) -> PartialScore:
+    """Score documents, each from the start; short ones side by side, in lanes of padded ids.
+
+    After `seconds` the rest is left out: the score is `complete` or not, and says what of.
+    """
+    deadline = time.monotonic() + seconds
+    total, waiting = PartialScore(), list[np.ndarray]()
+    for document in documents:
+        if time.monotonic() > deadline:
+            total.complete = False
+            return total
+        if len(document) > SHORT:
+            _score_long(predictor, document, total, deadline)
+        elif len(document):
+            waiting.append(document)
+        if len(waiting) == LANES * 16:
+            _score_lanes(predictor, waiting, total)
+            waiting = []
+    _score_lanes(predictor, waiting, total)
+    return total
+
+
+def _score_long(
+    predictor: Predictor, document: np.ndarray, total: PartialScore, deadline: float
+) -> None:
+    """Score one document in chunks, until the deadline."""
+    state = predictor.start(1)
+    for begin in range(0, len(document), CHUNK):
+        if time.monotonic() > deadline:
+            total.complete = False
+            return
+        chunk = document[begin : begin + CHUNK]
+        nats, state = predictor.score(chunk[None], state)
+        total.add(nats)
+        total.scored.append(chunk)
+
+
+def _score_lanes(predictor: Predictor, documents: list[np.ndarray], total: PartialScore) -> None:
+    """Score short documents, sorted so that lanes of like length stand together."""
+    ordered = sorted(documents, key=len)
+    for begin in range(0, len(ordered), LANES):
+        lanes = ordered[begin : begin + LANES]
+        lengths = np.array([len(lane) for lane in lanes])
+        ids = np.zeros((len(lanes), int(lengths.max())), dtype=np.int64)
+        for row, lane in zip(ids, lanes, strict=True):
+            row[: len(lane)] = lane
+        nats, _ = predictor.score(ids, predictor.start(len(lanes)))
+        total.add(nats[np.arange(ids.shape[1]) < lengths[:, None]])
+        total.scored.extend(lanes)

@@ -1,0 +1,1 @@
+"""Writing with a Predictor: sampling, generating, suggesting. No torch."""

@@ -1,0 +1,78 @@
+"""Sampling rules: each turns log-probabilities into what is drawn from.
+
+S streams, V vocabulary. A rule takes (S, V) and gives (S, V); -inf means never. To add one, write
+its function and put it into `apply_rules` with its option.
+"""
+
+import numpy as np
+
+from charlm.generation.options import SamplingOptions
+
+NEVER = -np.inf
+
+
+def apply_rules(
+    log_probs: np.ndarray, options: SamplingOptions, history: np.ndarray | None = None
+) -> np.ndarray:
+    """Apply all rules in the order that Hugging Face applies them.
+
+    history: (S, W) the last ids of each stream, -1 where there are fewer
+    """
+    if options.repetition_penalty != 1.0 and history is not None:
+        log_probs = penalise_repetition(log_probs, history, options.repetition_penalty)
+    if options.temperature == 0.0:
+        return keep_top_k(log_probs, 1)
+    if options.temperature != 1.0:
+        log_probs = log_probs / options.temperature
+    if options.top_k:
+        log_probs = keep_top_k(log_probs, options.top_k)
+    if options.top_p < 1.0:
+        log_probs = keep_top_p(log_probs, options.top_p)
+    if options.min_p > 0.0:
+        log_probs = keep_min_p(log_probs, options.min_p)
+    return log_probs
+
+
+def keep_top_k(log_probs: np.ndarray, k: int) -> np.ndarray:
+    """Keep the k most probable ids of each stream (Fan et al. 2018); of equals, the first."""
+    if k >= log_probs.shape[1]:
+        return log_probs
+    kept = np.full_like(log_probs, NEVER)
+    best = np.argsort(-log_probs, axis=1, kind="stable")[:, :k] if k > 1 else _best(log_probs)
+    np.put_along_axis(kept, best, np.take_along_axis(log_probs, best, axis=1), axis=1)
+    return kept
+
+
+def keep_top_p(log_probs: np.ndarray, p: float) -> np.ndarray:
+    """Keep the fewest ids whose probabilities add up to p (nucleus, Holtzman et al. 2020)."""
+    order = np.argsort(-log_probs, axis=1, kind="stable")
+    sorted_log_probs = np.take_along_axis(log_probs, order, axis=1).astype(np.float64)
+    probabilities = np.exp(sorted_log_probs - sorted_log_probs[:, :1])
+    probabilities /= probabilities.sum(axis=1, keepdims=True)
+    before = np.cumsum(probabilities, axis=1) - probabilities
+    kept = np.empty_like(log_probs)
+    chosen = np.where(before < p, sorted_log_probs, NEVER).astype(log_probs.dtype)
+    np.put_along_axis(kept, order, chosen, axis=1)
+    return kept
+
+
+def keep_min_p(log_probs: np.ndarray, p: float) -> np.ndarray:
+    """Keep ids at least p times as probable as the most probable one (Nguyen et al. 2024)."""
+    limit = log_probs.max(axis=1, keepdims=True) + np.log(p)
+    return np.where(log_probs >= limit, log_probs, np.array(NEVER, dtype=log_probs.dtype))
+
+
+def penalise_repetition(log_probs: np.ndarray, history: np.ndarray, penalty: float) -> np.ndarray:
+    """Make ids of the recent past less probable (CTRL, Keskar et al. 2019, section 4.1).
+
+    log p is negative, so it is multiplied by the penalty.
+    """
+    result = log_probs.copy()
+    for row, past in zip(result, history, strict=True):
+        seen = np.unique(past[past >= 0])
+        row[seen] *= penalty
+    return result
+
+
+def _best(log_probs: np.ndarray) -> np.ndarray:
+    return np.asarray(log_probs.argmax(axis=1))[:, None]

@@ -1,0 +1,222 @@
+"""The language model that people hold: generate, suggest, evaluate, score. Imports no torch.
+
+PyTorch comes with the first prediction, not with the model.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from charlm.errors import UsageError
+from charlm.evaluation.metrics import Evaluation
+from charlm.evaluation.scoring import FOREVER, Score, score_documents, score_stream
+from charlm.generation.generator import Generator, Sample
+from charlm.generation.lexicon import Lexicon
+from charlm.generation.options import SamplingOptions
+from charlm.generation.suggest import Suggestion, Suggestions, suggest
+from charlm.language.directory import ModelFiles, read_held_out, read_model
+from charlm.options import check, did_you_mean
+from charlm.predict.predictor import Predictor
+from charlm.text.documents import Piece
+from charlm.text.finding import corpus_from_text, open_corpus
+from charlm.text.sources import Corpus, ReadOptions
+from charlm.text.tokenizers import Tokenizer
+from charlm.text.units import UnitCounter, Units, count_units
+
+MAX_TOKENS = 200
+TEMPERATURE = 0.8
+
+
+class LanguageModel:
+    """A trained model: what `charlm.train` gives and `charlm.load` opens."""
+
+    def __init__(self, files: ModelFiles, device: str = "auto", threads: int | None = None) -> None:
+        self.directory = files.directory
+        self.config = files.config
+        self.tokenizer: Tokenizer = files.tokenizer
+        self._device = device
+        self._threads = threads
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """What says what comes next."""
+        from charlm.language.network import load_predictor  # loads PyTorch
+
+        return load_predictor(self.directory, self.config, self._device, self._threads)
+
+    def generate(self, prompt: str = "", **options: Any) -> str:  # noqa: ANN401
+        """Continue a prompt; the text returned is what follows it.
+
+        Options: max_tokens, temperature, top_k, top_p, min_p, repetition_penalty, stop, seed.
+        """
+        return self.samples(prompt, **options)[0].text
+
+    def stream(self, prompt: str = "", **options: Any) -> Iterator[str]:  # noqa: ANN401
+        """Continue a prompt and give the text piece by piece; options as for `generate`."""
+        for _, piece in self._generator(prompt, 1, options).pieces():
+            if piece:
+                yield piece
+
+    def samples(self, prompt: str = "", count: int = 1, **options: Any) -> list[Sample]:  # noqa: ANN401
+        """Continue a prompt `count` times; options as for `generate`."""
+        return self._generator(prompt, count, options).samples()
+
+    def suggest(self, text: str, k: int = 5) -> list[Suggestion]:
+        """Find the k most probable next words, or completions of the word that `text` ends in."""
+        return list(self.suggestions(text, k).suggestions)
+
+    def suggestions(self, text: str, k: int = 5) -> Suggestions:
+        """Suggest, and say how much probability was not searched."""
+        check(k >= 1, f"k must be 1 or more, not {k}")
+        lexicon = None if self.tokenizer.closed else self._lexicon
+        return suggest(self.predictor, self.tokenizer, text, k, lexicon)
+
+    def score(self, text: str) -> float:
+        """Give -log p of a text in nats, read from the start."""
+        return score_stream(self.predictor, [self.tokenizer.encode(text)]).nats
+
+    def evaluate(
+        self,
+        text: str | bytes | None = None,
+        *,
+        path: str | Path | Sequence[str | Path] | None = None,
+        encoding: str = "utf-8",
+        strict: bool = False,
+        tell: Callable[[str], None] = lambda line: None,
+    ) -> Evaluation:
+        """Score a text, files, or, without either, the text held out from training."""
+        if text is not None and path is not None:
+            raise UsageError("give a text or a path to evaluate, not both")
+        options = ReadOptions(encoding, strict, raw=self.tokenizer.kind == "byte")
+        if text is not None:
+            with corpus_from_text(text, options) as corpus:
+                return self._evaluate_corpus(corpus, tell)
+        if path is None:
+            return self._held_out_or_refuse()
+        paths = [path] if isinstance(path, str | Path) else path
+        with open_corpus([str(one) for one in paths], options) as corpus:
+            return self._evaluate_corpus(corpus, tell)
+
+    def _held_out_or_refuse(self) -> Evaluation:
+        evaluation = self.evaluate_held_out()
+        if evaluation is None:
+            raise UsageError(
+                f"{self.directory} holds no held-out text: its corpus was too small to cut",
+                "pass a FILE to score",
+            )
+        return evaluation
+
+    @cached_property
+    def _lexicon(self) -> Lexicon:
+        return Lexicon(self.tokenizer)
+
+    def _generator(self, prompt: str, count: int, options: dict[str, Any]) -> Generator:
+        rules: dict[str, Any] = {"temperature": TEMPERATURE}
+        own: dict[str, Any] = {"max_tokens": MAX_TOKENS}
+        for name, value in options.items():
+            if name in SamplingOptions.__dataclass_fields__:
+                rules[name] = value
+            elif name == "stop":
+                own["stops"] = [value] if isinstance(value, str) else list(value or ())
+            elif name in ("max_tokens", "seed"):
+                own[name] = value
+            else:
+                known = [*SamplingOptions.__dataclass_fields__, "stop", "max_tokens", "seed"]
+                raise UsageError(f"unknown option '{name}'", did_you_mean(name, known))
+        check(count >= 1, f"the number of samples must be 1 or more, not {count}")
+        sampling = SamplingOptions(**rules)
+        return Generator(self.predictor, self.tokenizer, prompt, sampling, count=count, **own)
+
+    def _evaluate_corpus(self, corpus: Corpus, tell: Callable[[str], None]) -> Evaluation:
+        """Score each file as one stream, in pieces."""
+        reader = _DocumentReader(self.tokenizer, corpus.pieces())
+        score, documents = Score(), 0
+        for chunks in reader.documents():
+            one = score_stream(self.predictor, chunks)
+            score.nats += one.nats
+            score.tokens += one.tokens
+            documents += 1
+        for line in corpus.report().lines():
+            tell(line)
+        if score.tokens == 0:
+            raise corpus.nothing_in_it()
+        return self._evaluation(score, documents, reader.units, reader.unknown_tokens)
+
+    def evaluate_held_out(self, seconds: float = FOREVER) -> Evaluation | None:
+        """Score the text held out from training; None where there is none.
+
+        After `seconds` the rest is left out, and the counts are those of what was scored.
+        """
+        part = read_held_out(self.directory, self.config)
+        if part is None:
+            return None
+        starts, lengths = part.boundaries[:-1] + 1, part.documents[:-1, 5]
+        texts = (
+            part.ids[a : a + n] for a, n in zip(starts.tolist(), lengths.tolist(), strict=True)
+        )
+        score, counts = score_documents(self.predictor, texts, seconds), part.counts()
+        if score.tokens == 0:
+            return None
+        if score.complete:
+            units = Units(counts.bytes, counts.characters, counts.words, counts.lines)
+            return self._evaluation(score, counts.documents, units, counts.unknown_tokens)
+        text = "".join(self.tokenizer.decode(ids.tolist()) for ids in score.scored)
+        unknown = sum(int((ids == self.tokenizer.unknown_id).sum()) for ids in score.scored)
+        return self._evaluation(score, len(score.scored), count_units(text), unknown)
+
+    def _evaluation(
+        self, score: Score, documents: int, units: Units, unknown_tokens: int
+    ) -> Evaluation:
+        return Evaluation(
+            documents=documents,
+            bytes=units.bytes,
+            characters=units.characters,
+            words=units.words,
+            lines=units.lines,
+            tokens=score.tokens,
+            unknown_tokens=unknown_tokens,
+            nats=score.nats,
+            lossless=self.tokenizer.lossless,
+        )
+
+
+class _DocumentReader:
+    """Turns pieces of text into documents of ids, in chunks, and counts them on the way."""
+
+    def __init__(self, tokenizer: Tokenizer, pieces: Iterator[Piece]) -> None:
+        self._tokenizer = tokenizer
+        self._pieces = pieces
+        self._next: Piece | None = next(pieces, None)
+        self.units = Units()
+        self.unknown_tokens = 0
+
+    def documents(self) -> Iterator[Iterator[np.ndarray]]:
+        """Give each document as chunks of ids; each must be read before the next is asked for."""
+        while self._next is not None:
+            yield self._chunks()
+
+    def _chunks(self) -> Iterator[np.ndarray]:
+        encoder, counter = self._tokenizer.encoder(), UnitCounter()
+        piece, first = self._next, True
+        while piece is not None and (first or not piece.starts_document):
+            counter.add(piece.text)
+            yield self._counted(encoder.push(piece.text))
+            piece, first = next(self._pieces, None), False
+        self._next = piece
+        yield self._counted(encoder.flush())
+        self.units += counter.total()
+
+    def _counted(self, ids: np.ndarray) -> np.ndarray:
+        if self._tokenizer.unknown_id is not None:
+            self.unknown_tokens += int((ids == self._tokenizer.unknown_id).sum())
+        return ids
+
+
+def load(
+    directory: str | Path, *, device: str = "auto", threads: int | None = None
+) -> LanguageModel:
+    """Open a model directory; raise ModelError where it is missing, unfinished or damaged."""
+    return LanguageModel(read_model(Path(directory)), device, threads)

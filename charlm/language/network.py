@@ -1,0 +1,75 @@
+"""The network of a model directory: saved as safetensors, loaded as a Predictor on any device."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from charlm.errors import ModelError, UsageError
+from charlm.language.directory import CONFIG, read_weights
+from charlm.model.network import LanguageNetwork, NetworkConfig, parameter_shapes
+from charlm.options import from_json
+from charlm.predict.neural import NeuralPredictor
+from charlm.training.precision import choose_device
+
+
+def load_predictor(
+    directory: Path, config: dict[str, Any], device: str, threads: int | None
+) -> NeuralPredictor:
+    """Load the network on a device; raise ModelError if its weights do not fit its description."""
+    if threads is not None:
+        set_threads(threads)
+    place = choose_device(device)
+    network = load_network(directory, config).to(place)
+    boundary = config.get("boundary_id")
+    if not isinstance(boundary, int) or not 0 <= boundary < network.config.vocab_size:
+        raise ModelError(f"{directory / CONFIG}: boundary_id is {boundary!r}")
+    return NeuralPredictor(network, boundary)
+
+
+def load_network(directory: Path, config: dict[str, Any]) -> LanguageNetwork:
+    """Build the network that config.json describes and give it its weights.
+
+    The shapes are compared with the file's before anything of their size is allocated.
+    """
+    try:
+        shape = from_json(NetworkConfig, config["network"])
+    except (UsageError, TypeError) as fault:
+        raise ModelError(f"{directory / CONFIG}: {fault}") from fault
+    weights = read_weights(directory, parameter_shapes(shape))
+    with torch.device("meta"):
+        network = LanguageNetwork(shape)
+    return assign(network, {name: torch.from_numpy(array) for name, array in weights.items()})
+
+
+def assign(network: LanguageNetwork, weights: dict[str, torch.Tensor]) -> LanguageNetwork:
+    """Put weights in the place of a network's parameters; tied ones stay one."""
+    for name, tensor in weights.items():
+        owner_name, _, own = name.rpartition(".")
+        owner = network.get_submodule(owner_name)
+        setattr(owner, own, torch.nn.Parameter(tensor))
+    if network.config.tie_weights:
+        network.head.weight = network.embedding
+    return network
+
+
+def network_weights(network: LanguageNetwork) -> dict[str, np.ndarray]:
+    """Give every weight once, by name, as float32 arrays."""
+    return {
+        name: parameter.detach().float().cpu().numpy()
+        for name, parameter in network.named_parameters()
+    }
+
+
+def network_json(network: LanguageNetwork) -> dict[str, Any]:
+    """Describe a network for config.json."""
+    return asdict(network.config)
+
+
+def set_threads(threads: int) -> None:
+    """Use this many processor threads; raise UsageError for none."""
+    if threads < 1:
+        raise UsageError(f"--threads must be 1 or more, not {threads}")
+    torch.set_num_threads(threads)

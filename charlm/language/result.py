@@ -1,0 +1,58 @@
+"""What a training run gives back, and how it is told."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from charlm.evaluation.metrics import Evaluation
+from charlm.evaluation.report import evaluation_table
+from charlm.language.handle import LanguageModel
+from charlm.training.trainer import TrainState
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """A trained model, its scores and a sample of its text.
+
+    held_out: the score of the held-out text; None where there is none, or training was stopped
+    test:     the score of the test text, where one was given
+    """
+
+    model: LanguageModel
+    state: TrainState
+    held_out: Evaluation | None
+    test: Evaluation | None
+    sample: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Turn it into what JSON can hold."""
+        state = asdict(self.state)
+        if self.held_out is None:
+            state["best_nats"] = None
+        return {
+            "model": str(self.model.directory),
+            "training": state,
+            "held_out": None if self.held_out is None else self.held_out.to_json(),
+            "test": None if self.test is None else self.test.to_json(),
+            "sample": self.sample,
+        }
+
+    def summary(self) -> str:
+        """Tell the result: a table, a sample, and what to do next."""
+        state, name = self.state, self.model.directory
+        lines = [
+            f"trained {state.step:,} steps, {state.targets:,} tokens, in {state.seconds:.1f} s"
+        ]
+        if state.stopped_by == "request":
+            lines.append("stopped before the end; the best weights so far are saved, not scored")
+        elif self.held_out is None:
+            lines.append("the corpus is too small for a held-out score")
+        if self.state.skipped_steps:
+            lines.append(f"{state.skipped_steps:,} steps had no finite gradient and were skipped")
+        lines.append("")
+        for title, evaluation in (("held-out text", self.held_out), ("test text", self.test)):
+            if evaluation is not None:
+                lines += [title, evaluation_table(evaluation), ""]
+        if self.sample:
+            lines += ["sample", self.sample.strip("\n"), ""]
+        lines += [f"model    {name}", f'next     charlm generate {name} "Your prompt"']
+        return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""Predictors: everything that can say what comes next."""

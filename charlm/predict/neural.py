@@ -1,0 +1,85 @@
+"""The torch network as a Predictor, on whatever device it lives.
+
+Legend: S streams, N ids of each, E size of what the head takes, V vocabulary.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from charlm.model.network import LanguageNetwork
+from charlm.model.state import State as HiddenState
+from charlm.model.state import select_state, stack_states
+from charlm.predict.predictor import DensePrediction
+
+WINDOW = 512  # ids of a stream scored at a time
+
+
+@dataclass(frozen=True)
+class NeuralState:
+    """What a network has read: its hidden state, and its output (S, E), which predicts the next."""
+
+    hidden: HiddenState
+    output: Tensor
+
+
+class NeuralPredictor:
+    """Predicts with a `LanguageNetwork`, in float32 and without dropout."""
+
+    def __init__(self, network: LanguageNetwork, boundary_id: int) -> None:
+        self.network = network.eval()
+        self.vocab_size = network.config.vocab_size
+        self.boundary_id = boundary_id
+        self._device = next(network.parameters()).device
+
+    @torch.inference_mode()
+    def start(self, streams: int) -> NeuralState:
+        """Give the state of S streams that have read nothing but the boundary."""
+        ids = np.full((streams, 1), self.boundary_id)
+        return self._read(ids, self.network.initial_state(streams))[1]
+
+    @torch.inference_mode()
+    def prediction(self, state: NeuralState) -> DensePrediction:
+        """Predict what comes next, without reading."""
+        return DensePrediction(self.network.log_probs(state.output).cpu().numpy())
+
+    @torch.inference_mode()
+    def step(self, ids: np.ndarray, state: NeuralState) -> tuple[DensePrediction, NeuralState]:
+        """Read one id in each stream, (S,); predict what comes after it."""
+        after = self._read(np.asarray(ids)[:, None], state.hidden)[1]
+        return self.prediction(after), after
+
+    @torch.inference_mode()
+    def score(self, ids: np.ndarray, state: NeuralState) -> tuple[np.ndarray, NeuralState]:
+        """Read ids (S, N); give -log p of each where it stands, (S, N) float32 nats."""
+        pieces = [np.zeros((len(ids), 0), dtype=np.float32)]
+        for start in range(0, ids.shape[1], WINDOW):
+            part = ids[:, start : start + WINDOW]
+            outputs, after = self._read(part, state.hidden)  # (S, n, E)
+            before = torch.cat([state.output[:, None], outputs[:, :-1]], dim=1)
+            targets = self._tensor(part).flatten()
+            nats = self.network.head.nats(before.flatten(0, 1), targets)
+            pieces.append(nats.view(part.shape).cpu().numpy())
+            state = after
+        return np.concatenate(pieces, axis=1), state
+
+    def select(self, state: NeuralState, streams: Sequence[int] | np.ndarray) -> NeuralState:
+        """Take some streams of a state, in the order given."""
+        index = torch.as_tensor(np.asarray(streams, dtype=np.int64), device=self._device)
+        return NeuralState(select_state(state.hidden, index), state.output.index_select(0, index))
+
+    def stack(self, states: Sequence[NeuralState]) -> NeuralState:
+        """Put the streams of several states one after the other."""
+        hidden = stack_states([state.hidden for state in states])
+        return NeuralState(hidden, torch.cat([state.output for state in states]))
+
+    def _read(self, ids: np.ndarray, hidden: HiddenState) -> tuple[Tensor, NeuralState]:
+        """Read ids (S, n); give all outputs (S, n, E) and the state after the last."""
+        outputs, hidden = self.network(self._tensor(ids), hidden)
+        return outputs, NeuralState(hidden, outputs[:, -1])
+
+    def _tensor(self, ids: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(ids, dtype=np.int64)).to(self._device)

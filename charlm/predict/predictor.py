@@ -1,0 +1,99 @@
+"""The one idea: everything that can say "what comes next" is a Predictor.
+
+A predictor is asked with a state and ids, and answers with a Prediction and a new state. The state
+is a value: it goes in and comes out, is never altered in place, and can be selected and stacked
+along its streams. Legend: S streams, N ids of each, V vocabulary.
+
+    state = predictor.start(1)
+    for id in ids:
+        prediction, state = predictor.step(np.array([id]), state)
+
+A state has read everything before the id that is predicted next; `start` has read the boundary.
+All of a prediction's answers agree, to 1e-4 in float32, and its probabilities sum to one.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+
+State: TypeAlias = Any
+Rules: TypeAlias = Callable[[np.ndarray], np.ndarray]
+
+
+class Prediction(Protocol):
+    """What comes next in each of S streams. It computes only what it is asked for."""
+
+    def log_probs(self) -> np.ndarray:
+        """Give log p of every id, (S, V) float32."""
+
+    def of(self, ids: np.ndarray) -> np.ndarray:
+        """Give log p of one id for each stream: (S,) -> (S,) float32."""
+
+    def top(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Give the k most probable ids and their log p, both (S, k), most probable first."""
+
+    def draw(self, rules: Rules, noise: np.ndarray) -> np.ndarray:
+        """Choose one id for each stream, (S,).
+
+        rules: turns log p (S, V) into what is drawn from: unnormalised log p, -inf for never
+        noise: (S,) uniform in [0, 1); the same noise chooses the same id
+        """
+
+
+class Predictor(Protocol):
+    """Anything that predicts the next id from those before it."""
+
+    vocab_size: int
+
+    def start(self, streams: int) -> State:
+        """Give the state of S streams that have read nothing but the boundary."""
+
+    def prediction(self, state: State) -> Prediction:
+        """Predict what comes next, without reading."""
+
+    def step(self, ids: np.ndarray, state: State) -> tuple[Prediction, State]:
+        """Read one id in each stream, (S,); predict what comes after it."""
+
+    def score(self, ids: np.ndarray, state: State) -> tuple[np.ndarray, State]:
+        """Read ids (S, N); give -log p of each where it stands, (S, N) float32 nats.
+
+        The first is predicted by `state`. Works in pieces: N x V numbers are never held.
+        """
+
+    def select(self, state: State, streams: Sequence[int] | np.ndarray) -> State:
+        """Take some streams of a state, in the order given, some perhaps several times."""
+
+    def stack(self, states: Sequence[State]) -> State:
+        """Put the streams of several states one after the other."""
+
+
+class DensePrediction:
+    """A prediction whose log-probabilities are at hand as an array, (S, V)."""
+
+    def __init__(self, log_probs: np.ndarray) -> None:
+        self._log_probs = log_probs
+
+    def log_probs(self) -> np.ndarray:
+        """Give log p of every id, (S, V)."""
+        return self._log_probs
+
+    def of(self, ids: np.ndarray) -> np.ndarray:
+        """Give log p of one id for each stream, (S,)."""
+        return np.take_along_axis(self._log_probs, np.asarray(ids)[:, None], axis=1)[:, 0]
+
+    def top(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Give the k most probable ids and their log p, both (S, k), most probable first."""
+        k = min(k, self._log_probs.shape[1])
+        ids = np.argpartition(self._log_probs, -k, axis=1)[:, -k:]
+        values = np.take_along_axis(self._log_probs, ids, axis=1)
+        order = np.argsort(-values, axis=1, kind="stable")
+        return np.take_along_axis(ids, order, axis=1), np.take_along_axis(values, order, axis=1)
+
+    def draw(self, rules: Rules, noise: np.ndarray) -> np.ndarray:
+        """Choose one id for each stream by where its noise falls in the cumulated distribution."""
+        weights = rules(self._log_probs).astype(np.float64)
+        weights = np.exp(weights - weights.max(axis=1, keepdims=True))
+        cumulated = np.cumsum(weights, axis=1)
+        aim = np.asarray(noise)[:, None] * cumulated[:, -1:]
+        return np.asarray(np.argmax(cumulated > aim, axis=1))
