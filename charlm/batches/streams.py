@@ -12,10 +12,29 @@ windows' borders fall elsewhere.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from charlm.batches.batch import Batch, Position, epoch_generator
+
+
+@dataclass(frozen=True)
+class Restarts:
+    """Teaches a network how text begins, though a long corpus begins only once.
+
+    In a small share of the windows a stream forgets its state at a place where a text might begin,
+    and reads the boundary there instead of what stands before. (Melis et al. 2018 drop states at
+    random places in the same way.)
+
+    boundary_id: what a text begins with
+    after:       (V,) bool, the ids after which a text might begin, such as a line feed
+    share:       of the windows of each stream
+    """
+
+    boundary_id: int
+    after: np.ndarray
+    share: float = 0.01
 
 
 class Streams:
@@ -30,6 +49,7 @@ class Streams:
         seed: int,
         boundaries: np.ndarray | None = None,
         reset_at_documents: bool = False,
+        restarts: Restarts | None = None,
     ) -> None:
         assert len(ids) >= 2, "a corpus of one id has nothing to predict"
         self._ids = ids
@@ -39,6 +59,7 @@ class Streams:
         self._seed = seed
         self._starts_document = np.zeros(0, dtype=np.int64)
         self._reset = reset_at_documents
+        self._restarts = restarts
         if reset_at_documents:
             assert boundaries is not None, "resets need to know where documents begin"
             self._starts_document = np.asarray(boundaries[:-1])
@@ -60,7 +81,7 @@ class Streams:
                 after = Position(position.epoch, offset + self.window)
                 if after.offset >= self._length:
                     after = Position(position.epoch + 1, 0)
-                yield self._batch(shift, offset), after
+                yield self._batch(shift, position.epoch, offset), after
             position = Position(position.epoch + 1, 0)
 
     def _shift(self, epoch: int) -> int:
@@ -68,18 +89,37 @@ class Streams:
             return 0
         return int(epoch_generator(self._seed, epoch).integers(self.num_targets))
 
-    def _batch(self, shift: int, offset: int) -> Batch:
+    def _batch(self, shift: int, epoch: int, offset: int) -> Batch:
         steps = np.arange(offset, min(offset + self.window, self._length))
         places = self._edges[:-1, None] + steps  # (B, T)
         real = places < self._edges[1:, None]
         places = (places + shift) % self.num_targets
+        inputs = self._ids[places].astype(np.int64)
+        resets = self._resets(places) if self._reset else None
+        if self._restarts is not None:
+            resets = self._restart(inputs, resets, epoch, offset)
         return Batch(
-            inputs=self._ids[places].astype(np.int64),
+            inputs=inputs,
             targets=self._ids[places + 1].astype(np.int64),
             mask=None if real.all() else real,
             fresh=offset == 0,
-            resets=self._resets(places) if self._reset else None,
+            resets=resets,
         )
+
+    def _restart(
+        self, inputs: np.ndarray, resets: np.ndarray | None, epoch: int, offset: int
+    ) -> np.ndarray | None:
+        """Let some streams begin anew inside the window; changes `inputs`, gives the resets."""
+        assert self._restarts is not None
+        random = np.random.default_rng([self._seed, epoch, offset])
+        for stream in np.flatnonzero(random.random(len(inputs)) < self._restarts.share):
+            places = np.flatnonzero(self._restarts.after[inputs[stream]])
+            if len(places):
+                step = random.choice(places)
+                inputs[stream, step] = self._restarts.boundary_id
+                resets = np.zeros(inputs.shape, dtype=bool) if resets is None else resets
+                resets[stream, step] = True
+        return resets
 
     def _resets(self, places: np.ndarray) -> np.ndarray:
         found = np.searchsorted(self._starts_document, places)

@@ -9,11 +9,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol, TextIO
 
+import numpy as np
 import torch
 
 from charlm import storage
 from charlm.batches.padded import PaddedBatches
-from charlm.batches.streams import Streams
+from charlm.batches.streams import Restarts, Streams
 from charlm.errors import UsageError
 from charlm.evaluation.metrics import Evaluation
 from charlm.language.card import model_card
@@ -30,6 +31,7 @@ from charlm.model.network import LanguageNetwork
 from charlm.storage import LineLog
 from charlm.text.finding import run_name
 from charlm.text.store import TokenStore
+from charlm.text.tokenizers import Tokenizer
 from charlm.training.precision import choose_device, use_bf16
 from charlm.training.progress import Measure, Progress
 from charlm.training.trainer import Trainer, TrainState
@@ -181,6 +183,7 @@ class _Run:
             seed=request.seed,
             boundaries=part.boundaries,
             reset_at_documents=request.reset_at_documents,
+            restarts=_restarts(self.store.tokenizer),
         )
 
     def _validation(self) -> Validation | None:
@@ -214,6 +217,12 @@ class _Run:
             },
             "held_out": None if evaluation is None else evaluation.to_json(),
         }
+
+
+def _restarts(tokenizer: Tokenizer) -> Restarts:
+    """Let texts begin after tokens that end a line."""
+    after = np.array([piece.endswith(b"\n") for piece in tokenizer.pieces])
+    return Restarts(tokenizer.boundary_id, after)
 
 
 def _output(paths: Sequence[str], request: TrainRequest) -> Path:

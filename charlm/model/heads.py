@@ -85,7 +85,7 @@ class _ChunkedNatsSum(torch.autograd.Function):
         return total
 
     @staticmethod
-    def backward(ctx: Any, scale: Tensor) -> Any:  # type: ignore[override] # noqa: ANN401
+    def backward(ctx: Any, scale: Tensor) -> Any:  # noqa: ANN401
         outputs, weight, bias = ctx.saved_tensors
         output_type, weight_type = ctx.types
         return (

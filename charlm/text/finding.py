@@ -129,7 +129,7 @@ def _directory_sources(path: str, options: ReadOptions, skipped: list[str]) -> l
 
 def _sniff(source: Source, options: ReadOptions) -> str | None:
     """Say why a file of a directory is no text, or None if it looks like it."""
-    with decompressed(open_source(source)) as stream:
+    with open_source(source) as file, decompressed(file) as stream:
         head = next(read_bytes(stream, source.name), b"")[:HEAD]
     why = why_not_text(head, options.encoding)
     if why is None and not encoding_is_single_byte(options.encoding):

@@ -162,9 +162,9 @@ def _lines(texts: Iterable[str]) -> Iterator[list[str]]:
 
 def _count(lists: Iterable[list[str]]) -> Counter[str]:
     counts: Counter[str] = Counter()
-    threshold = 1
     for items in lists:
         counts.update(items)
+        threshold = 1
         while len(counts) > MAX_ENTRIES:
             counts = Counter({item: n for item, n in counts.items() if n > threshold})
             threshold += 1

@@ -132,12 +132,17 @@ class Corpus:
 
     def _texts(self, source: Source) -> Iterator[str | bytes]:
         self._report.files += 1
-        stream = open_source(source)
-        if self.options.raw:
-            for data in read_bytes(stream, source.name):
-                self._report.bytes += len(data)
-                yield data
-            return
+        with open_source(source) as stream:
+            yield from (
+                self._raw(stream, source) if self.options.raw else self._decoded(stream, source)
+            )
+
+    def _raw(self, stream: BinaryIO, source: Source) -> Iterator[bytes]:
+        for data in read_bytes(stream, source.name):
+            self._report.bytes += len(data)
+            yield data
+
+    def _decoded(self, stream: BinaryIO, source: Source) -> Iterator[str]:
         decoding = Decoding(self.options.encoding, source.name)
         for data in read_bytes(decompressed(stream), source.name):
             if decoding.size == 0 and (why := why_not_text(data[:HEAD], self.options.encoding)):

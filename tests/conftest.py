@@ -1,0 +1,36 @@
+"""What several tests share: the corpora for benchmarks where they are, and a small text."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+SENTENCES = (
+    "The cat sat on the mat, and the dog sat on the log.\n"
+    "A small model can't learn much; it learns this, though.\n"
+    "\n"
+    "Onegin, my good friend, was born upon the Neva's banks.\n"
+)
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """Find the folder of benchmark corpora; a fresh clone has none, and skips."""
+    folder = Path(os.environ.get("CHARLM_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    if not folder.is_dir():
+        pytest.skip("the benchmark corpora are not here")
+    return folder
+
+
+@pytest.fixture
+def text_file(tmp_path):
+    """Write a small text, long enough to hold a tenth out."""
+    path = tmp_path / "book.txt"
+    path.write_text(SENTENCES * 40)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path_factory, monkeypatch):
+    """Keep the tests' prepared corpora out of the user's cache."""
+    monkeypatch.setenv("CHARLM_CACHE", str(tmp_path_factory.mktemp("cache")))

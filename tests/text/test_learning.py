@@ -1,0 +1,103 @@
+"""Learning: what is frequent becomes a token, sizes are kept, memory is bounded."""
+
+import pytest
+
+from charlm.errors import UsageError
+from charlm.text import learning
+from charlm.text.learning import learn_tokenizer
+
+TEXT = ["the cat and the dog and the bird\n", "a cat, a dog: <eos> <unk>\n"] * 10
+
+
+def learn(kind, **keywords):
+    return learn_tokenizer(kind, lambda: TEXT, **keywords)
+
+
+def test_characters_come_by_frequency_then_bytes_then_the_boundary():
+    tokenizer = learn("char")
+    distinct = len(set("".join(TEXT)))
+    assert tokenizer.vocab_size == distinct + 257
+    assert tokenizer.pieces[0] == b" "
+    assert tokenizer.pieces[distinct : distinct + 256] == [bytes([b]) for b in range(256)]
+    assert tokenizer.boundary_id == distinct + 256
+
+
+@pytest.mark.parametrize("kind", ["char", "word", "bpe"])
+def test_a_vocabulary_is_never_larger_than_asked(kind):
+    for size in (258, 262, 275):
+        tokenizer = learn(kind, vocab_size=size)
+        assert tokenizer.vocab_size <= size
+        assert tokenizer.decode(tokenizer.encode("dog ж").tolist()) == "dog ж"
+
+
+def test_a_text_with_few_pairs_gives_a_smaller_vocabulary():
+    assert learn("bpe", vocab_size=4000).vocab_size < 400
+
+
+@pytest.mark.parametrize("kind", ["char", "word", "bpe"])
+def test_a_size_without_room_is_refused(kind):
+    with pytest.raises(UsageError, match="too small"):
+        learn(kind, vocab_size=257)
+
+
+def test_all_types_of_the_closed_form_are_kept_unless_a_size_is_given():
+    words = set("".join(TEXT).split()) - {"<eos>"}
+    assert learn("word", unknown="unk").vocab_size == len(words | {"<eos>", "<unk>"})
+    small = learn("word", unknown="unk", vocab_size=5)
+    assert small.vocab_size == 5
+    assert {b"<unk>", b"\n", b"the"} <= set(small.pieces)
+
+
+def test_words_seen_once_are_spelled():
+    tokenizer = learn_tokenizer("word", lambda: ["once twice twice"])
+    assert b" twice" in tokenizer.pieces and b"once" not in tokenizer.pieces
+
+
+def test_the_same_text_gives_the_same_tokenizer():
+    for kind in ("char", "word", "bpe"):
+        assert learn(kind).sha256() == learn(kind).sha256()
+
+
+def test_how_the_text_is_cut_makes_no_difference():
+    whole = "".join(TEXT)
+    cut = [whole[i : i + 7] for i in range(0, len(whole), 7)]
+    for kind, unknown in (("char", "spell"), ("word", "spell"), ("word", "unk")):
+        ours = learn_tokenizer(kind, lambda: cut, unknown=unknown)
+        assert ours.sha256() == learn_tokenizer(kind, lambda: [whole], unknown=unknown).sha256()
+
+
+def test_the_counter_forgets_what_is_rare(monkeypatch):
+    monkeypatch.setattr(learning, "MAX_ENTRIES", 50)
+    texts = [
+        " ".join(f"w{i}" for i in range(k, k + 30)) + " common" * 3 + "\n"
+        for k in range(0, 900, 30)
+    ]
+    counts = learning.count_pretokens(texts)
+    assert len(counts) <= 50
+    assert counts[" common"] == 90
+
+
+def test_byte_pairs_are_learned_from_an_even_sample(monkeypatch):
+    monkeypatch.setattr(learning, "BPE_SAMPLE", 1000)
+    texts = [f"{i:04}" * 25 for i in range(100)]
+    sample = list(learning._sample(lambda: texts))
+    assert 900 <= sum(map(len, sample)) <= 1000
+    places = [texts.index(text) for text in sample]
+    assert places[0] < 15 and places[-1] > 85
+
+
+@pytest.mark.parametrize(
+    "folder, names, tokens, types",
+    [
+        ("ptb", "ptb.{}.txt", (929_589, 73_760, 82_430), 10_000),
+        ("wikitext-2", "{}.txt", (2_088_628, 217_646, 245_569), 33_278),
+    ],
+)
+def test_the_published_counts_are_reached_exactly(shared_data, folder, names, tokens, types):
+    texts = [
+        (shared_data / folder / names.format(part)).read_bytes().decode()
+        for part in ("train", "valid", "test")
+    ]
+    tokenizer = learn_tokenizer("word", lambda: texts[:1], unknown="unk")
+    assert tokenizer.vocab_size == types
+    assert tuple(len(tokenizer.encode(text)) for text in texts) == tokens

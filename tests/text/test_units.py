@@ -1,0 +1,41 @@
+"""Units: the same counts however a text is cut, the same for text and for its bytes."""
+
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charlm.text.units import UnitCounter, Units, count_units
+
+
+@given(st.text(), st.lists(st.integers(0, 50)))
+def test_how_a_text_is_cut_makes_no_difference(text, cuts):
+    counter = UnitCounter()
+    edges = sorted({0, len(text), *(cut for cut in cuts if cut < len(text))})
+    for start, end in pairwise(edges):
+        counter.add(text[start:end])
+    assert counter.total() == count_units(text)
+
+
+@given(st.text())
+def test_counts_are_those_of_the_whole_text(text):
+    got = count_units(text)
+    assert got == Units(len(text.encode()), len(text), len(text.split()), text.count("\n"))
+
+
+@given(st.text(), st.integers(0, 20))
+def test_bytes_count_as_their_text_even_cut_inside_a_character(text, cut):
+    data = text.encode()
+    counter = UnitCounter()
+    counter.add(data[:cut])
+    counter.add(data[cut:])
+    assert counter.total() == count_units(text)
+
+
+def test_bytes_that_are_no_text_still_have_their_number():
+    got = count_units(b"\xff\xfe ab")
+    assert (got.bytes, got.words) == (5, 2)
+
+
+def test_units_add_up():
+    assert Units(1, 2, 3, 4) + Units(5, 6, 7, 8) == Units(6, 8, 10, 12)
