@@ -1,0 +1,123 @@
+"""Streams: every prediction once an epoch, in order, resumable, with documents and restarts."""
+
+import itertools
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from charlm.batches.batch import Position
+from charlm.batches.streams import Restarts, Streams
+
+shapes = st.tuples(st.integers(2, 90), st.integers(1, 9), st.integers(1, 12))
+
+
+def streams_of(length, batch_size, window, **keywords):
+    return Streams(
+        np.arange(length, dtype=np.uint16),
+        batch_size=batch_size,
+        window=window,
+        **{"seed": 3} | keywords,
+    )
+
+
+def epoch_of(streams, number):
+    """Collect the batches of one epoch."""
+    found = []
+    for batch, position in streams.batches(Position(number, 0)):
+        found.append(batch)
+        if position.epoch != number:
+            return found
+    raise AssertionError
+
+
+@given(shapes, st.integers(0, 3))
+def test_each_epoch_holds_every_prediction_exactly_once(shape, number):
+    streams = streams_of(*shape)
+    batches = epoch_of(streams, number)
+    seen = Counter()
+    for batch in batches:
+        real = np.ones(batch.inputs.shape, bool) if batch.mask is None else batch.mask
+        assert (batch.targets[real] == batch.inputs[real] + 1).all()
+        seen.update(batch.inputs[real].tolist())
+        assert batch.num_targets == real.sum()
+    assert seen == Counter(range(shape[0] - 1))
+    assert len(batches) == streams.steps_per_epoch
+
+
+@given(shapes)
+def test_each_stream_goes_on_where_its_last_window_ended(shape):
+    streams = streams_of(*shape)
+    for before, after in itertools.pairwise(epoch_of(streams, 0)):
+        assert (after.inputs[:, 0] == before.targets[:, -1]).all()
+        assert before.mask is None and not after.fresh
+
+
+@settings(max_examples=40)
+@given(shapes, st.integers(0, 30))
+def test_going_on_from_any_position_gives_the_same_batches(shape, at):
+    streams = streams_of(*shape, restarts=restarts(shape[0]))
+    walk = list(itertools.islice(streams.batches(), at + 5))
+    position = Position.from_json(walk[at][1].to_json())
+    for (batch, after), (expected, _) in zip(
+        streams.batches(position), walk[at + 1 :], strict=False
+    ):
+        assert np.array_equal(batch.inputs, expected.inputs)
+        assert np.array_equal(batch.targets, expected.targets)
+        assert (batch.fresh, batch.resets is None) == (expected.fresh, expected.resets is None)
+        assert isinstance(after, Position)
+
+
+def test_only_the_first_window_of_an_epoch_is_fresh():
+    flags = [batch.fresh for batch in epoch_of(streams_of(50, 4, 3), 1)]
+    assert flags == [True] + [False] * (len(flags) - 1)
+
+
+def test_later_epochs_begin_elsewhere_and_the_seed_decides_where():
+    first = [epoch_of(streams_of(1000, 4, 5), n)[0].inputs.tolist() for n in range(3)]
+    assert first[0] != first[1] != first[2]
+    other = epoch_of(streams_of(1000, 4, 5, seed=4), 1)[0].inputs.tolist()
+    assert other != first[1] == epoch_of(streams_of(1000, 4, 5), 1)[0].inputs.tolist()
+
+
+def test_a_short_corpus_has_fewer_streams():
+    assert streams_of(4, 16, 8).batch_size == 3
+
+
+def test_resets_stand_at_the_documents_beginnings():
+    boundaries = np.array([0, 10, 11, 40, 59])
+    streams = streams_of(60, 4, 7, boundaries=boundaries, reset_at_documents=True)
+    for number in (0, 2):
+        for batch in epoch_of(streams, number):
+            assert np.array_equal(batch.resets, np.isin(batch.inputs, boundaries[:-1]))
+
+
+def restarts(length, share=0.5):
+    after = np.zeros(length + 1, dtype=bool)
+    after[::5] = True
+    return Restarts(boundary_id=length, after=after, share=share)
+
+
+def test_a_restart_reads_the_boundary_where_a_text_might_begin():
+    plain = epoch_of(streams_of(600, 4, 10), 0)
+    restarted = epoch_of(streams_of(600, 4, 10, restarts=restarts(600)), 0)
+    count = 0
+    for before, after in zip(plain, restarted, strict=True):
+        assert np.array_equal(before.targets, after.targets)
+        changed = before.inputs != after.inputs
+        if after.resets is None:
+            assert not changed.any()
+            continue
+        assert np.array_equal(changed, after.resets)
+        assert (after.inputs[changed] == 600).all()
+        assert (before.inputs[changed] % 5 == 0).all()
+        assert changed.sum(axis=1).max() <= 1
+        count += int(changed.sum())
+    assert count == pytest.approx(0.5 * 4 * len(plain), rel=0.4)
+
+
+def test_without_a_place_to_begin_there_is_no_restart():
+    never = Restarts(600, np.zeros(601, dtype=bool), share=1.0)
+    assert all(b.resets is None for b in epoch_of(streams_of(600, 4, 10, restarts=never), 0))

@@ -1,0 +1,65 @@
+"""The head: the chunked form is the plain one, in value and in every gradient."""
+
+import pytest
+import torch
+
+from charlm.model import heads
+from charlm.model.heads import SoftmaxHead, plain_nats_sum
+
+N, E, V = 37, 8, 50
+
+
+@pytest.fixture
+def case(monkeypatch):
+    monkeypatch.setattr(heads, "PLAIN_NUMBERS", 0)
+    monkeypatch.setattr(heads, "CHUNK_NUMBERS", V * 10)
+    torch.manual_seed(0)
+    head = SoftmaxHead(E, V)
+    torch.nn.init.normal_(head.bias)
+    return head, torch.randn(N, E, requires_grad=True), torch.randint(V, (N,))
+
+
+def gradients(total, *tensors):
+    return torch.autograd.grad(3.0 * total, tensors)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_the_chunked_sum_and_its_gradients_are_the_plain_ones(case, masked):
+    head, outputs, targets = case
+    mask = torch.rand(N) < 0.6 if masked else None
+    ours = head.nats_sum(outputs, targets, mask)
+    plain = plain_nats_sum(outputs, head.weight, head.bias, targets, mask)
+    torch.testing.assert_close(ours, plain)
+    everything = (outputs, head.weight, head.bias)
+    torch.testing.assert_close(gradients(ours, *everything), gradients(plain, *everything))
+
+
+def test_the_gradient_is_that_of_the_function(case):
+    head, outputs, targets = case
+    head = head.double()
+    torch.autograd.gradcheck(
+        lambda x: head.nats_sum(x, targets[:4]).double(),
+        outputs[:4].detach().double().requires_grad_(),
+    )
+
+
+def test_under_autocast_it_stays_close(case):
+    head, outputs, targets = case
+    exact = head.nats_sum(outputs, targets)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        half = head.nats_sum(outputs, targets)
+    assert half.dtype == torch.float32
+    torch.testing.assert_close(half, exact, rtol=0.02, atol=0)
+    for a, b in zip(gradients(half, head.weight), gradients(exact, head.weight), strict=True):
+        assert a.dtype == torch.float32
+        assert float((a - b).norm() / b.norm()) < 0.03
+
+
+def test_nats_and_probabilities_agree_and_sum_to_one(case):
+    head, outputs, targets = case
+    logs = head.log_probs(outputs)
+    torch.testing.assert_close(logs.exp().sum(dim=1), torch.ones(N), atol=1e-5, rtol=0)
+    nats = head.nats(outputs, targets)
+    torch.testing.assert_close(-logs[torch.arange(N), targets], nats)
+    torch.testing.assert_close(nats.sum(), head.nats_sum(outputs, targets))
+    assert head.nats(outputs[:0], targets[:0]).shape == (0,)

@@ -1,0 +1,107 @@
+"""The network: tied weights, padding that does not count, shapes known before they exist."""
+
+import numpy as np
+import pytest
+import torch
+
+from charlm.batches.padded import pad
+from charlm.errors import UsageError
+from charlm.model.network import LanguageNetwork, NetworkConfig, parameter_shapes
+
+V = 11
+CONFIGS = [
+    NetworkConfig(V, 6, 6),
+    NetworkConfig(V, 4, 6, num_layers=2, cell="gru"),
+    NetworkConfig(V, 4, 6, cell="rnn", tie_weights=False),
+    NetworkConfig(V, 6, 6, cell="rnn", nonlinearity="relu"),
+]
+
+
+def network_of(config):
+    torch.manual_seed(0)
+    return LanguageNetwork(config).eval()
+
+
+def random_ids(*shape):
+    return torch.randint(V, shape)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_a_padded_batch_costs_what_its_sequences_cost_one_by_one(config):
+    network = network_of(config)
+    generator = np.random.default_rng(0)
+    documents = [generator.integers(V, size=n) for n in (9, 2, 5, 1, 7)]
+    batch = pad(documents)
+    together, _ = network.nats(
+        torch.from_numpy(batch.inputs),
+        torch.from_numpy(batch.targets),
+        network.initial_state(len(documents)),
+        mask=torch.from_numpy(batch.mask),
+    )
+    summed, _ = network.nats_sum(
+        torch.from_numpy(batch.inputs),
+        torch.from_numpy(batch.targets),
+        network.initial_state(len(documents)),
+        mask=torch.from_numpy(batch.mask),
+    )
+    alone = 0.0
+    for document in documents:
+        ids = torch.from_numpy(document)[None]
+        if ids.shape[1] > 1:
+            nats, _ = network.nats(ids[:, :-1], ids[:, 1:], network.initial_state(1))
+            alone += float(nats.sum())
+    assert float(together.sum()) == pytest.approx(alone, rel=1e-5)
+    assert float(summed.detach()) == pytest.approx(alone, rel=1e-5)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_shapes_are_known_without_the_network(config):
+    shapes = {name: tuple(p.shape) for name, p in network_of(config).named_parameters()}
+    assert parameter_shapes(config) == shapes
+
+
+def test_huge_shapes_cost_nothing_to_name():
+    shapes = parameter_shapes(NetworkConfig(10**6, 10**5, 10**5))
+    assert shapes["embedding"] == (10**6, 10**5)
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_nothing_leaks_from_the_future(config):
+    network = network_of(config)
+    ids = random_ids(1, 8)
+    changed = ids.clone()
+    changed[0, 5:] = (changed[0, 5:] + 1) % V
+    first, _ = network(ids, network.initial_state(1))
+    second, _ = network(changed, network.initial_state(1))
+    torch.testing.assert_close(first[:, :5], second[:, :5])
+    assert not torch.allclose(first[:, 5:], second[:, 5:])
+
+
+def test_tied_weights_are_one():
+    network = network_of(CONFIGS[1])
+    assert network.head.weight is network.embedding
+    assert network.projection is not None
+    assert network_of(CONFIGS[2]).head.weight is not network_of(CONFIGS[2]).embedding
+
+
+def test_probabilities_sum_to_one_and_agree_with_nats():
+    network, ids = network_of(CONFIGS[0]), random_ids(2, 6)
+    outputs, _ = network(ids[:, :-1], network.initial_state(2))
+    logs = network.log_probs(outputs)
+    torch.testing.assert_close(logs.exp().sum(dim=-1), torch.ones(2, 5))
+    nats, _ = network.nats(ids[:, :-1], ids[:, 1:], network.initial_state(2))
+    torch.testing.assert_close(-logs.gather(2, ids[:, 1:, None])[:, :, 0], nats)
+
+
+def test_dropout_works_in_training_only():
+    network = network_of(NetworkConfig(V, 6, 6, input_dropout=0.5, output_dropout=0.5))
+    ids, state = random_ids(2, 6), network.initial_state(2)
+    assert torch.equal(network(ids, state)[0], network(ids, state)[0])
+    network.train()
+    assert not torch.equal(network(ids, state)[0], network(ids, state)[0])
+
+
+@pytest.mark.parametrize("values", [{"hidden_size": 0}, {"input_dropout": 1.0}, {"num_layers": -1}])
+def test_impossible_shapes_are_refused(values):
+    with pytest.raises(UsageError):
+        NetworkConfig(**{"vocab_size": V, "embed_size": 4, "hidden_size": 4} | values)

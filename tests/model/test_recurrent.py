@@ -1,0 +1,150 @@
+"""Recurrent layers: PyTorch's own on equal weights, causal, the same step by step."""
+
+import pytest
+import torch
+from torch import nn
+
+from charlm.model.recurrent import GATES, RecurrentConfig, RecurrentStack
+from charlm.model.state import detach_state, select_state, stack_states
+
+B, T, I, H = 3, 7, 5, 6  # noqa: E741
+CELLS = [("lstm", "tanh"), ("gru", "tanh"), ("rnn", "tanh"), ("rnn", "relu")]
+REFERENCE = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
+
+
+def stack_of(cell, nonlinearity, layers=1, **keywords):
+    torch.manual_seed(0)
+    config = RecurrentConfig(I, H, layers, cell, nonlinearity, **keywords)
+    return RecurrentStack(config).eval()
+
+
+def reference_of(stack):
+    config = stack.config
+    keywords = {"nonlinearity": config.nonlinearity} if config.cell == "rnn" else {}
+    reference = REFERENCE[config.cell](I, H, config.num_layers, batch_first=True, **keywords)
+    for number, layer in enumerate(stack.layers):
+        for name, weight in layer.named_parameters():
+            getattr(reference, f"{name}_l{number}").data.copy_(weight.data)
+    return reference
+
+
+def random_state(stack):
+    return tuple(torch.randn_like(tensor) for tensor in stack.initial_state(B))
+
+
+@pytest.mark.parametrize("cell, nonlinearity", CELLS)
+@pytest.mark.parametrize("layers", [1, 2, 3])
+def test_outputs_state_and_gradients_are_pytorchs(cell, nonlinearity, layers):
+    stack = stack_of(cell, nonlinearity, layers)
+    reference, state, inputs = reference_of(stack), random_state(stack), torch.randn(B, T, I)
+    if cell == "lstm":
+        theirs = (torch.stack(state[0::2]), torch.stack(state[1::2]))
+    else:
+        theirs = torch.stack(state)
+    outputs, after = stack(inputs, state)
+    expected, expected_after = reference(inputs, theirs)
+    torch.testing.assert_close(outputs, expected, atol=1e-5, rtol=1e-5)
+    last = expected_after if cell != "lstm" else expected_after[0]
+    first_of_layers = after[0::2] if cell == "lstm" else after
+    torch.testing.assert_close(torch.stack(first_of_layers), last, atol=1e-5, rtol=1e-5)
+    weights = torch.randn_like(outputs)
+    (outputs * weights).sum().backward()
+    (expected * weights).sum().backward()
+    for number, layer in enumerate(stack.layers):
+        for name, weight in layer.named_parameters():
+            theirs_gradient = getattr(reference, f"{name}_l{number}").grad
+            torch.testing.assert_close(weight.grad, theirs_gradient, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("cell, nonlinearity", CELLS)
+def test_step_by_step_is_the_same_as_at_once(cell, nonlinearity):
+    stack = stack_of(cell, nonlinearity, 2)
+    inputs, state = torch.randn(B, T, I), random_state(stack)
+    whole, after = stack(inputs, state)
+    steps = []
+    for t in range(T):
+        output, state = stack(inputs[:, t : t + 1], state)
+        steps.append(output)
+    torch.testing.assert_close(torch.cat(steps, dim=1), whole, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(state, after, atol=1e-5, rtol=1e-5)
+
+
+@pytest.mark.parametrize("cell, nonlinearity", CELLS)
+def test_nothing_leaks_from_the_future_nor_between_streams(cell, nonlinearity):
+    stack = stack_of(cell, nonlinearity, 2)
+    inputs = torch.randn(B, T, I, requires_grad=True)
+    outputs, _ = stack(inputs, stack.initial_state(B))
+    outputs[1, 3].sum().backward()
+    touched = inputs.grad.abs().sum(dim=2) > 0
+    assert touched[1, :4].all()
+    assert not touched[1, 4:].any() and not touched[0].any() and not touched[2].any()
+
+
+@pytest.mark.parametrize("cell, nonlinearity", CELLS)
+def test_a_reset_begins_a_stream_anew(cell, nonlinearity):
+    stack = stack_of(cell, nonlinearity, 2)
+    inputs, state = torch.randn(B, T, I), random_state(stack)
+    resets = torch.zeros(B, T, dtype=torch.bool)
+    resets[0, 0] = resets[1, 3] = resets[1, 6] = True
+    outputs, after = stack(inputs, state, resets)
+    initial = stack.initial_state(1)
+
+    def alone(stream, start, end, begin):
+        return stack(inputs[stream : stream + 1, start:end], begin)
+
+    torch.testing.assert_close(outputs[0:1], alone(0, 0, T, initial)[0])
+    own = select_state(state, torch.tensor([1]))
+    torch.testing.assert_close(outputs[1:2, :3], alone(1, 0, 3, own)[0])
+    torch.testing.assert_close(outputs[1:2, 3:6], alone(1, 3, 6, initial)[0])
+    last, last_state = alone(1, 6, T, initial)
+    torch.testing.assert_close(outputs[1:2, 6:], last)
+    torch.testing.assert_close(select_state(after, torch.tensor([1])), last_state)
+    untouched = select_state(state, torch.tensor([2]))
+    torch.testing.assert_close(outputs[2:3], alone(2, 0, T, untouched)[0])
+
+
+def test_streams_can_be_selected_and_stacked():
+    stack = stack_of("lstm", "tanh")
+    state = random_state(stack)
+    parts = [select_state(state, torch.tensor([i])) for i in (2, 0, 1)]
+    again = select_state(stack_states(parts), torch.tensor([1, 2, 0]))
+    assert all(torch.equal(a, b) for a, b in zip(again, state, strict=True))
+
+
+def test_a_detached_state_carries_values_but_no_graph():
+    stack = stack_of("gru", "tanh")
+    _, after = stack(torch.randn(B, T, I), stack.initial_state(B))
+    detached = detach_state(after)
+    assert after[0].requires_grad and not detached[0].requires_grad
+    assert torch.equal(after[0], detached[0])
+
+
+@pytest.mark.parametrize("cell", GATES)
+def test_recurrent_weights_begin_orthogonal(cell):
+    layer = stack_of(cell, "tanh").layers[0]
+    for gate in layer.weight_hh.detach().split(H):
+        torch.testing.assert_close(gate @ gate.T, torch.eye(H), atol=1e-5, rtol=0)
+
+
+def test_only_the_forget_gate_begins_with_a_bias():
+    layer = stack_of("lstm", "tanh").layers[0]
+    total = (layer.bias_ih + layer.bias_hh).detach()
+    assert total.view(4, H).sum(dim=1).tolist() == [0, H, 0, 0]
+
+
+def test_weight_dropout_is_drawn_anew_for_each_window_and_spares_the_weights():
+    stack = stack_of("lstm", "tanh", weight_dropout=0.5).train()
+    inputs, before = torch.randn(B, T, I), stack.layers[0].weight_hh.detach().clone()
+    first, second = (stack(inputs, stack.initial_state(B))[0] for _ in range(2))
+    assert not torch.equal(first, second)
+    assert torch.equal(stack.layers[0].weight_hh, before)
+    stack.eval()
+    first, second = (stack(inputs, stack.initial_state(B))[0] for _ in range(2))
+    assert torch.equal(first, second)
+
+
+def test_the_last_layer_may_have_its_own_size():
+    stack = stack_of("lstm", "tanh", 2, output_size=4)
+    outputs, state = stack(torch.randn(B, T, I), stack.initial_state(B))
+    assert outputs.shape == (B, T, 4)
+    assert [tuple(tensor.shape) for tensor in state] == [(B, H), (B, H), (B, 4), (B, 4)]
