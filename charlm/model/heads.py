@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-CHUNK_NUMBERS = 1 << 24  # logits held at a time
+CHUNK_NUMBERS = 1 << 22  # logits held at a time
 PLAIN_NUMBERS = 1 << 20  # below this the plain form is as fast and simpler
 
 

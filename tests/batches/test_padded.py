@@ -61,9 +61,8 @@ def test_the_order_is_decided_by_seed_and_epoch():
     sizes = list(range(1, 40))
 
     def order(seed, epoch):
-        return [
-            batch.inputs[:, 0].tolist() for batch in epoch_of(batches_of(sizes, seed=seed), epoch)
-        ]
+        batches = epoch_of(batches_of(sizes, seed=seed), epoch)
+        return [batch.inputs[:, 0].tolist() for batch in batches]
 
     assert order(1, 0) == order(1, 0)
     assert order(1, 0) != order(1, 1) and order(1, 0) != order(2, 0)

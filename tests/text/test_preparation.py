@@ -1,4 +1,4 @@
-"""Preparation: the held-out cut, vocabulary from the training text alone, found again or rebuilt."""
+"""Preparation: the cut, the vocabulary of the training text alone, found again or rebuilt."""
 
 import os
 
