@@ -123,11 +123,11 @@ class Generator:
                 end = token == self.tokenizer.boundary_id and not self.tokenizer.closed
                 yield writing.number, writing.take(token, cost, end)
             going_on = [i for i, writing in enumerate(active) if not writing.stopped_by]
+            if not going_on:
+                break
             if len(going_on) < len(active):
                 state, ids = self.predictor.select(state, going_on), ids[going_on]
                 active = [active[i] for i in going_on]
-            if not active:
-                break
             prediction, state = self.predictor.step(ids, state)
         for writing in self._writings:
             yield writing.number, writing.finish()

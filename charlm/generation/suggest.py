@@ -188,10 +188,12 @@ class _Search:
                 yield token, float(logs[token]), child
 
     def _end_word(self, word: str, spelled: bytes, logs: np.ndarray) -> None:
-        mass = float(np.exp(logs).sum())
+        mass, text = float(np.exp(logs).sum()), spelled.decode().rstrip(APOSTROPHES)
+        if len(text) < len(self._typed):
+            return  # what was typed goes beyond this word, by an apostrophe
         self._words[word] = self._words.get(word, 0.0) + mass
         if mass > self._spellings.get(word, (0.0, ""))[0]:
-            self._spellings[word] = (mass, spelled.decode().rstrip(APOSTROPHES))
+            self._spellings[word] = (mass, text)
 
 
 def _word(spelled: bytes) -> str | None:

@@ -1,0 +1,57 @@
+"""Scores: total nats over total units, in the contract's keys."""
+
+import json
+import math
+from dataclasses import replace
+
+import pytest
+
+from charlm.evaluation.metrics import Evaluation, perplexity
+from charlm.evaluation.report import evaluation_table
+
+ONE = Evaluation(
+    documents=1,
+    bytes=1000,
+    characters=800,
+    words=90,
+    lines=10,
+    tokens=400,
+    unknown_tokens=0,
+    nats=693.1471805599453,
+    lossless=True,
+)
+
+
+def test_each_unit_shares_the_same_nats():
+    assert ONE.bits_per_byte == pytest.approx(1.0)
+    assert ONE.bits_per_character == pytest.approx(1.25)
+    assert ONE.token_perplexity == pytest.approx(math.exp(ONE.nats / 400))
+    assert ONE.word_perplexity == pytest.approx(1024)
+
+
+def test_the_closed_form_has_no_bits_per_byte():
+    closed = replace(ONE, lossless=False)
+    assert closed.bits_per_byte is None and closed.bits_per_character is None
+    assert closed.word_perplexity == ONE.word_perplexity
+
+
+def test_json_has_the_promised_keys():
+    promised = (
+        "documents bytes characters words tokens unknown_tokens nats bits_per_byte "
+        "bits_per_character token_perplexity word_perplexity lossless predictor by_predictor"
+    )
+    value = json.loads(json.dumps(ONE.to_json()))
+    assert set(promised.split()) <= set(value)
+    assert value["by_predictor"]["network"]["bits_per_byte"] == value["bits_per_byte"]
+
+
+def test_nothing_and_too_much_are_no_errors():
+    assert perplexity(5.0, 0) is None
+    assert perplexity(1e9, 1) == math.inf
+    assert replace(ONE, bytes=0).bits_per_byte is None
+
+
+def test_the_table_leaves_out_what_there_is_not():
+    assert "bits per byte" in evaluation_table(ONE) and "1.0000" in evaluation_table(ONE)
+    assert "bits per byte" not in evaluation_table(replace(ONE, lossless=False))
+    assert "unknown" not in evaluation_table(ONE)
