@@ -6,7 +6,6 @@ import sys
 
 from charlm.cli.arguments import add_model, load_model
 from charlm.cli.signals import stop_signals
-from charlm.evaluation.report import evaluation_table
 
 HELP = "score text in bits per byte and perplexity"
 
@@ -30,5 +29,10 @@ def run(arguments: argparse.Namespace) -> int:
             strict=arguments.strict,
             tell=lambda line: print(line, file=sys.stderr),
         )
-    print(json.dumps(evaluation.to_json()) if arguments.json else evaluation_table(evaluation))
+    if arguments.json:
+        print(json.dumps(evaluation.to_json()))
+        return 0
+    from charlm.evaluation.report import evaluation_table
+
+    print(evaluation_table(evaluation))
     return 0

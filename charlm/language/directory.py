@@ -110,7 +110,7 @@ def write_model(
     card: str,
 ) -> None:
     """Write everything of a model but the manifest, which the writer's owner writes last."""
-    metadata = {"format": str(FORMAT), "tokenizer_sha256": tokenizer.sha256()}
+    metadata = {"format": "pt"}  # one entry: the library writes several in any order
     whole = {name: np.ascontiguousarray(array) for name, array in weights.items()}
     writer.write_bytes(WEIGHTS, safetensors.numpy.save(whole, metadata=metadata))
     writer.write_text(TOKENIZER, tokenizer.to_json())
