@@ -10,12 +10,16 @@ from typing import Any
 
 from charlm.language.request import TrainRequest
 from charlm.model.network import NetworkConfig
+from charlm.model.recurrent import GATES
 from charlm.training.budget import Budget
 from charlm.training.optimizers import OptimizerOptions
 from charlm.training.trainer import LoopOptions
 
 REFERENCE_THREADS = 2
 FP32_SPEED = 0.6  # of what bfloat16 reaches in an LSTM
+FLOPS = 170e9  # reached in training with two threads and bfloat16
+BATCH = 16
+MAX_RATE = 2e-2
 
 
 @dataclass(frozen=True)
@@ -48,15 +52,15 @@ class Plan:
 def make_plan(request: TrainRequest, corpus: CorpusFacts, threads: int, bf16: bool) -> Plan:
     """Choose what the request leaves open."""
     hidden = request.hidden or _hidden_size(request, corpus, threads, bf16)
-    window = request.bptt or (64 if corpus.symbols else 35)
-    batch = request.batch or (16 if request.batches == "streams" else 32)
+    window = request.bptt or _window(corpus)
+    batch = request.batch or (BATCH if request.batches == "streams" else 2 * BATCH)
     learned = _targets_learned(request, corpus, hidden, threads, bf16)
     dropout = request.dropout
     if dropout is None:
         dropout = _dropout(learned / max(corpus.tokens, 1), corpus)
     return Plan(
         network=_network(request, corpus, hidden, dropout),
-        optimizer=_optimizer(request, hidden),
+        optimizer=_optimizer(request, corpus, hidden),
         loop=LoopOptions(
             schedule=request.schedule,
             warmup=request.warmup,
@@ -75,7 +79,7 @@ def _network(
 ) -> NetworkConfig:
     return NetworkConfig(
         vocab_size=corpus.vocab_size,
-        embed_size=request.embed or (min(hidden, 128) if corpus.symbols else hidden),
+        embed_size=_embed_size(request, corpus, hidden),
         hidden_size=hidden,
         num_layers=request.layers or 1,
         cell=request.cell,
@@ -89,9 +93,10 @@ def _network(
     )
 
 
-def _optimizer(request: TrainRequest, hidden: int) -> OptimizerOptions:
+def _optimizer(request: TrainRequest, corpus: CorpusFacts, hidden: int) -> OptimizerOptions:
     """Choose the rate: small networks take, and need, high ones."""
-    defaults: dict[str, Any] = {"adamw": (4.6 / hidden, 1.0), "sgd": (20.0, 0.25)}
+    adamw = min(MAX_RATE, (4.6 if corpus.symbols else 3.2) / hidden)
+    defaults: dict[str, Any] = {"adamw": (adamw, 1.0), "sgd": (20.0, 0.25)}
     rate, clip = defaults[request.optimizer]
     if request.cell == "rnn":
         rate /= 4
@@ -121,16 +126,33 @@ def _hidden_size(request: TrainRequest, corpus: CorpusFacts, threads: int, bf16:
     """Choose the number of units: as many as the budget can train.
 
     The constants are those of trials on two cores (docs/benchmarks.md): the best size for a
-    character model was about 256 units for one minute, 384 for two and 640 for seven.
+    character model was about 256 units for one minute and 384 for two. Of a large vocabulary's
+    time only the recurrent layers' share counts.
     """
     minutes = request.minutes_or_default
     if minutes is None:
         size = 96 * (corpus.tokens / 1e5) ** 0.4
     else:
-        size = 290 * (minutes * _power(threads, bf16)) ** 0.4
+        size = 290.0
+        for _ in range(8):  # the share depends on the size, the size on the share
+            recurrent, head = _products(request, corpus, round(size))
+            share = recurrent / (recurrent + head)
+            size = 290 * (minutes * share * _power(threads, bf16)) ** 0.4
     if request.layers is not None:
         size /= math.sqrt(request.layers)
     return int(max(64, min(1024, 32 * round(size / 32))))
+
+
+def _embed_size(request: TrainRequest, corpus: CorpusFacts, hidden: int) -> int:
+    return request.embed or min(hidden, 128 if corpus.symbols else 200)
+
+
+def _products(request: TrainRequest, corpus: CorpusFacts, hidden: int) -> tuple[int, int]:
+    """Count the multiplications for one prediction, of the recurrent layers and of the head."""
+    embed, layers = _embed_size(request, corpus, hidden), request.layers or 1
+    gates = GATES[request.cell]
+    recurrent = gates * hidden * (embed + hidden + (layers - 1) * 2 * hidden)
+    return recurrent, embed * (hidden + corpus.vocab_size)
 
 
 def _targets_learned(
@@ -140,17 +162,20 @@ def _targets_learned(
     budget = _budget(request, corpus)
     if budget.targets is not None:
         return budget.targets
-    batch = (request.batch or 16) * (request.bptt or 64)
     if budget.steps is not None:
-        return budget.steps * batch
+        return budget.steps * (request.batch or BATCH) * (request.bptt or _window(corpus))
     assert budget.seconds is not None
-    work = 6 * (8 * hidden * hidden * (request.layers or 1) + hidden * corpus.vocab_size)
-    return budget.seconds * 150e9 * _power(threads, bf16) / work
+    work = 6 * sum(_products(request, corpus, hidden))
+    return budget.seconds * FLOPS * _power(threads, bf16) / work
+
+
+def _window(corpus: CorpusFacts) -> int:
+    return 64 if corpus.symbols else 35
 
 
 def _dropout(epochs: float, corpus: CorpusFacts) -> float:
     """Choose the dropout: none for text seen once, more the oftener it is seen again."""
     if epochs <= 1.5:
         return 0.0
-    slope = 0.11 if corpus.symbols else 0.2
+    slope = 0.07 if corpus.symbols else 0.17
     return round(min(0.5, slope * math.log2(epochs)), 2)
