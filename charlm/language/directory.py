@@ -13,7 +13,9 @@ import safetensors.numpy
 from safetensors import SafetensorError
 
 from charlm import storage
-from charlm.errors import ModelError
+from charlm.errors import ModelError, UsageError
+from charlm.model.shape import NetworkConfig
+from charlm.options import from_json
 from charlm.text.loading import load_tokenizer
 from charlm.text.store import TokenPart, TokenStore, open_part
 from charlm.text.tokenizers import Tokenizer
@@ -50,6 +52,8 @@ def read_model(directory: Path) -> ModelFiles:
             f"{directory / TOKENIZER} is not the tokenizer this model was trained with",
             "copy the whole model directory, not single files",
         )
+    if config.get("boundary_id") != tokenizer.boundary_id:
+        raise ModelError(f"{directory / CONFIG}: boundary_id is not the tokenizer's")
     if tokenizer.vocab_size != config["network"].get("vocab_size"):
         raise ModelError(
             f"{directory}: the tokenizer has {tokenizer.vocab_size:,} tokens, the network "
@@ -72,6 +76,15 @@ def read_config(directory: Path) -> Config:
     if not isinstance(config.get("network"), dict):
         raise ModelError(f"{path} does not describe a network")
     return config
+
+
+def network_config(files: ModelFiles) -> NetworkConfig:
+    """Give the shape of a model's network; raise ModelError if it is none."""
+    try:
+        shape = from_json(NetworkConfig, files.config["network"])
+    except (UsageError, TypeError) as fault:
+        raise ModelError(f"{files.directory / CONFIG}: {fault}") from fault
+    return shape
 
 
 def read_weights(directory: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:

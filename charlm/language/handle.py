@@ -1,6 +1,6 @@
 """The language model that people hold: generate, suggest, evaluate, score. Imports no torch.
 
-PyTorch comes with the first prediction, not with the model.
+Generating and suggesting on a CPU never need PyTorch; evaluating loads it, for its speed.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -17,9 +17,16 @@ from charlm.generation.generator import Generator, Sample
 from charlm.generation.lexicon import Lexicon
 from charlm.generation.options import SamplingOptions
 from charlm.generation.suggest import Suggestion, Suggestions, suggest
-from charlm.language.directory import ModelFiles, read_held_out, read_model
+from charlm.language.directory import (
+    ModelFiles,
+    network_config,
+    read_held_out,
+    read_model,
+    read_weights,
+)
 from charlm.options import check, did_you_mean
 from charlm.predict.predictor import Predictor
+from charlm.predict.runtime import RuntimePredictor
 from charlm.text.documents import Piece
 from charlm.text.finding import corpus_from_text, open_corpus
 from charlm.text.sources import Corpus, ReadOptions
@@ -34,6 +41,7 @@ class LanguageModel:
     """A trained model: what `charlm.train` gives and `charlm.load` opens."""
 
     def __init__(self, files: ModelFiles, device: str = "auto", threads: int | None = None) -> None:
+        self._files = files
         self.directory = files.directory
         self.config = files.config
         self.tokenizer: Tokenizer = files.tokenizer
@@ -42,10 +50,19 @@ class LanguageModel:
 
     @cached_property
     def predictor(self) -> Predictor:
-        """What says what comes next."""
+        """What says what comes next: on a CPU the NumPy runtime, elsewhere the torch network."""
+        if self._device not in ("auto", "cpu"):
+            return self.reader
+        shape = network_config(self._files)
+        weights = read_weights(self.directory, shape.parameter_shapes())
+        return RuntimePredictor(shape, weights, self.tokenizer.boundary_id)
+
+    @cached_property
+    def reader(self) -> Predictor:
+        """The same network in PyTorch: it reads long texts faster, and can live on a GPU."""
         from charlm.language.network import load_predictor  # loads PyTorch
 
-        return load_predictor(self.directory, self.config, self._device, self._threads)
+        return load_predictor(self._files, self._device, self._threads)
 
     def generate(self, prompt: str = "", **options: Any) -> str:  # noqa: ANN401
         """Continue a prompt; the text returned is what follows it.
@@ -135,7 +152,7 @@ class LanguageModel:
         reader = _DocumentReader(self.tokenizer, corpus.pieces())
         score, documents = Score(), 0
         for chunks in reader.documents():
-            one = score_stream(self.predictor, chunks)
+            one = score_stream(self.reader, chunks)
             score.nats += one.nats
             score.tokens += one.tokens
             documents += 1
@@ -157,7 +174,7 @@ class LanguageModel:
         texts = (
             part.ids[a : a + n] for a, n in zip(starts.tolist(), lengths.tolist(), strict=True)
         )
-        score, counts = score_documents(self.predictor, texts, seconds), part.counts()
+        score, counts = score_documents(self.reader, texts, seconds), part.counts()
         if score.tokens == 0:
             return None
         if score.complete:

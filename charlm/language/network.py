@@ -1,44 +1,33 @@
 """The network of a model directory: saved as safetensors, loaded as a Predictor on any device."""
 
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
-from charlm.errors import ModelError, UsageError
-from charlm.language.directory import CONFIG, read_weights
-from charlm.model.network import LanguageNetwork, NetworkConfig, parameter_shapes
-from charlm.options import from_json
+from charlm.errors import UsageError
+from charlm.language.directory import ModelFiles, network_config, read_weights
+from charlm.model.network import LanguageNetwork
 from charlm.predict.neural import NeuralPredictor
 from charlm.training.precision import choose_device
 
 
-def load_predictor(
-    directory: Path, config: dict[str, Any], device: str, threads: int | None
-) -> NeuralPredictor:
+def load_predictor(files: ModelFiles, device: str, threads: int | None) -> NeuralPredictor:
     """Load the network on a device; raise ModelError if its weights do not fit its description."""
     if threads is not None:
         set_threads(threads)
-    place = choose_device(device)
-    network = load_network(directory, config).to(place)
-    boundary = config.get("boundary_id")
-    if not isinstance(boundary, int) or not 0 <= boundary < network.config.vocab_size:
-        raise ModelError(f"{directory / CONFIG}: boundary_id is {boundary!r}")
-    return NeuralPredictor(network, boundary)
+    network = load_network(files).to(choose_device(device))
+    return NeuralPredictor(network, files.tokenizer.boundary_id)
 
 
-def load_network(directory: Path, config: dict[str, Any]) -> LanguageNetwork:
+def load_network(files: ModelFiles) -> LanguageNetwork:
     """Build the network that config.json describes and give it its weights.
 
     The shapes are compared with the file's before anything of their size is allocated.
     """
-    try:
-        shape = from_json(NetworkConfig, config["network"])
-    except (UsageError, TypeError) as fault:
-        raise ModelError(f"{directory / CONFIG}: {fault}") from fault
-    weights = read_weights(directory, parameter_shapes(shape))
+    shape = network_config(files)
+    weights = read_weights(files.directory, shape.parameter_shapes())
     with torch.device("meta"):
         network = LanguageNetwork(shape)
     return assign(network, {name: torch.from_numpy(array) for name, array in weights.items()})

@@ -9,8 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from charlm.language.request import TrainRequest
-from charlm.model.network import NetworkConfig
-from charlm.model.recurrent import GATES
+from charlm.model.shape import GATES, NetworkConfig
 from charlm.training.budget import Budget
 from charlm.training.optimizers import OptimizerOptions
 from charlm.training.trainer import LoopOptions
@@ -95,7 +94,7 @@ def _network(
 
 def _optimizer(request: TrainRequest, corpus: CorpusFacts, hidden: int) -> OptimizerOptions:
     """Choose the rate: small networks take, and need, high ones."""
-    adamw = min(MAX_RATE, (4.6 if corpus.symbols else 3.2) / hidden)
+    adamw = min(MAX_RATE, (4.6 if corpus.symbols else 4.0) / hidden)
     defaults: dict[str, Any] = {"adamw": (adamw, 1.0), "sgd": (20.0, 0.25)}
     rate, clip = defaults[request.optimizer]
     if request.cell == "rnn":

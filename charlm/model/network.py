@@ -3,9 +3,6 @@
 Legend: B streams, T steps, E embedding, H hidden, V vocabulary.
 """
 
-from dataclasses import dataclass
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -13,45 +10,8 @@ from torch.nn import functional
 from charlm.model.dropout import embedding_dropout, locked_dropout
 from charlm.model.heads import SoftmaxHead
 from charlm.model.recurrent import RecurrentConfig, RecurrentStack
+from charlm.model.shape import NetworkConfig
 from charlm.model.state import State
-from charlm.options import check
-
-
-@dataclass(frozen=True)
-class NetworkConfig:
-    """The shape of a language network and its dropout."""
-
-    vocab_size: int
-    embed_size: int
-    hidden_size: int
-    num_layers: int = 1
-    cell: Literal["lstm", "gru", "rnn"] = "lstm"
-    nonlinearity: Literal["tanh", "relu"] = "tanh"
-    tie_weights: bool = True
-    input_dropout: float = 0.0
-    layer_dropout: float = 0.0
-    output_dropout: float = 0.0
-    embed_dropout: float = 0.0
-    weight_dropout: float = 0.0
-
-    def __post_init__(self) -> None:
-        for name in ("vocab_size", "embed_size", "hidden_size", "num_layers"):
-            check(getattr(self, name) >= 1, f"{name} must be 1 or more, not {getattr(self, name)}")
-        for name in ("input", "layer", "output", "embed", "weight"):
-            rate = getattr(self, f"{name}_dropout")
-            check(0 <= rate < 1, f"{name}_dropout must be in [0, 1), not {rate}")
-
-    def recurrent(self) -> RecurrentConfig:
-        """Give the shape of the recurrent stack."""
-        return RecurrentConfig(
-            input_size=self.embed_size,
-            hidden_size=self.hidden_size,
-            num_layers=self.num_layers,
-            cell=self.cell,
-            nonlinearity=self.nonlinearity,
-            layer_dropout=self.layer_dropout,
-            weight_dropout=self.weight_dropout,
-        )
 
 
 class LanguageNetwork(nn.Module):
@@ -66,12 +26,12 @@ class LanguageNetwork(nn.Module):
         self.config = config
         self.embedding = nn.Parameter(torch.empty(config.vocab_size, config.embed_size))
         nn.init.normal_(self.embedding, std=config.embed_size**-0.5)
-        self.stack = RecurrentStack(config.recurrent())
-        project = config.tie_weights and config.hidden_size != config.embed_size
-        self.projection = nn.Linear(config.hidden_size, config.embed_size) if project else None
-        width = config.embed_size if config.tie_weights else config.hidden_size
+        self.stack = RecurrentStack(recurrent_config(config))
+        self.projection = (
+            nn.Linear(config.hidden_size, config.embed_size) if config.projects else None
+        )
         tied = self.embedding if config.tie_weights else None
-        self.head = SoftmaxHead(width, config.vocab_size, tied)
+        self.head = SoftmaxHead(config.head_size, config.vocab_size, tied)
 
     def initial_state(self, batch_size: int) -> State:
         """Give the state before anything is read, for B = `batch_size` streams."""
@@ -122,8 +82,14 @@ class LanguageNetwork(nn.Module):
         return self.head.log_probs(outputs)
 
 
-def parameter_shapes(config: NetworkConfig) -> dict[str, tuple[int, ...]]:
-    """Name every weight of a network and its shape, without allocating any of it."""
-    with torch.device("meta"):
-        network = LanguageNetwork(config)
-    return {name: tuple(p.shape) for name, p in network.named_parameters()}
+def recurrent_config(config: NetworkConfig) -> RecurrentConfig:
+    """Give the shape of the network's recurrent stack."""
+    return RecurrentConfig(
+        input_size=config.embed_size,
+        hidden_size=config.hidden_size,
+        num_layers=config.num_layers,
+        cell=config.cell,
+        nonlinearity=config.nonlinearity,
+        layer_dropout=config.layer_dropout,
+        weight_dropout=config.weight_dropout,
+    )

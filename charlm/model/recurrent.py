@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from charlm.model.dropout import locked_dropout, weight_dropout
+from charlm.model.shape import GATES
 from charlm.model.state import State, reset_state
 
-GATES = {"lstm": 4, "gru": 3, "rnn": 1}
 FORGET_BIAS = 1.0  # Jozefowicz et al. 2015: an LSTM that begins by remembering learns better
 
 

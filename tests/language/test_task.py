@@ -10,7 +10,8 @@ from charlm.batches.padded import PaddedBatches
 from charlm.batches.streams import Streams
 from charlm.language.task import LanguageTask
 from charlm.language.validation import Validation
-from charlm.model.network import LanguageNetwork, NetworkConfig
+from charlm.model.network import LanguageNetwork
+from charlm.model.shape import NetworkConfig
 from charlm.training.budget import Budget
 from charlm.training.optimizers import OptimizerOptions
 from charlm.training.progress import Progress

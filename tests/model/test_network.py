@@ -6,7 +6,8 @@ import torch
 
 from charlm.batches.padded import pad
 from charlm.errors import UsageError
-from charlm.model.network import LanguageNetwork, NetworkConfig, parameter_shapes
+from charlm.model.network import LanguageNetwork
+from charlm.model.shape import NetworkConfig
 
 V = 11
 CONFIGS = [
@@ -57,11 +58,11 @@ def test_a_padded_batch_costs_what_its_sequences_cost_one_by_one(config):
 @pytest.mark.parametrize("config", CONFIGS)
 def test_shapes_are_known_without_the_network(config):
     shapes = {name: tuple(p.shape) for name, p in network_of(config).named_parameters()}
-    assert parameter_shapes(config) == shapes
+    assert config.parameter_shapes() == shapes
 
 
 def test_huge_shapes_cost_nothing_to_name():
-    shapes = parameter_shapes(NetworkConfig(10**6, 10**5, 10**5))
+    shapes = NetworkConfig(10**6, 10**5, 10**5).parameter_shapes()
     assert shapes["embedding"] == (10**6, 10**5)
 
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from charlm.model.recurrent import GATES, RecurrentConfig, RecurrentStack
+from charlm.model.recurrent import RecurrentConfig, RecurrentStack
+from charlm.model.shape import GATES
 from charlm.model.state import detach_state, select_state, stack_states
 
 B, T, I, H = 3, 7, 5, 6  # noqa: E741

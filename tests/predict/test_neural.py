@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from charlm.model.network import LanguageNetwork, NetworkConfig
+from charlm.model.network import LanguageNetwork
+from charlm.model.shape import NetworkConfig
 from charlm.predict import neural
 from charlm.predict.neural import NeuralPredictor
 

@@ -1,0 +1,159 @@
+"""The network as a Predictor in NumPy alone: small, and there at once where PyTorch takes seconds.
+
+It is meant for a token at a time; long texts are scored faster by `charlm.predict.neural`.
+Legend: S streams, N ids of each, E embedding, H hidden units, G gates, V vocabulary.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from charlm.model.shape import GATES, NetworkConfig
+from charlm.predict.predictor import DensePrediction
+
+MAX_TABLE = 1 << 22  # numbers in the table of the first layer's inputs
+CHUNK_NUMBERS = 1 << 22  # logits held at a time
+
+Hidden = tuple[np.ndarray, ...]
+
+
+@dataclass(frozen=True)
+class RuntimeState:
+    """What a network has read: its hidden state, (S, H) arrays, and its output (S, E)."""
+
+    hidden: Hidden
+    output: np.ndarray
+
+
+class RuntimePredictor:
+    """Predicts with the weights of a `LanguageNetwork`, by name, in float32."""
+
+    def __init__(
+        self, config: NetworkConfig, weights: dict[str, np.ndarray], boundary_id: int
+    ) -> None:
+        self.vocab_size = config.vocab_size
+        self.boundary_id = boundary_id
+        self._config = config
+        self._embedding = weights["embedding"]
+        self._layers = [_Layer(config, weights, number) for number in range(config.num_layers)]
+        self._projection = None
+        if config.projects:
+            self._projection = (weights["projection.weight"].T, weights["projection.bias"])
+        head = self._embedding if config.tie_weights else weights["head.weight"]
+        self._head, self._bias = head.T, weights["head.bias"]
+        self._table: np.ndarray | None = None
+        if config.vocab_size * GATES[config.cell] * config.hidden_size <= MAX_TABLE:
+            self._table = self._layers[0].inputs(self._embedding)  # (V, G·H)
+
+    def start(self, streams: int) -> RuntimeState:
+        """Give the state of S streams that have read nothing but the boundary."""
+        per_layer = 2 if self._config.cell == "lstm" else 1
+        zeros = np.zeros((streams, self._config.hidden_size), dtype=np.float32)
+        hidden = (zeros,) * (per_layer * self._config.num_layers)
+        return self._read(np.full(streams, self.boundary_id), hidden)
+
+    def prediction(self, state: RuntimeState) -> DensePrediction:
+        """Predict what comes next, without reading."""
+        return DensePrediction(_log_softmax(state.output @ self._head + self._bias))
+
+    def step(self, ids: np.ndarray, state: RuntimeState) -> tuple[DensePrediction, RuntimeState]:
+        """Read one id in each stream, (S,); predict what comes after it."""
+        after = self._read(np.asarray(ids), state.hidden)
+        return self.prediction(after), after
+
+    def score(self, ids: np.ndarray, state: RuntimeState) -> tuple[np.ndarray, RuntimeState]:
+        """Read ids (S, N); give -log p of each where it stands, (S, N) float32 nats."""
+        streams = len(ids)
+        pieces = [np.zeros((streams, 0), dtype=np.float32)]
+        width = max(1, CHUNK_NUMBERS // (streams * self.vocab_size))
+        for start in range(0, ids.shape[1], width):
+            part = ids[:, start : start + width]
+            outputs = []
+            for step in range(part.shape[1]):
+                outputs.append(state.output)
+                state = self._read(part[:, step], state.hidden)
+            stacked = np.stack(outputs, axis=1)  # (S, n, E)
+            log_probs = _log_softmax(stacked @ self._head + self._bias)  # (S, n, V)
+            pieces.append(-np.take_along_axis(log_probs, part[:, :, None], axis=2)[:, :, 0])
+        return np.concatenate(pieces, axis=1), state
+
+    def select(self, state: RuntimeState, streams: Sequence[int] | np.ndarray) -> RuntimeState:
+        """Take some streams of a state, in the order given."""
+        index = np.asarray(streams, dtype=np.int64)
+        return RuntimeState(tuple(array[index] for array in state.hidden), state.output[index])
+
+    def stack(self, states: Sequence[RuntimeState]) -> RuntimeState:
+        """Put the streams of several states one after the other."""
+        hidden = zip(*(state.hidden for state in states), strict=True)
+        outputs = [state.output for state in states]
+        return RuntimeState(tuple(map(np.concatenate, hidden)), np.concatenate(outputs))
+
+    def _read(self, ids: np.ndarray, hidden: Hidden) -> RuntimeState:
+        """Read one id in each stream."""
+        if self._table is not None:
+            inputs = self._table[ids]
+        else:
+            inputs = self._layers[0].inputs(self._embedding[ids])
+        after: list[np.ndarray] = []
+        per_layer = len(hidden) // len(self._layers)
+        for number, layer in enumerate(self._layers):
+            if number:
+                inputs = layer.inputs(after[-per_layer])
+            own = hidden[number * per_layer : (number + 1) * per_layer]
+            after.extend(layer.step(inputs, own))
+        output = after[-per_layer]
+        if self._projection is not None:
+            output = output @ self._projection[0] + self._projection[1]
+        return RuntimeState(tuple(after), output)
+
+
+class _Layer:
+    """One layer's weights and its step; PyTorch's gate order."""
+
+    def __init__(self, config: NetworkConfig, weights: dict[str, np.ndarray], number: int) -> None:
+        prefix = f"stack.layers.{number}."
+        self._weight_ih = weights[prefix + "weight_ih"].T
+        self._weight_hh = weights[prefix + "weight_hh"].T
+        self._bias_ih, self._bias_hh = weights[prefix + "bias_ih"], weights[prefix + "bias_hh"]
+        self._relu = config.nonlinearity == "relu"
+        self.step = {"lstm": self._lstm, "gru": self._gru, "rnn": self._rnn}[config.cell]
+
+    def inputs(self, values: np.ndarray) -> np.ndarray:
+        """Weigh inputs (S, I) for all gates, (S, G·H)."""
+        weighed: np.ndarray = values @ self._weight_ih + self._bias_ih
+        return weighed
+
+    def _lstm(self, inputs: np.ndarray, hidden: Hidden) -> Hidden:
+        """i, f, o = sigmoid, g = tanh; c' = f c + i g; h' = o tanh(c')."""
+        gates = inputs + hidden[0] @ self._weight_hh + self._bias_hh
+        i, f, g, o = np.split(gates, 4, axis=1)
+        memory = _sigmoid(f) * hidden[1] + _sigmoid(i) * np.tanh(g)
+        return _sigmoid(o) * np.tanh(memory), memory
+
+    def _gru(self, inputs: np.ndarray, hidden: Hidden) -> Hidden:
+        """r, z = sigmoid; n = tanh(x + r (W h + b)); h' = (1 - z) n + z h."""
+        recurrent = hidden[0] @ self._weight_hh + self._bias_hh
+        input_r, input_z, input_n = np.split(inputs, 3, axis=1)
+        hidden_r, hidden_z, hidden_n = np.split(recurrent, 3, axis=1)
+        z = _sigmoid(input_z + hidden_z)
+        n = np.tanh(input_n + _sigmoid(input_r + hidden_r) * hidden_n)
+        return ((1 - z) * n + z * hidden[0],)
+
+    def _rnn(self, inputs: np.ndarray, hidden: Hidden) -> Hidden:
+        """h' = tanh or relu of x + W h + b."""
+        sums = inputs + hidden[0] @ self._weight_hh + self._bias_hh
+        return (np.maximum(sums, 0) if self._relu else np.tanh(sums),)
+
+
+def _sigmoid(values: np.ndarray) -> np.ndarray:
+    """Compute 1 / (1 + exp(-x)) by the tanh, which never overflows."""
+    half: np.ndarray = 0.5 * np.tanh(0.5 * values) + 0.5
+    return half
+
+
+def _log_softmax(logits: np.ndarray) -> np.ndarray:
+    """Normalise over the last axis."""
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    normal: np.ndarray = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return normal

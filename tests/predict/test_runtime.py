@@ -1,0 +1,84 @@
+"""The NumPy runtime is the network: same probabilities, same greedy text, same states."""
+
+import numpy as np
+import pytest
+import torch
+
+from charlm.model.network import LanguageNetwork
+from charlm.model.shape import NetworkConfig
+from charlm.predict import runtime
+from charlm.predict.neural import NeuralPredictor
+from charlm.predict.runtime import RuntimePredictor
+
+V, BOUNDARY = 19, 18
+CONFIGS = [
+    NetworkConfig(V, 6, 6),
+    NetworkConfig(V, 5, 8, num_layers=3),
+    NetworkConfig(V, 5, 8, num_layers=2, cell="gru"),
+    NetworkConfig(V, 5, 8, cell="rnn", tie_weights=False),
+    NetworkConfig(V, 8, 8, num_layers=2, cell="rnn", nonlinearity="relu"),
+]
+
+
+@pytest.fixture(params=CONFIGS, ids=lambda c: f"{c.num_layers}-{c.cell}-{c.nonlinearity}")
+def both(request):
+    torch.manual_seed(2)
+    network = LanguageNetwork(request.param)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.2 if request.param.nonlinearity == "relu" else 0.6)
+    weights = {name: p.detach().numpy() for name, p in network.named_parameters()}
+    return NeuralPredictor(network, BOUNDARY), RuntimePredictor(request.param, weights, BOUNDARY)
+
+
+def ids_of(*shape):
+    return np.random.default_rng(0).integers(V, size=shape)
+
+
+@pytest.mark.parametrize("table", [True, False])
+def test_scores_and_predictions_are_the_networks(both, table, monkeypatch):
+    neural, ours = both
+    monkeypatch.setattr(runtime, "CHUNK_NUMBERS", 100)
+    if not table:
+        ours._table = None
+    ids = ids_of(3, 40)
+    expected, theirs = neural.score(ids, neural.start(3))
+    got, state = ours.score(ids, ours.start(3))
+    np.testing.assert_allclose(got, expected, atol=1e-4)
+    np.testing.assert_allclose(
+        ours.prediction(state).log_probs(), neural.prediction(theirs).log_probs(), atol=1e-4
+    )
+
+
+def test_step_by_step_is_the_same_as_score(both):
+    _, ours = both
+    ids, state = ids_of(2, 15), ours.start(2)
+    nats, _ = ours.score(ids, state)
+    prediction = ours.prediction(state)
+    for t in range(15):
+        np.testing.assert_allclose(-prediction.of(ids[:, t]), nats[:, t], atol=1e-5)
+        prediction, state = ours.step(ids[:, t], state)
+    np.testing.assert_allclose(np.exp(prediction.log_probs()).sum(axis=1), 1, atol=1e-5)
+
+
+def test_the_greedy_text_is_the_same(both):
+    texts = []
+    for predictor in both:
+        state, text = predictor.start(1), []
+        prediction = predictor.prediction(state)
+        for _ in range(300):
+            best = prediction.top(1)[0][:, 0]
+            text.append(int(best[0]))
+            prediction, state = predictor.step(best, state)
+        texts.append(text)
+    assert texts[0] == texts[1]
+
+
+def test_states_are_values_that_can_be_selected_and_stacked(both):
+    _, ours = both
+    _, state = ours.score(ids_of(3, 5), ours.start(3))
+    before = ours.prediction(state).log_probs()
+    ours.step(np.array([1, 2, 3]), state)
+    parts = [ours.select(state, [2]), ours.select(state, [0, 0])]
+    again = ours.prediction(ours.stack(parts)).log_probs()
+    np.testing.assert_allclose(again, before[[2, 0, 0]], atol=1e-6)
+    assert ours.score(np.zeros((3, 0), dtype=np.int64), state)[0].shape == (3, 0)
