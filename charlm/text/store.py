@@ -82,12 +82,14 @@ class PartWriter:
         self._name = name
         self._type = id_type(tokenizer.vocab_size)
         self._file = storage.HashingFile(writer.path / f"{name}.bin")
+        self._table = storage.HashingFile(writer.path / f"{name}.documents.bin")
         self._buffer: list[np.ndarray] = []
         self._buffered = 0
+        self._documents = 0
         self._length = 0
         self._last = -1
         self._unknown = 0
-        self._rows: list[np.ndarray] = []
+        self._rows: list[list[int]] = []
         self._start: int | None = None  # where the document's first id stands
 
     def add(self, piece: Piece) -> None:
@@ -102,16 +104,16 @@ class PartWriter:
         """End the part; give what store.json keeps of it."""
         self._end_document()
         self._mark_boundary()
-        self._rows.append(np.array([self._length - 1, 0, 0, 0, 0, 0, 0], dtype="<i8"))
+        self._rows.append([self._length - 1, 0, 0, 0, 0, 0, 0])
         self._write_out()
         self._writer.add(f"{self._name}.bin", self._file.finish())
-        rows = np.stack(self._rows)
-        self._writer.write_bytes(f"{self._name}.documents.bin", rows.tobytes())
-        return {"ids": self._length, "documents": len(rows) - 1, "type": self._type.str}
+        self._writer.add(f"{self._name}.documents.bin", self._table.finish())
+        return {"ids": self._length, "documents": self._documents, "type": self._type.str}
 
     def discard(self) -> None:
-        """Give up; the file is removed."""
+        """Give up; the files are removed."""
         self._file.discard()
+        self._table.discard()
 
     def _begin_document(self) -> None:
         self._mark_boundary()
@@ -126,7 +128,8 @@ class PartWriter:
         self._push(self._encoder.flush())
         units: Units = self._units.total()
         row = [self._start - 1, units.bytes, units.characters, units.words, units.lines]
-        self._rows.append(np.array([*row, self._length - self._start, self._unknown], dtype="<i8"))
+        self._rows.append([*row, self._length - self._start, self._unknown])
+        self._documents += 1
         self._start = None
 
     def _mark_boundary(self) -> None:
@@ -149,6 +152,8 @@ class PartWriter:
         for ids in self._buffer:
             self._file.write(ids.tobytes())
         self._buffer, self._buffered = [], 0
+        self._table.write(np.array(self._rows, dtype="<i8").tobytes())
+        self._rows = []
 
 
 def id_type(vocab_size: int) -> "np.dtype[Any]":
