@@ -96,7 +96,10 @@ def fit(
         evaluation = model.evaluate_held_out(run.score_seconds())
         model = run.save(state, evaluation)
     test = None if request.test is None else model.evaluate(path=request.test)
-    return FitResult(model, state, evaluation, test, _sample(model))
+    cut = 0
+    if evaluation is not None and store.valid is not None:
+        cut = store.valid.counts().bytes - evaluation.bytes
+    return FitResult(model, state, evaluation, test, _sample(model), cut)
 
 
 class _Run:

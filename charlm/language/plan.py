@@ -97,8 +97,8 @@ def _optimizer(request: TrainRequest, corpus: CorpusFacts, hidden: int) -> Optim
     adamw = min(MAX_RATE, (4.6 if corpus.symbols else 4.0) / hidden)
     defaults: dict[str, Any] = {"adamw": (adamw, 1.0), "sgd": (20.0, 0.25)}
     rate, clip = defaults[request.optimizer]
-    if request.cell == "rnn":
-        rate /= 4
+    if request.cell != "lstm":
+        rate /= 2
     return OptimizerOptions(
         optimizer=request.optimizer,
         learning_rate=request.lr or rate,
@@ -111,7 +111,7 @@ def _budget(request: TrainRequest, corpus: CorpusFacts) -> Budget:
     if request.steps is not None:
         return Budget(steps=request.steps)
     if request.epochs is not None:
-        return Budget(targets=max(1, round(request.epochs * corpus.tokens)))
+        return Budget(targets=_targets_asked(request, corpus))
     assert request.minutes_or_default is not None
     return Budget(seconds=60 * request.minutes_or_default)
 
@@ -130,7 +130,7 @@ def _hidden_size(request: TrainRequest, corpus: CorpusFacts, threads: int, bf16:
     """
     minutes = request.minutes_or_default
     if minutes is None:
-        size = 96 * (corpus.tokens / 1e5) ** 0.4
+        size = 84 * (_targets_asked(request, corpus) / 1e5) ** 0.4
     else:
         size = 290.0
         for _ in range(8):  # the share depends on the size, the size on the share
@@ -139,7 +139,8 @@ def _hidden_size(request: TrainRequest, corpus: CorpusFacts, threads: int, bf16:
             size = 290 * (minutes * share * _power(threads, bf16)) ** 0.4
     if request.layers is not None:
         size /= math.sqrt(request.layers)
-    return int(max(64, min(1024, 32 * round(size / 32))))
+    smallest = 64 if corpus.symbols else 128
+    return int(max(smallest, min(1024, 32 * round(size / 32))))
 
 
 def _embed_size(request: TrainRequest, corpus: CorpusFacts, hidden: int) -> int:
@@ -158,14 +159,19 @@ def _targets_learned(
     request: TrainRequest, corpus: CorpusFacts, hidden: int, threads: int, bf16: bool
 ) -> float:
     """Estimate how many predictions the run will learn from."""
-    budget = _budget(request, corpus)
-    if budget.targets is not None:
-        return budget.targets
-    if budget.steps is not None:
-        return budget.steps * (request.batch or BATCH) * (request.bptt or _window(corpus))
-    assert budget.seconds is not None
+    minutes = request.minutes_or_default
+    if minutes is None:
+        return _targets_asked(request, corpus)
     work = 6 * sum(_products(request, corpus, hidden))
-    return budget.seconds * FLOPS * _power(threads, bf16) / work
+    return 60 * minutes * FLOPS * _power(threads, bf16) / work
+
+
+def _targets_asked(request: TrainRequest, corpus: CorpusFacts) -> int:
+    """Count the predictions that the steps or epochs asked for will learn from."""
+    if request.steps is not None:
+        return request.steps * (request.batch or BATCH) * (request.bptt or _window(corpus))
+    assert request.epochs is not None
+    return max(1, round(request.epochs * corpus.tokens))
 
 
 def _window(corpus: CorpusFacts) -> int:

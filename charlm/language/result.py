@@ -15,6 +15,7 @@ class FitResult:
 
     held_out: the score of the held-out text; None where there is none, or training was stopped
     test:     the score of the test text, where one was given
+    cut:      bytes of held-out text left unscored, so that the score stayed in its time
     """
 
     model: LanguageModel
@@ -22,6 +23,7 @@ class FitResult:
     held_out: Evaluation | None
     test: Evaluation | None
     sample: str
+    cut: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """Turn it into what JSON can hold."""
@@ -32,6 +34,7 @@ class FitResult:
             "model": str(self.model.directory),
             "training": state,
             "held_out": None if self.held_out is None else self.held_out.to_json(),
+            "held_out_bytes_unscored": self.cut,
             "test": None if self.test is None else self.test.to_json(),
             "sample": self.sample,
         }
@@ -46,6 +49,11 @@ class FitResult:
             lines.append("stopped before the end; the best weights so far are saved, not scored")
         elif self.held_out is None:
             lines.append("the corpus is too small for a held-out score")
+        if self.cut:
+            lines.append(
+                f"scored on the beginning of the held-out text, to stay in time; {self.cut:,} "
+                f"bytes are left (charlm eval {name} scores all)"
+            )
         if self.state.skipped_steps:
             lines.append(f"{state.skipped_steps:,} steps had no finite gradient and were skipped")
         lines.append("")

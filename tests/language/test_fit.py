@@ -10,6 +10,7 @@ import tokenizers
 import charlm
 from charlm import storage
 from charlm.errors import CorpusError, DivergedError, ModelError, UsageError
+from charlm.evaluation import scoring
 from charlm.language.fit import fit
 from charlm.language.request import TrainRequest
 from charlm.training import trainer as trainer_module
@@ -81,6 +82,20 @@ def test_documents_can_be_read_apart(text_file, tmp_path, documents, batches):
 def test_minutes_are_kept(text_file, tmp_path):
     result = run(text_file, tmp_path, steps=None, minutes=0.06)
     assert 3.0 < result.state.seconds < 3.6 + 3
+
+
+def test_a_score_cut_short_is_said(text_file, tmp_path, monkeypatch):
+    whole = run(text_file, tmp_path, out=str(tmp_path / "whole"))
+    assert whole.cut == 0 and "left" not in whole.summary()
+    monkeypatch.setattr(scoring, "SHORT", 10)
+    monkeypatch.setattr(scoring, "CHUNK", 50)
+    clock = iter(range(10**6))
+    monkeypatch.setattr(scoring.time, "monotonic", lambda: next(clock))
+    short = run(text_file, tmp_path, steps=None, minutes=0.02)
+    assert 0 < short.held_out.bytes < whole.held_out.bytes
+    assert short.cut == whole.held_out.bytes - short.held_out.bytes
+    assert f"{short.cut:,} bytes" in short.summary()
+    assert charlm.load(tmp_path / "run").evaluate().bytes == whole.held_out.bytes
 
 
 def test_the_directory_is_what_the_contract_says(model):
