@@ -29,16 +29,20 @@ def by_line(texts: Iterable[str]) -> Iterator[Piece]:
 
 
 def by_blank_line(texts: Iterable[str]) -> Iterator[Piece]:
-    """Make a document of what stands between blank lines; these belong to the document before."""
+    """Make a document of what stands between blank lines; these belong to the document before.
+
+    Blank lines before all text belong to the first.
+    """
     held: list[str] = []
-    size, begins, after_blank, blank = 0, True, False, True
+    size, begins, after_blank, blank, started = 0, True, False, True, False
     for part, starts_line in _lines(texts):
         starts = starts_line and after_blank and not part.isspace()
         if starts or size > PART:
             yield Piece("".join(held), begins)
             held, size, begins = [], 0, starts
         blank = (blank or starts_line) and part.isspace()
-        after_blank = blank
+        started = started or not blank
+        after_blank = blank and started
         held.append(part)
         size += len(part)
     if held:

@@ -9,6 +9,7 @@ import os
 import stat
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, BinaryIO
 
@@ -25,6 +26,7 @@ from charlm.text.reading import (
     why_not_text,
 )
 from charlm.text.sources import Corpus, ReadOptions, Source, open_source
+from charlm.text.tokenizers import refuse_surrogates
 
 BUILTIN = "python-topics"
 
@@ -57,8 +59,10 @@ def open_corpus(
 
 def corpus_from_text(text: str | bytes, options: ReadOptions | None = None) -> Corpus:
     """Make a corpus of a text at hand."""
-    data = text if isinstance(text, bytes) else text.encode()
-    return Corpus("text", [_data_source("text", data)], options or ReadOptions())
+    if isinstance(text, str):
+        refuse_surrogates(text)
+        text = text.encode()
+    return Corpus("text", [_data_source("text", text)], options or ReadOptions())
 
 
 def _builtin() -> Source:
@@ -74,10 +78,15 @@ def _data_source(name: str, data: bytes) -> Source:
 
 
 def _expand(path: str) -> list[str]:
-    """Expand a glob that the shell left alone; a file of that very name comes first."""
+    """Expand a glob that the shell left alone; a file of that very name comes first.
+
+    With ** the files below a directory are named beside it: it is not walked once more.
+    """
     if os.path.lexists(path) or not glob.has_magic(path):
         return [path]
     found = sorted(glob.glob(path, recursive=True))
+    if "**" in path:
+        found = [name for name in found if not Path(name).is_dir()]
     if not found:
         raise CorpusError(f"no file matches {path}")
     return found
@@ -88,6 +97,8 @@ def _path_sources(
 ) -> list[Source]:
     try:
         mode = os.stat(path).st_mode
+    except ValueError:  # a zero byte
+        raise CorpusError(f"there can be no file of the name {path!r}") from None
     except OSError as fault:
         raise CorpusError(f"cannot read {path}: {fault.strerror}", _similar(path)) from fault
     if stat.S_ISDIR(mode):
@@ -105,7 +116,11 @@ def _path_sources(
 def _directory_sources(path: str, options: ReadOptions, skipped: list[str]) -> list[Source]:
     """Take every file below that looks like text, in order; hidden ones are left out."""
     found = []
-    for folder, folders, files in os.walk(path):
+
+    def unreadable(fault: OSError) -> None:
+        skipped.append(f"cannot read {fault.filename}: {fault.strerror}")
+
+    for folder, folders, files in os.walk(path, onerror=unreadable):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(name for name in files if not name.startswith(".")):
             file = os.path.join(folder, name)
@@ -173,7 +188,9 @@ def run_name(paths: Sequence[str]) -> str:
 
 def _similar(path: str) -> str | None:
     """Find a file of nearly that name in the same directory."""
-    folder = Path(path).parent
-    names = os.listdir(folder) if folder.is_dir() else []
-    close = difflib.get_close_matches(Path(path).name, names, n=1)
+    folder, own = Path(path).parent, Path(path).name
+    names: list[str] = []
+    with suppress(OSError):
+        names = [name for name in os.listdir(folder) if name != own]
+    close = difflib.get_close_matches(own, names, n=1)
     return f"did you mean {folder / close[0]}?" if close else None

@@ -15,7 +15,7 @@ from tokenizers import models, trainers
 
 from charlm.errors import UsageError
 from charlm.text.alphabets import CODE_POINTS, make_byte_tokenizer, make_char_tokenizer
-from charlm.text.pretokens import complete_pretokens, complete_words, find_pretokens
+from charlm.text.pretokens import MAX_WORD, complete_pretokens, complete_words, find_pretokens
 from charlm.text.symbols import BYTE_SYMBOLS, BYTE_TO_CHARACTER, END_OF_LINE, UNKNOWN
 from charlm.text.tokenizers import Kind, Tokenizer
 from charlm.text.vocabularies import (
@@ -155,9 +155,9 @@ def _lines(texts: Iterable[str]) -> Iterator[list[str]]:
     rest = ""
     for text in texts:
         part, rest = complete_words(rest + text)
-        yield part.split()
+        yield [word if len(word) <= MAX_WORD else UNKNOWN for word in part.split()]
         yield ["\n"] * part.count("\n")
-    yield rest.split()
+    yield [word if len(word) <= MAX_WORD else UNKNOWN for word in rest.split()]
 
 
 def _count(lists: Iterable[list[str]]) -> Counter[str]:

@@ -1,4 +1,4 @@
-"""Reading tokenizer.json: it is rebuilt from its vocabulary, and must come out as it was written.
+"""Reading tokenizer.json: it is rebuilt from its vocabulary, and must mean what was written.
 
 So nothing in the file is trusted: not its rules, not its ids, not its added tokens.
 """
@@ -6,6 +6,8 @@ So nothing in the file is trusted: not its rules, not its ids, not its added tok
 import json
 from pathlib import Path
 from typing import Any
+
+import tokenizers
 
 from charlm.errors import ModelError
 from charlm.text.alphabets import make_byte_tokenizer, make_char_tokenizer
@@ -39,18 +41,25 @@ def tokenizer_from_json(text: str, where: str) -> Tokenizer:
     """Make a tokenizer of its JSON; `where` names it in the ModelError raised otherwise."""
     try:
         tokenizer = _rebuild(json.loads(text))
+        same = tokenizer is not None and _means_the_same(text, tokenizer.to_json())
     except BaseException as fault:
         # whatever a foreign file does to this code, it is the file's fault; the library's Rust
         # code may even panic, which is no Exception in Python
         if not isinstance(fault, Exception) and type(fault).__name__ != "PanicException":
             raise
         raise ModelError(f"{where} is damaged or not a tokenizer of charlm's: {fault}") from None
-    if tokenizer is None or tokenizer.to_json() != text:
+    if tokenizer is None or not same:
         raise ModelError(
             f"{where} is not as charlm writes it",
             "charlm reads only its own; train one with --tokenizer byte|char|word|bpe",
         )
+    tokenizer.keep_json(text)
     return tokenizer
+
+
+def _means_the_same(text: str, rebuilt: str) -> bool:
+    """Compare what the library makes of a file: its versions write the same in several forms."""
+    return text == rebuilt or tokenizers.Tokenizer.from_str(text).to_str(pretty=True) == rebuilt
 
 
 def _rebuild(value: Any) -> Tokenizer | None:  # noqa: ANN401
@@ -65,5 +74,5 @@ def _rebuild(value: Any) -> Tokenizer | None:  # noqa: ANN401
         return make_bpe_tokenizer([(left, right) for left, right in model["merges"]])
     if not model["byte_fallback"]:
         return None
-    make = make_word_tokenizer if model["ignore_merges"] else make_char_tokenizer
+    make = make_word_tokenizer if model.get("ignore_merges") else make_char_tokenizer
     return make(symbols[:-FIXED])

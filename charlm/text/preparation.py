@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from charlm import storage
-from charlm.errors import CorpusError
+from charlm.errors import CharlmError, CorpusError, DiskError
 from charlm.text.documents import Piece
 from charlm.text.learning import learn_tokenizer
 from charlm.text.sources import Corpus, ReadReport
@@ -79,6 +79,11 @@ def prepare(
     tokenizer = learn_tokenizer(kind, train_texts, vocab_size=vocab_size, unknown=choice.unknown)
     with storage.new_directory(directory, replace) as writer:
         parts = _write_parts(writer, tokenizer, split_pieces(corpus.pieces(), split), valid)
+        own = [part["bytes"] for name, part in parts.items() if valid is None or name == "train"]
+        if sum(own) != total:
+            raise CorpusError(
+                f"{corpus.where()} changed while it was read", "start again when it is complete"
+            )
         writer.write_text("tokenizer.json", tokenizer.to_json())
         info = {
             "format": FORMAT,
@@ -103,13 +108,21 @@ def prepare_cached(
     """Find the prepared corpus in `cache`, or prepare it there; say whether it was found."""
     identity = json.dumps(_identity(corpus, choice, valid), sort_keys=True).encode()
     directory = cache / f"{corpus.name}-{hashlib.sha256(identity).hexdigest()[:16]}"
-    with suppress(CorpusError):
+    with suppress(CharlmError):
         store = open_store(directory)
-        os.utime(directory)
+        with suppress(OSError):  # a cache that can only be read is as good
+            os.utime(directory)
         for line in _told(store.info):
             tell(line)
         return store, True
-    store = prepare(corpus, choice, directory, valid=valid, replace=True, tell=tell)
+    shutil.rmtree(directory, ignore_errors=True)  # damaged, if it is there at all
+    try:
+        store = prepare(corpus, choice, directory, valid=valid, tell=tell)
+    except DiskError:
+        # another process may have put the same corpus there in the meantime: it stays
+        with suppress(CharlmError):
+            return open_store(directory), True
+        raise
     _forget_oldest(cache)
     return store, False
 
@@ -173,7 +186,10 @@ def _told(info: dict[str, Any]) -> list[str]:
 
 def _forget_oldest(cache: Path) -> None:
     """Keep the cache from growing without end."""
-    entries = [path for path in cache.iterdir() if path.is_dir() and path.name[0] != "."]
-    entries.sort(key=lambda path: path.stat().st_mtime, reverse=True)
-    for path in entries[KEPT:]:
+    ages = []
+    for path in cache.iterdir():
+        if path.is_dir() and path.name[0] != ".":
+            with suppress(OSError):  # another process may forget it at the same time
+                ages.append((path.stat().st_mtime, path))
+    for _, path in sorted(ages, reverse=True)[KEPT:]:
         shutil.rmtree(path, ignore_errors=True)

@@ -44,6 +44,8 @@ find_pretokens = _PRETOKEN.findall
 # The last pre-token of a piece may go on in the next, and so may the blanks before it.
 SAFE_TAIL = 4 * MAX_LENGTH + 8
 
+MAX_WORD = 1000  # characters of the longest white-space piece that can be in a closed vocabulary
+
 
 def complete_pretokens(buffer: str) -> tuple[list[str], str]:
     """Cut what is certain of a text that will go on; give the rest to put before its next piece."""
@@ -57,6 +59,10 @@ def complete_pretokens(buffer: str) -> tuple[list[str], str]:
 
 
 def complete_words(buffer: str) -> tuple[str, str]:
-    """Hold back the white-space piece that a text ends in, since it may go on."""
+    """Hold back the white-space piece that a text ends in, since it may go on.
+
+    Of a piece too long for any vocabulary only the beginning is held: it is as unknown.
+    """
     held = 0 if not buffer or buffer[-1].isspace() else len(buffer.rsplit(maxsplit=1)[-1])
-    return buffer[: len(buffer) - held], buffer[len(buffer) - held :]
+    start = len(buffer) - held
+    return buffer[:start], buffer[start : start + MAX_WORD + 1]

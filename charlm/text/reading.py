@@ -7,6 +7,7 @@ single invalid bytes become U+FFFD and are counted. What is no text is refused w
 import codecs
 import gzip
 import lzma
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing
 from typing import IO, Any, BinaryIO
@@ -16,6 +17,8 @@ from charlm.errors import CorpusError, UsageError
 PIECE = 1 << 20  # bytes read at a time
 HEAD = 1 << 16  # bytes looked at to recognise a file
 MAX_INVALID = 0.001  # share of invalid bytes above which a file is refused
+REPLACEMENT = "\ufffd".encode()
+MIN_BLANKS = 0.02  # share of spaces and line feeds by which wide characters are recognised
 MAX_CONTROL = 0.02  # share of control characters above which a file is not text
 
 COMPRESSED = {b"\x1f\x8b": "gzip", b"\xfd7zXZ\x00": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
@@ -23,7 +26,7 @@ FOREIGN = {
     b"%PDF-": "a PDF document",
     b"PK\x03\x04": "a zip archive (or an office document)",
     b"PAR1": "a Parquet table",
-    b"BZh": "a bzip2 file",
+    **{f"BZh{level}1AY&SY".encode(): "a bzip2 file" for level in range(1, 10)},
     b"7z\xbc\xaf": "a 7-zip archive",
     b"\x89PNG": "a PNG picture",
     b"\xff\xd8\xff": "a JPEG picture",
@@ -33,6 +36,7 @@ FOREIGN = {
     b"SQLite format 3": "an SQLite database",
     b"GGUF": "a model in GGUF form",
 }
+NOT_FOR_FILES = ("idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape")
 BYTE_ORDER_MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",
     codecs.BOM_UTF32_BE: "utf-32",
@@ -52,6 +56,7 @@ class Decoding:
         self.size = 0
         self._lines = 1
         self._left = b""
+        self._encoding = encoding
         self._utf8 = codecs.lookup(encoding).name == "utf-8"
         self._decoder = codecs.getincrementaldecoder(encoding)("replace")
 
@@ -64,29 +69,36 @@ class Decoding:
 
     def _decode_utf8(self, data: bytes, final: bool) -> str:
         buffer = self._left + data
-        parts: list[str] = []
         start = self.size - len(buffer)  # where the buffer begins in the file
         if start == 0 and buffer.startswith(codecs.BOM_UTF8):
             self.byte_order_mark = True
             buffer, start = buffer[3:], 3
-        while True:
-            try:
-                text, used = codecs.utf_8_decode(buffer, "strict", final)
-                break
-            except UnicodeDecodeError as fault:
-                text = buffer[: fault.start].decode()
-                lines = sum(part.count("\n") for part in parts) + text.count("\n")
-                self._note(fault.end - fault.start, start + fault.start, self._lines + lines)
-                parts += [text, "\ufffd"]
-                buffer, start = buffer[fault.end :], start + fault.end
+        try:
+            text, used = codecs.utf_8_decode(buffer, "strict", final)
+        except UnicodeDecodeError as fault:
+            text, used = codecs.utf_8_decode(buffer, "replace", final)
+            replaced = text.count("\ufffd") - buffer[:used].count(REPLACEMENT)
+            valid = len(text.encode()) - len(REPLACEMENT) * replaced
+            lines = buffer[: fault.start].count(b"\n")
+            self._note(used - valid, start + fault.start, self._lines + lines)
         self._left = buffer[used:]
-        return "".join(parts) + text
+        return text
 
     def _decode_other(self, data: bytes, final: bool) -> str:
+        before, state = self._decoder.getstate()
         text = self._decoder.decode(data, final)
+        if self.size == len(data) and text.startswith("\ufeff"):
+            self.byte_order_mark = True
+            text = text[1:]
         if "\ufffd" in text:
-            lines = self._lines + text[: text.index("\ufffd")].count("\n")
-            self._note(text.count("\ufffd"), self.size - len(data), lines)
+            strict = codecs.getincrementaldecoder(self._encoding)("strict")
+            strict.setstate((before, state))
+            try:
+                strict.decode(data, final)
+            except UnicodeDecodeError as fault:
+                start = self.size - len(data) - len(before)
+                lines = text[: text.index("\ufffd")].count("\n")
+                self._note(text.count("\ufffd"), start + fault.start, self._lines + lines)
         return text
 
     def _note(self, count: int, offset: int, line: int) -> None:
@@ -101,7 +113,7 @@ def check_encoding(encoding: str) -> None:
         known: Any = codecs.lookup(encoding)
     except (LookupError, ValueError):
         known = None
-    if known is None or not known._is_text_encoding:
+    if known is None or not known._is_text_encoding or known.name in NOT_FOR_FILES:
         raise UsageError(f"there is no encoding '{encoding}'", "such as utf-8, latin-1 or cp1251")
 
 
@@ -122,11 +134,47 @@ def decompressed(stream: BinaryIO) -> IO[bytes]:
             raise UsageError(
                 "reading zstd needs the package zstandard", "pip install 'charlm-toolkit[zstd]'"
             ) from None
-        opened: IO[bytes] = zstandard.ZstdDecompressor().stream_reader(
-            stream, read_across_frames=True
-        )
+        opened: IO[bytes] = ZstdFile(stream, zstandard.ZstdDecompressor())  # type: ignore[assignment]
         return opened
     return stream
+
+
+class ZstdFile:
+    """Reads zstd frames; the package's own reader takes a file cut short for a whole one."""
+
+    INPUT = 2048  # bytes unpacked at a time, so that a few cannot become gigabytes
+
+    def __init__(self, stream: BinaryIO, library: Any) -> None:  # noqa: ANN401
+        self._stream = stream
+        self._library = library
+        self._frame: Any = None
+        self._left = b""
+
+    def read(self, size: int) -> bytes:
+        """Give at least `size` bytes, less only at the end; raises EOFError in mid-frame."""
+        output = bytearray()
+        while len(output) < size:
+            data = self._left or self._stream.read(self.INPUT)
+            self._left = b""
+            if not data:
+                if self._frame is not None:
+                    raise EOFError("the compressed file is cut short")
+                break
+            self._frame = self._frame or self._library.decompressobj()
+            output += self._frame.decompress(data)
+            if self._frame.eof:
+                self._left = self._frame.unused_data
+                self._frame = None
+        return bytes(output)
+
+    def close(self) -> None:
+        """Close nothing: whoever opened the file closes it."""
+
+    def __enter__(self) -> "ZstdFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
 
 def read_bytes(stream: IO[bytes], where: str) -> Iterator[bytes]:
@@ -151,6 +199,8 @@ def why_not_text(head: bytes, encoding: str) -> tuple[str, str] | None:
     for magic, name in FOREIGN.items():
         if head.startswith(magic):
             return f"is {name}, not text", "extract its text first, or pass --tokenizer byte"
+    if head[257:262] == b"ustar":
+        return "is a tar archive, not text", "extract it first, and pass its directory"
     if codecs.lookup(encoding).name.startswith(("utf-16", "utf-32")):
         return None
     for mark, name in BYTE_ORDER_MARKS.items():
@@ -161,7 +211,7 @@ def why_not_text(head: bytes, encoding: str) -> tuple[str, str] | None:
     if encoding_is_single_byte(encoding):
         return None
     text = codecs.utf_8_decode(head, "replace", False)[0]
-    control = sum(text.count(chr(c)) for c in (*range(9), *range(14, 27), *range(28, 32)))
+    control = _control_characters(text)
     broken = text.count("\ufffd") - head.count(b"\xef\xbf\xbd")
     if control > MAX_CONTROL * len(text) or (b"\0" in head and broken > MAX_INVALID * len(text)):
         return "is a binary file, not text", "pass --tokenizer byte to learn from its raw bytes"
@@ -174,17 +224,26 @@ def encoding_is_single_byte(encoding: str) -> bool:
 
 
 def _unmarked_wide(head: bytes) -> str | None:
-    """Recognise UTF-16 and UTF-32 without a mark by where their zero bytes stand."""
-    if head.count(0) < len(head) / 5 or len(head) < 8:
+    """Recognise UTF-16 and UTF-32 without a mark.
+
+    Read so, text has blanks, hardly a control character, and nearly all of it from two pages of
+    256 code points, such as Latin's and Cyrillic's.
+    """
+    if b"\0" not in head:
         return None
-    shares = [head[i::4].count(0) / len(head[i::4]) for i in range(4)]
-    high, low = [share > 0.6 for share in shares], [share < 0.2 for share in shares]
-    if low[0] and high[1] and high[2] and high[3]:
-        return "utf-32-le"
-    if high[0] and high[1] and high[2] and low[3]:
-        return "utf-32-be"
-    if low[0] and high[1] and low[2] and high[3]:
-        return "utf-16-le"
-    if high[0] and low[1] and high[2] and low[3]:
-        return "utf-16-be"
+    for name in ("utf-32-le", "utf-32-be", "utf-16-le", "utf-16-be"):
+        try:
+            text = codecs.getincrementaldecoder(name)("strict").decode(head)
+        except UnicodeDecodeError:
+            continue
+        blanks = text.count(" ") + text.count("\n")
+        pages = Counter(ord(character) >> 8 for character in text).most_common(2)
+        usual = sum(count for _, count in pages) > 0.8 * len(text)
+        controls = _control_characters(text)
+        if usual and blanks > MIN_BLANKS * len(text) and controls <= MAX_CONTROL * len(text):
+            return name
     return None
+
+
+def _control_characters(text: str) -> int:
+    return sum(text.count(chr(c)) for c in (*range(9), *range(14, 27), *range(28, 32)))

@@ -52,8 +52,10 @@ def split_pieces(pieces: Iterable[Piece], split: Split | None) -> Iterator[tuple
 
 def _cut(data: bytes, offset: int, border: Border, starts_document: bool) -> int | None:
     """Find where in this piece the held-out text begins; None if not in it."""
+    if starts_document and offset <= 0:
+        return 0
     if border == "document":
-        return 0 if starts_document and offset <= 0 else None
+        return None
     if offset >= len(data):
         return None
     index = max(offset, 0)

@@ -86,6 +86,7 @@ class PartWriter:
         self._buffer: list[np.ndarray] = []
         self._buffered = 0
         self._documents = 0
+        self._bytes = 0
         self._length = 0
         self._last = -1
         self._unknown = 0
@@ -108,7 +109,12 @@ class PartWriter:
         self._write_out()
         self._writer.add(f"{self._name}.bin", self._file.finish())
         self._writer.add(f"{self._name}.documents.bin", self._table.finish())
-        return {"ids": self._length, "documents": self._documents, "type": self._type.str}
+        return {
+            "ids": self._length,
+            "documents": self._documents,
+            "bytes": self._bytes,
+            "type": self._type.str,
+        }
 
     def discard(self) -> None:
         """Give up; the files are removed."""
@@ -130,6 +136,7 @@ class PartWriter:
         row = [self._start - 1, units.bytes, units.characters, units.words, units.lines]
         self._rows.append([*row, self._length - self._start, self._unknown])
         self._documents += 1
+        self._bytes += units.bytes
         self._start = None
 
     def _mark_boundary(self) -> None:
@@ -185,7 +192,9 @@ def open_store(directory: Path) -> TokenStore:
     tokenizer = load_tokenizer(directory / "tokenizer.json")
     if tokenizer.sha256() != info.get("tokenizer_sha256"):
         raise CorpusError(f"{directory / 'tokenizer.json'} is not the one of this corpus")
-    parts = info["parts"]
+    parts = info.get("parts")
+    if not isinstance(parts, dict) or "train" not in parts:
+        raise CorpusError(f"{directory / STORE} does not describe a corpus", "prepare anew")
     valid = None
     if "valid" in parts:
         valid = open_part(directory, "valid", parts["valid"], CorpusError)

@@ -81,6 +81,10 @@ class Tokenizer(ABC):
         """Give tokenizer.json."""
         return self._json
 
+    def keep_json(self, text: str) -> None:
+        """Keep the file's own text, which another version of the library may have written."""
+        self._json = text
+
     def sha256(self) -> str:
         """Give the SHA-256 of tokenizer.json: what names this tokenizer."""
         return hashlib.sha256(self._json.encode()).hexdigest()

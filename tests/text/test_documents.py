@@ -38,7 +38,7 @@ def test_each_line_is_a_document(text):
 
 def test_blank_lines_end_documents_and_belong_to_the_one_before():
     text = "\none\nmore\n\n \ntwo\n\nthree"
-    assert gather(SPLITTERS["blank"]([text])) == ["\n", "one\nmore\n\n \n", "two\n\n", "three"]
+    assert gather(SPLITTERS["blank"]([text])) == ["\none\nmore\n\n \n", "two\n\n", "three"]
 
 
 def test_a_long_document_comes_in_parts(monkeypatch):

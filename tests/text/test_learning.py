@@ -101,3 +101,10 @@ def test_the_published_counts_are_reached_exactly(shared_data, folder, names, to
     tokenizer = learn_tokenizer("word", lambda: texts[:1], unknown="unk")
     assert tokenizer.vocab_size == types
     assert tuple(len(tokenizer.encode(text)) for text in texts) == tokens
+
+
+def test_an_endless_word_is_unknown_and_no_part_of_the_vocabulary():
+    texts = ["a b a\n", *["x" * 900] * 10, " a\n"]
+    tokenizer = learn_tokenizer("word", lambda: texts, unknown="unk")
+    assert sorted(tokenizer.pieces) == sorted([b"a", b"b", b"<unk>", b"\n"])
+    assert tokenizer.encode("".join(texts)).tolist().count(tokenizer.unknown_id) == 1

@@ -1,12 +1,15 @@
 """Preparation: the cut, the vocabulary of the training text alone, found again or rebuilt."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
 from charlm.errors import CorpusError
 from charlm.text import preparation
 from charlm.text.finding import open_corpus
+from charlm.text.learning import learn_tokenizer
 from charlm.text.preparation import TokenizerChoice, bpe_size, prepare, prepare_cached
 from charlm.text.sources import ReadOptions
 from charlm.text.store import open_store
@@ -104,6 +107,45 @@ def test_a_damaged_prepared_corpus_is_rebuilt(text_file, tmp_path):
             store, found = prepare_cached(corpus, TokenizerChoice("char"), tmp_path / "cache")
         assert not found
         (store.directory / "train.bin").write_bytes(b"short")
+
+
+@pytest.mark.parametrize("name", ["tokenizer.json", "store.json"])
+def test_damage_that_keeps_the_size_is_found_too(text_file, tmp_path, name):
+    for _ in range(2):
+        with open_corpus([str(text_file)]) as corpus:
+            store, found = prepare_cached(corpus, TokenizerChoice("char"), tmp_path / "cache")
+        assert not found
+        damaged = store.directory / name
+        damaged.write_bytes(b"[" + damaged.read_bytes()[1:])
+
+
+def test_several_processes_at_once_do_no_harm(text_file, tmp_path):
+    script = (
+        "import sys, pathlib\n"
+        "from charlm.text.finding import open_corpus\n"
+        "from charlm.text.preparation import TokenizerChoice, prepare_cached\n"
+        "for size in range(300, 340):\n"
+        "    choice = TokenizerChoice('char', size)\n"
+        "    store, _ = prepare_cached(open_corpus(sys.argv[1:2]), choice, "
+        "pathlib.Path(sys.argv[2]))\n"
+        "    assert store.train.counts().bytes > 1000\n"
+    )
+    command = [sys.executable, "-c", script, str(text_file), str(tmp_path / "cache")]
+    running = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(3)]
+    for process in running:
+        assert process.communicate()[1] == b"" and process.returncode == 0
+
+
+@pytest.mark.parametrize("text", ["", "Much less than it was.\n"])
+def test_a_file_that_shrinks_while_it_is_read_is_refused(text_file, tmp_path, monkeypatch, text):
+    def learn(*arguments, **options):
+        text_file.write_text(text)
+        return learn_tokenizer("char", lambda: ["abc"])
+
+    monkeypatch.setattr(preparation, "learn_tokenizer", learn)
+    with pytest.raises(CorpusError, match="changed while it was read"):
+        prepared(text_file, tmp_path)
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_cache_does_not_grow_without_end(text_file, tmp_path, monkeypatch):

@@ -54,3 +54,8 @@ def test_a_document_stays_whole():
 
 def test_the_held_out_text_begins_a_document():
     assert split(["abcdef"], 3)["valid"][0] == Piece("def", True)
+
+
+def test_a_line_that_a_file_leaves_open_ends_with_the_file():
+    found = split(["ab\ncd", "ef\ngh\n"], 4, "line", [True, True])
+    assert (text(found["train"]), text(found["valid"])) == ("ab\ncd", "ef\ngh\n")

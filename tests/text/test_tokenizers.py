@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from charlm.errors import CorpusError, UsageError
 from charlm.text.learning import learn_tokenizer
+from charlm.text.pretokens import MAX_WORD
 
 TEXT = (
     "The cat sat on the mat; the dog didn't. <unk> <eos> <0x41> <|endoftext|>\n"
@@ -78,6 +79,17 @@ def test_any_cutting_gives_the_ids_of_the_whole(tokenizer, text, size):
     ids = [encoder.push(text[start : start + size]) for start in range(0, len(text), size)]
     got = np.concatenate([*ids, encoder.flush()]) if ids else encoder.flush()
     assert got.tolist() == tokenizer.encode(text).tolist()
+
+
+@settings(max_examples=20)
+@given(start=st.integers(0, 1100), length=st.integers(900, 4000), size=st.integers(1, 700))
+def test_an_endless_word_is_not_held_in_memory(start, length, size):
+    text = "a " * (start // 2) + "x" * length + " the\n"
+    encoder, ids = CLOSED.encoder(), []
+    for at in range(0, len(text), size):
+        ids += encoder.push(text[at : at + size]).tolist()
+        assert len(encoder._rest) <= MAX_WORD + 1
+    assert ids + encoder.flush().tolist() == LIBRARY[id(CLOSED)].encode(text).ids
 
 
 @pytest.mark.parametrize("kind", LOSSLESS)
