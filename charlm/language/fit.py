@@ -34,6 +34,7 @@ from charlm.text.store import TokenStore
 from charlm.text.tokenizers import Tokenizer
 from charlm.training.precision import choose_device, use_bf16
 from charlm.training.progress import Measure, Progress
+from charlm.training.threads import fastest_thread_count
 from charlm.training.trainer import Trainer, TrainState
 from charlm.version import __version__
 
@@ -85,6 +86,8 @@ def fit(
     bf16 = use_bf16(request.precision, device)
     if request.threads is not None:
         set_threads(request.threads)
+    elif device.type == "cpu" and request.minutes_or_default is not None:
+        set_threads(fastest_thread_count(bf16))
     store = open_or_prepare(paths, request, tell)
     run = _Run(request, store, device, bf16, paths, out)
     tell(f"prepared in {time.perf_counter() - began:.1f} s; {run.describe()}")

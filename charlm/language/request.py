@@ -61,7 +61,7 @@ class TrainRequest:
     patience: int = option(0, "stop after N validations without gain; 0 never stops")
 
     seed: int = option(1, "of the weights, the dropout and the order of the text")
-    threads: int | None = option(None, "processor threads to use")
+    threads: int | None = option(None, "processor threads to use (default: measured)")
     device: Literal["auto", "cpu", "cuda", "mps"] = option("auto", "where to compute")
     precision: Literal["auto", "fp32", "bf16"] = option(
         "auto", "bf16 needs a processor that has it; auto looks"

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -119,18 +120,21 @@ def test_damage_that_keeps_the_size_is_found_too(text_file, tmp_path, name):
         damaged.write_bytes(b"[" + damaged.read_bytes()[1:])
 
 
+RACE = """
+import pathlib, sys, time
+from charlm.text.finding import open_corpus
+from charlm.text.preparation import TokenizerChoice, prepare_cached
+for step in range(30):
+    time.sleep(max(0, float(sys.argv[3]) + 0.03 * step - time.time()))
+    choice = TokenizerChoice("char", 300 + step)
+    store, _ = prepare_cached(open_corpus(sys.argv[1:2]), choice, pathlib.Path(sys.argv[2]))
+    assert store.train.counts().bytes > 1000
+"""
+
+
 def test_several_processes_at_once_do_no_harm(text_file, tmp_path):
-    script = (
-        "import sys, pathlib\n"
-        "from charlm.text.finding import open_corpus\n"
-        "from charlm.text.preparation import TokenizerChoice, prepare_cached\n"
-        "for size in range(300, 340):\n"
-        "    choice = TokenizerChoice('char', size)\n"
-        "    store, _ = prepare_cached(open_corpus(sys.argv[1:2]), choice, "
-        "pathlib.Path(sys.argv[2]))\n"
-        "    assert store.train.counts().bytes > 1000\n"
-    )
-    command = [sys.executable, "-c", script, str(text_file), str(tmp_path / "cache")]
+    start = str(time.time() + 1)
+    command = [sys.executable, "-c", RACE, str(text_file), str(tmp_path / "cache"), start]
     running = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(3)]
     for process in running:
         assert process.communicate()[1] == b"" and process.returncode == 0

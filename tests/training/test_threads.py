@@ -1,0 +1,34 @@
+"""The number of threads: the fastest, and all of them unless fewer are clearly faster."""
+
+import pytest
+import torch
+
+from charlm.training.threads import fastest_thread_count, seconds_with
+
+
+@pytest.fixture
+def eight_threads():
+    before = torch.get_num_threads()
+    torch.set_num_threads(8)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    "seconds, expected",
+    [
+        ({8: 1.0, 4: 1.5, 1: 3.0}, 8),
+        ({8: 1.0, 4: 0.95, 1: 3.0}, 8),
+        ({8: 1.0, 4: 0.5, 1: 0.8}, 4),
+        ({8: 90.0, 4: 60.0, 1: 1.0}, 1),
+    ],
+)
+def test_the_fastest_is_chosen(eight_threads, seconds, expected):
+    assert fastest_thread_count(False, lambda threads, bf16: seconds[threads]) == expected
+    assert torch.get_num_threads() == 8
+
+
+def test_a_real_measurement_is_a_time():
+    before = torch.get_num_threads()
+    assert 0 < seconds_with(1, False) < 60
+    torch.set_num_threads(before)
