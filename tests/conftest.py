@@ -4,6 +4,9 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
+
+torch.set_num_threads(1)  # what the tests compute is small; one thread is the quickest
 
 SENTENCES = (
     "The cat sat on the mat, and the dog sat on the log.\n"

@@ -165,7 +165,7 @@ class _Run:
             config["held_out_text"] = write_held_out(writer, self.store)
             card = model_card(self.out.name, config, tokenizer.kind)
             write_model(writer, config, network_weights(self.network), tokenizer, card)
-        return load(self.out, device=self.request.device)
+        return load(self.out, device=self.request.device, threads=torch.get_num_threads())
 
     def score_seconds(self) -> float:
         """Give the time that the final score may take."""

@@ -11,13 +11,17 @@ from charlm.language.directory import ModelFiles, network_config, read_weights
 from charlm.model.network import LanguageNetwork
 from charlm.predict.neural import NeuralPredictor
 from charlm.training.precision import choose_device
+from charlm.training.threads import fastest_thread_count
 
 
 def load_predictor(files: ModelFiles, device: str, threads: int | None) -> NeuralPredictor:
     """Load the network on a device; raise ModelError if its weights do not fit its description."""
+    place = choose_device(device)
+    if threads is None and place.type == "cpu":
+        threads = fastest_thread_count(bf16=False)
     if threads is not None:
         set_threads(threads)
-    network = load_network(files).to(choose_device(device))
+    network = load_network(files).to(place)
     return NeuralPredictor(network, files.tokenizer.boundary_id)
 
 

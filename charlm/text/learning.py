@@ -30,6 +30,7 @@ Texts = Callable[[], Iterable[str]]  # the training text in pieces, as often as 
 MAX_ENTRIES = 1_000_000  # distinct words counted at a time
 MAX_CHARACTERS = 5_000  # distinct characters that get an id of their own
 BPE_SAMPLE = 32_000_000  # characters that byte pairs are learned from
+MAX_DISTINCT = 4_000_000  # characters of its distinct pre-tokens; each takes about 90 bytes
 WORDS = 20_000
 WORD_MIN_COUNT = 2
 BPE_SIZE = 4_096
@@ -125,7 +126,7 @@ def _learn_bpe(texts: Texts, vocab_size: int) -> Tokenizer:
     )
     library = tokenizers.Tokenizer(models.BPE())
     library.pre_tokenizer = bpe_pre_tokenizer()
-    library.train_from_iterator(_sample(texts), trainer)
+    library.train_from_iterator(_not_too_varied(_sample(texts)), trainer)
     merges = json.loads(library.to_str())["model"]["merges"]
     return make_bpe_tokenizer([(left, right) for left, right in merges])
 
@@ -140,6 +141,22 @@ def _sample(texts: Texts) -> Iterator[str]:
         if due >= len(text):
             due -= len(text)
             yield text
+
+
+def _not_too_varied(texts: Iterable[str]) -> Iterator[str]:
+    """End a sample early where its distinct pre-tokens, all kept by the trainer, become too many.
+
+    That takes text such as hexadecimal keys, in which nothing comes again.
+    """
+    seen: set[str] = set()
+    size = 0
+    for text in texts:
+        yield text
+        new = set(find_pretokens(text)) - seen
+        size += sum(map(len, new))
+        seen |= new
+        if size > MAX_DISTINCT:
+            return
 
 
 def _pretokens(texts: Iterable[str]) -> Iterator[list[str]]:

@@ -108,3 +108,10 @@ def test_an_endless_word_is_unknown_and_no_part_of_the_vocabulary():
     tokenizer = learn_tokenizer("word", lambda: texts, unknown="unk")
     assert sorted(tokenizer.pieces) == sorted([b"a", b"b", b"<unk>", b"\n"])
     assert tokenizer.encode("".join(texts)).tolist().count(tokenizer.unknown_id) == 1
+
+
+def test_byte_pairs_of_text_that_never_repeats_are_learned_from_its_beginning(monkeypatch):
+    monkeypatch.setattr(learning, "MAX_DISTINCT", 1000)
+    varied = [" ".join(str(i) for i in range(k, k + 50)) for k in range(10_000, 11_000, 50)]
+    assert 3 <= len(list(learning._not_too_varied(varied))) < len(varied)
+    assert list(learning._not_too_varied(TEXT * 100)) == TEXT * 100
