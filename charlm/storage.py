@@ -234,10 +234,13 @@ def verify(directory: Path, error: type[CharlmError], contents: bool) -> None:
         path = directory / name
         if Path(name).is_absolute() or ".." in Path(name).parts or not isinstance(entry, dict):
             raise error(f"{directory / MANIFEST} has a bad entry: {name!r}")
-        if not path.is_file():
-            raise error(f"{path} is missing", "the manifest lists it; copy the whole directory")
-        if path.stat().st_size != entry.get("size"):
-            raise error(f"{path} has {path.stat().st_size:,} bytes instead of {entry.get('size')}")
+        try:
+            size = path.stat().st_size
+        except OSError:
+            hint = "the manifest lists it; copy the whole directory"
+            raise error(f"{path} is missing", hint) from None
+        if size != entry.get("size"):
+            raise error(f"{path} has {size:,} bytes instead of {entry.get('size')}")
         if contents and file_sha256(path) != entry.get("sha256"):
             raise error(f"{path} is damaged: its SHA-256 differs from the manifest's")
 
