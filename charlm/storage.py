@@ -237,8 +237,7 @@ def verify(directory: Path, error: type[CharlmError], contents: bool) -> None:
         try:
             size = path.stat().st_size
         except OSError:
-            hint = "the manifest lists it; copy the whole directory"
-            raise error(f"{path} is missing", hint) from None
+            raise error(f"{path} is missing", "copy the whole directory") from None
         if size != entry.get("size"):
             raise error(f"{path} has {size:,} bytes instead of {entry.get('size')}")
         if contents and file_sha256(path) != entry.get("sha256"):
@@ -272,9 +271,8 @@ def disk_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as fault:
-        raise DiskError(
-            f"cannot write {path}: {fault.strerror or fault}", _space_hint(path)
-        ) from fault
+        why = fault.strerror or fault
+        raise DiskError(f"cannot write {path}: {why}", _space_hint(path)) from fault
 
 
 def _space_hint(path: Path) -> str | None:

@@ -40,7 +40,7 @@ class Tokenizer(ABC):
     unknown_id: int | None = None
 
     def __init__(self, library: tokenizers.Tokenizer, boundary: str, pieces: list[bytes]) -> None:
-        self.library = library
+        self.backend = library
         self.vocab_size = len(pieces)
         self.boundary_id: int = library.get_vocab(with_added_tokens=False)[boundary]
         self.pieces = pieces

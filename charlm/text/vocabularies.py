@@ -108,7 +108,7 @@ class BpeTokenizer(PretokenTokenizer):
 
     def ids_of(self, pretoken: str) -> tuple[int, ...]:
         """Merge the bytes of one pre-token."""
-        return tuple(token.id for token in self.library.model.tokenize(to_byte_level(pretoken)))
+        return tuple(token.id for token in self.backend.model.tokenize(to_byte_level(pretoken)))
 
 
 class ClosedTokenizer(Tokenizer):
