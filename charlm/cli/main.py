@@ -20,6 +20,7 @@ COMMANDS = {
 }
 INTERRUPTED = 130
 BROKEN_PIPE = 141
+DEBUG_HELP = "show Python's traceback of an error"
 
 
 def entry_point() -> None:
@@ -76,13 +77,14 @@ def make_parser() -> tuple[Parser, dict[str, Parser]]:
     )
     parser.set_defaults(run=None)
     parser.add_argument("--version", action="version", version=f"charlm {__version__}")
-    parser.add_argument("--debug", action="store_true", help="show Python's traceback of an error")
+    parser.add_argument("--debug", action="store_true", help=DEBUG_HELP)
     subparsers = parser.add_subparsers(metavar="COMMAND", title="commands")
     commands = {}
     for name, module in COMMANDS.items():
         command = subparsers.add_parser(name, help=module.HELP, description=module.__doc__)
         command.set_defaults(run=module.run)
         module.add_arguments(command)
+        command.add_argument("--debug", action="store_true", help=DEBUG_HELP)
         commands[name] = command
     return parser, commands
 
