@@ -31,7 +31,8 @@ class PaddedBatches:
         self._boundaries = np.asarray(boundaries)
         self._lengths = np.diff(self._boundaries)
         self.num_targets = int(self._lengths.sum())
-        self.batch_size = min(batch_size, len(self._lengths))
+        assert self.num_targets >= 1, "documents without a prediction leave nothing to deal out"
+        self.batch_size = min(batch_size, int(np.count_nonzero(self._lengths)))
         self.window = window
         self._seed = seed
 
@@ -39,14 +40,21 @@ class PaddedBatches:
         """Yield (batch, position after it), without end, from `position` on."""
         position = position or Position()
         while True:
-            number = 0
-            for documents in self._order(position.epoch):
-                windows = -(-int(self._lengths[documents].max()) // self.window)
-                for window in range(windows):
-                    number += 1
-                    if number > position.offset:
-                        yield self._batch(documents, window), Position(position.epoch, number)
+            steps = self._steps(position.epoch)
+            for number in range(position.offset, len(steps)):
+                after = Position(position.epoch, number + 1)
+                if after.offset >= len(steps):
+                    after = Position(position.epoch + 1, 0)
+                yield self._batch(*steps[number]), after
             position = Position(position.epoch + 1, 0)
+
+    def _steps(self, epoch: int) -> list[tuple[np.ndarray, int]]:
+        """List an epoch's batches: the documents of each, and which window of them."""
+        return [
+            (documents, window)
+            for documents in self._order(epoch)
+            for window in range(-(-int(self._lengths[documents].max()) // self.window))
+        ]
 
     def _order(self, epoch: int) -> list[np.ndarray]:
         """Shuffle documents, sort each pool by length, cut into batches, shuffle the batches."""

@@ -61,7 +61,9 @@ class Streams:
         self._reset = reset_at_documents
         self._restarts = restarts
         if reset_at_documents:
-            assert boundaries is not None, "resets need to know where documents begin"
+            assert boundaries is not None and len(boundaries) > 1, (
+                "resets need to know where documents begin"
+            )
             self._starts_document = np.asarray(boundaries[:-1])
         # stream b covers predictions edges[b] to edges[b + 1]; lengths differ by one at most
         self._edges = np.arange(self.batch_size + 1) * self.num_targets // self.batch_size

@@ -64,6 +64,7 @@ class LanguageNetwork(nn.Module):
         real = None if mask is None else mask.flatten()
         return self.head.nats_sum(rows, targets.flatten(), real), state
 
+    @torch.no_grad()
     def nats(
         self,
         ids: Tensor,

@@ -5,7 +5,9 @@ Weights have PyTorch's names, shapes and gate order: weight_ih (G·H, I), weight
 (G·H,). On equal weights the outputs equal those of nn.LSTM, nn.GRU and nn.RNN.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal
 
 import torch
@@ -15,6 +17,7 @@ from charlm.model.dropout import locked_dropout, weight_dropout
 from charlm.model.shape import GATES
 from charlm.model.state import State, reset_state
 
+Segment = tuple[slice, Tensor]  # steps of a window, and the streams (B,) that begin anew there
 FORGET_BIAS = 1.0  # Jozefowicz et al. 2015: an LSTM that begins by remembering learns better
 
 
@@ -71,10 +74,25 @@ class RecurrentLayer(nn.Module):
         if self.cell == "lstm":
             self.bias_ih[self.hidden_size : 2 * self.hidden_size] = FORGET_BIAS
 
-    def forward(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
-        """Read inputs (B, T, I) from a state of (B, H); give outputs (B, T, H) and the state."""
+    def forward(
+        self, inputs: Tensor, state: State, segments: Sequence[Segment] | None = None
+    ) -> tuple[Tensor, State]:
+        """Read inputs (B, T, I) from a state of (B, H); give outputs (B, T, H) and the state.
+
+        The weights dropped are the same in all segments of the window.
+        """
         recurrent = weight_dropout(self.weight_hh, self.weight_dropout, self.training)
         weights = [self.weight_ih, recurrent, self.bias_ih, self.bias_hh]
+        if segments is None:
+            return self._read(inputs, state, weights)
+        pieces = []
+        for steps, anew in segments:
+            state = reset_state(state, tuple(map(torch.zeros_like, state)), anew)
+            outputs, state = self._read(inputs[:, steps], state, weights)
+            pieces.append(outputs)
+        return torch.cat(pieces, dim=1), state
+
+    def _read(self, inputs: Tensor, state: State, weights: list[Tensor]) -> tuple[Tensor, State]:
         # (has_biases, num_layers, dropout, train, bidirectional, batch_first)
         settings = (True, 1, 0.0, self.training, False, True)
         first = state[0].unsqueeze(0)
@@ -118,26 +136,19 @@ class RecurrentStack(nn.Module):
 
         Where resets (B, T) holds, that stream's state is set back before it reads that step.
         """
-        if resets is None or not bool(resets.any()):
-            return self._read(inputs, state)
-        initial = self.initial_state(len(inputs))
-        columns = resets.any(dim=0).nonzero()[:, 0].tolist()
-        pieces, start = [], 0
-        for column in [*columns, inputs.shape[1]]:
-            if column > start:
-                outputs, state = self._read(inputs[:, start:column], state)
-                pieces.append(outputs)
-            if column < inputs.shape[1]:
-                state = reset_state(state, initial, resets[:, column])
-            start = column
-        return torch.cat(pieces, dim=1), state
-
-    def _read(self, inputs: Tensor, state: State) -> tuple[Tensor, State]:
+        segments = None if resets is None else _segments(resets)
         outputs, after = inputs, []
         n = self.states_per_layer
         for number, layer in enumerate(self.layers):
             if number > 0:
                 outputs = locked_dropout(outputs, self.config.layer_dropout, self.training)
-            outputs, layer_state = layer(outputs, state[number * n : (number + 1) * n])
+            outputs, layer_state = layer(outputs, state[number * n : (number + 1) * n], segments)
             after.extend(layer_state)
         return outputs, tuple(after)
+
+
+def _segments(resets: Tensor) -> list[Segment]:
+    """Cut a window before each step where some stream begins anew, as resets (B, T) says."""
+    columns = resets.any(dim=0).nonzero()[:, 0].tolist()
+    edges = sorted({0, *columns, resets.shape[1]})
+    return [(slice(start, end), resets[:, start]) for start, end in pairwise(edges)]

@@ -104,6 +104,17 @@ def test_a_reset_begins_a_stream_anew(cell, nonlinearity):
     torch.testing.assert_close(outputs[2:3], alone(2, 0, T, untouched)[0])
 
 
+@pytest.mark.parametrize("cell, nonlinearity", CELLS)
+def test_a_reset_does_not_draw_the_dropped_weights_and_units_anew(cell, nonlinearity):
+    stack = stack_of(cell, nonlinearity, 2, layer_dropout=0.5, weight_dropout=0.5).train()
+    inputs = torch.randn(1, T, I)
+    inputs[:, 4:] = inputs[:, : T - 4]
+    resets = torch.zeros(1, T, dtype=torch.bool)
+    resets[0, 4] = True
+    outputs, _ = stack(inputs, stack.initial_state(1), resets)
+    torch.testing.assert_close(outputs[:, 4:], outputs[:, : T - 4])
+
+
 def test_streams_can_be_selected_and_stacked():
     stack = stack_of("lstm", "tanh")
     state = random_state(stack)
