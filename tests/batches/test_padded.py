@@ -3,6 +3,7 @@
 import itertools
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,12 +20,28 @@ def batches_of(sizes, batch_size=4, window=6, seed=1):
 
 
 def epoch_of(padded, number=0):
+    """Collect the batches of one epoch."""
     found = []
     for batch, position in padded.batches(Position(number, 0)):
         found.append(batch)
         if position.epoch != number:
             return found
     raise AssertionError
+
+
+def documents_of(batches):
+    """Put the windows of each row together, from one fresh batch to the next."""
+    rows = []
+    for batch in batches:
+        if batch.fresh:
+            first = len(rows)
+            rows += [[] for _ in batch.inputs]
+        real = np.ones(batch.inputs.shape, bool) if batch.mask is None else batch.mask
+        for row, inputs, targets, keep in zip(
+            rows[first:], batch.inputs, batch.targets, real, strict=True
+        ):
+            row += list(zip(inputs[keep].tolist(), targets[keep].tolist(), strict=True))
+    return rows
 
 
 @settings(max_examples=60)
@@ -39,6 +56,23 @@ def test_every_prediction_is_made_once_an_epoch(sizes, number):
         seen += batch.inputs[real].tolist()
     assert sorted(seen) == list(range(sum(sizes)))
     assert padded.num_targets == sum(sizes)
+
+
+@settings(max_examples=60)
+@given(lengths, st.integers(0, 2))
+def test_every_document_is_read_once_an_epoch_from_its_beginning_to_its_end(sizes, number):
+    ends = np.cumsum(sizes)
+    expected = [
+        [(place, place + 1) for place in range(end - size, end)]
+        for size, end in zip(sizes, ends.tolist(), strict=True)
+        if size > 0
+    ]
+    assert sorted(documents_of(epoch_of(batches_of(sizes), number))) == expected
+
+
+def test_documents_without_a_prediction_are_refused():
+    with pytest.raises(AssertionError):
+        batches_of([0, 0])
 
 
 def test_a_long_document_goes_on_in_the_same_row():
@@ -68,14 +102,37 @@ def test_the_order_is_decided_by_seed_and_epoch():
     assert order(1, 0) != order(1, 1) and order(1, 0) != order(2, 0)
 
 
-def test_going_on_from_any_position_gives_the_same_batches():
-    padded = batches_of([3, 9, 1, 14, 6, 2, 20, 5])
-    walk = list(itertools.islice(padded.batches(), 30))
-    for at in range(20):
-        again = itertools.islice(padded.batches(walk[at][1]), 5)
-        for (batch, _), (expected, _) in zip(again, walk[at + 1 :], strict=False):
-            assert np.array_equal(batch.inputs, expected.inputs)
-            assert batch.fresh == expected.fresh
+@settings(max_examples=30)
+@given(lengths, st.integers(0, 20))
+def test_going_on_from_any_position_gives_the_same_batches(sizes, at):
+    padded = batches_of(sizes)
+    walk = list(itertools.islice(padded.batches(), at + 6))
+    position = Position.from_json(walk[at][1].to_json())
+    for (batch, after), (expected, expected_after) in zip(
+        padded.batches(position), walk[at + 1 :], strict=False
+    ):
+        assert np.array_equal(batch.inputs, expected.inputs)
+        assert np.array_equal(batch.targets, expected.targets)
+        assert (batch.mask is None) == (expected.mask is None)
+        assert batch.mask is None or np.array_equal(batch.mask, expected.mask)
+        assert (batch.fresh, after) == (expected.fresh, expected_after)
+
+
+def test_after_an_epochs_last_batch_stands_the_next_epoch():
+    padded = batches_of([3, 9, 1])
+    count = len(epoch_of(padded))
+    positions = [position for _, position in itertools.islice(padded.batches(), count)]
+    assert positions == [Position(0, n) for n in range(1, count)] + [Position(1, 0)]
+
+
+@given(st.lists(st.lists(st.integers(0, 99), max_size=8), min_size=1, max_size=6))
+def test_what_is_not_padding_is_the_documents(documents):
+    batch = pad([np.array(document, dtype=np.uint16) for document in documents])
+    mask = np.ones(batch.inputs.shape, bool) if batch.mask is None else batch.mask
+    assert batch.inputs.dtype == batch.targets.dtype == np.int64
+    for row, document in enumerate(documents):
+        assert batch.inputs[row][mask[row]].tolist() == document[:-1]
+        assert batch.targets[row][mask[row]].tolist() == document[1:]
 
 
 def test_padding_is_masked():

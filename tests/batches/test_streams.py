@@ -47,11 +47,13 @@ def test_each_epoch_holds_every_prediction_exactly_once(shape, number):
     assert len(batches) == streams.steps_per_epoch
 
 
-@given(shapes)
-def test_each_stream_goes_on_where_its_last_window_ended(shape):
+@given(shapes, st.integers(0, 3))
+def test_each_stream_goes_on_where_its_last_window_ended(shape, number):
     streams = streams_of(*shape)
-    for before, after in itertools.pairwise(epoch_of(streams, 0)):
-        assert (after.inputs[:, 0] == before.targets[:, -1]).all()
+    for before, after in itertools.pairwise(epoch_of(streams, number)):
+        # the corpus is a circle: what follows its last target is its first input
+        ended = before.targets[:, -1] % streams.num_targets
+        assert (after.inputs[:, 0] == ended).all()
         assert before.mask is None and not after.fresh
 
 
@@ -61,13 +63,16 @@ def test_going_on_from_any_position_gives_the_same_batches(shape, at):
     streams = streams_of(*shape, restarts=restarts(shape[0]))
     walk = list(itertools.islice(streams.batches(), at + 5))
     position = Position.from_json(walk[at][1].to_json())
-    for (batch, after), (expected, _) in zip(
+    for (batch, after), (expected, expected_after) in zip(
         streams.batches(position), walk[at + 1 :], strict=False
     ):
         assert np.array_equal(batch.inputs, expected.inputs)
         assert np.array_equal(batch.targets, expected.targets)
-        assert (batch.fresh, batch.resets is None) == (expected.fresh, expected.resets is None)
-        assert isinstance(after, Position)
+        for name in ("mask", "resets"):
+            ours, theirs = getattr(batch, name), getattr(expected, name)
+            assert (ours is None) == (theirs is None)
+            assert ours is None or np.array_equal(ours, theirs)
+        assert (batch.fresh, after) == (expected.fresh, expected_after)
 
 
 def test_only_the_first_window_of_an_epoch_is_fresh():
@@ -92,6 +97,28 @@ def test_resets_stand_at_the_documents_beginnings():
     for number in (0, 2):
         for batch in epoch_of(streams, number):
             assert np.array_equal(batch.resets, np.isin(batch.inputs, boundaries[:-1]))
+
+
+@given(shapes, st.sets(st.integers(1, 88), max_size=8), st.integers(0, 2))
+def test_each_document_is_reset_once_an_epoch_at_its_first_input(shape, inner, number):
+    last = shape[0] - 1
+    boundaries = np.array(sorted({0, last, *(place for place in inner if place < last)}))
+    streams = streams_of(*shape, boundaries=boundaries, reset_at_documents=True)
+    found = []
+    for batch in epoch_of(streams, number):
+        real = np.ones(batch.inputs.shape, bool) if batch.mask is None else batch.mask
+        found += batch.inputs[batch.resets & real].tolist()
+    assert sorted(found) == boundaries[:-1].tolist()
+
+
+def test_restarts_add_to_the_documents_resets():
+    keywords = {"boundaries": np.array([0, 7, 300, 599]), "reset_at_documents": True}
+    plain = epoch_of(streams_of(600, 4, 10, **keywords), 0)
+    both = epoch_of(streams_of(600, 4, 10, **keywords, restarts=restarts(600)), 0)
+    for before, after in zip(plain, both, strict=True):
+        restarted = before.inputs != after.inputs
+        assert np.array_equal(after.resets, before.resets | restarted)
+    assert sum(int(batch.resets.sum()) for batch in both) > 3
 
 
 def restarts(length, share=0.5):

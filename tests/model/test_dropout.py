@@ -23,6 +23,24 @@ def test_the_mean_is_kept(dropout):
     assert abs(float(mean) - 1) < 0.03
 
 
+def test_weight_dropout_spares_the_parameter_and_teaches_only_what_was_kept():
+    torch.manual_seed(0)
+    weight = torch.nn.Parameter(torch.randn(20, 20))
+    before = weight.detach().clone()
+    dropped = weight_dropout(weight, 0.5, True)
+    dropped.sum().backward()
+    assert torch.equal(weight, before)
+    assert torch.equal(weight.grad, (dropped != 0) * 2.0)
+    assert 100 < int((dropped == 0).sum()) < 300
+
+
+@pytest.mark.parametrize("dropout", KINDS)
+def test_every_training_step_drops_anew(dropout):
+    torch.manual_seed(0)
+    inputs = torch.ones(30, 4, 20)[:, 0] if dropout is embedding_dropout else torch.ones(30, 4, 20)
+    assert not torch.equal(dropout(inputs, 0.5, True), dropout(inputs, 0.5, True))
+
+
 def test_a_locked_mask_is_the_same_at_every_step_and_another_in_every_stream():
     torch.manual_seed(0)
     dropped = locked_dropout(torch.ones(4, 9, 50), 0.5, True) == 0

@@ -23,8 +23,10 @@ def gradients(total, *tensors):
     return torch.autograd.grad(3.0 * total, tensors)
 
 
+@pytest.mark.parametrize("rows", [1, 10, N])
 @pytest.mark.parametrize("masked", [False, True])
-def test_the_chunked_sum_and_its_gradients_are_the_plain_ones(case, masked):
+def test_the_chunked_sum_and_its_gradients_are_the_plain_ones(case, masked, rows, monkeypatch):
+    monkeypatch.setattr(heads, "CHUNK_NUMBERS", V * rows)
     head, outputs, targets = case
     mask = torch.rand(N) < 0.6 if masked else None
     ours = head.nats_sum(outputs, targets, mask)
@@ -48,9 +50,33 @@ def test_under_autocast_it_stays_close(case):
         half = head.nats_sum(outputs, targets)
     assert half.dtype == torch.float32
     torch.testing.assert_close(half, exact, rtol=0.02, atol=0)
-    for a, b in zip(gradients(half, head.weight), gradients(exact, head.weight), strict=True):
+    everything = (outputs, head.weight, head.bias)
+    for a, b in zip(gradients(half, *everything), gradients(exact, *everything), strict=True):
         assert a.dtype == torch.float32
         assert float((a - b).norm() / b.norm()) < 0.03
+
+
+def test_a_batch_of_nothing_but_padding_costs_and_teaches_nothing(case):
+    head, outputs, targets = case
+    total = head.nats_sum(outputs, targets, torch.zeros(N, dtype=torch.bool))
+    assert float(total.detach()) == 0
+    for gradient in gradients(total, outputs, head.weight, head.bias):
+        assert not gradient.any()
+
+
+def test_no_more_logits_are_held_than_allowed(case, monkeypatch):
+    head, outputs, targets = case
+    sizes, linear = [], torch.nn.functional.linear
+
+    def measured(*arguments):
+        logits = linear(*arguments)
+        sizes.append(logits.numel())
+        return logits
+
+    monkeypatch.setattr(torch.nn.functional, "linear", measured)
+    head.nats_sum(outputs, targets)
+    head.nats(outputs, targets)
+    assert max(sizes) <= V * 10 and sum(sizes) == 2 * N * V
 
 
 def test_nats_and_probabilities_agree_and_sum_to_one(case):

@@ -67,6 +67,17 @@ def test_huge_shapes_cost_nothing_to_name():
 
 
 @pytest.mark.parametrize("config", CONFIGS)
+def test_documents_in_one_window_with_resets_cost_what_they_cost_alone(config):
+    network, ids = network_of(config), random_ids(1, 10)
+    resets = torch.zeros(1, 9, dtype=torch.bool)
+    resets[0, 4] = True
+    together, _ = network.nats(ids[:, :-1], ids[:, 1:], network.initial_state(1), resets=resets)
+    first, _ = network.nats(ids[:, :4], ids[:, 1:5], network.initial_state(1))
+    second, _ = network.nats(ids[:, 4:-1], ids[:, 5:], network.initial_state(1))
+    torch.testing.assert_close(together, torch.cat([first, second], dim=1))
+
+
+@pytest.mark.parametrize("config", CONFIGS)
 def test_nothing_leaks_from_the_future(config):
     network = network_of(config)
     ids = random_ids(1, 8)
@@ -82,7 +93,27 @@ def test_tied_weights_are_one():
     network = network_of(CONFIGS[1])
     assert network.head.weight is network.embedding
     assert network.projection is not None
+    assert network.projection.weight.shape == (4, 6)
+    assert network_of(CONFIGS[0]).projection is None
     assert network_of(CONFIGS[2]).head.weight is not network_of(CONFIGS[2]).embedding
+
+
+def test_a_tied_weight_learns_as_embedding_and_as_head():
+    tied = network_of(NetworkConfig(V, 6, 6))
+    apart = network_of(NetworkConfig(V, 6, 6, tie_weights=False))
+    values = tied.state_dict()
+    apart.load_state_dict(values | {"head.weight": values["embedding"]})
+    ids = random_ids(2, 6)
+    for network in (tied, apart):
+        network.nats_sum(ids[:, :-1], ids[:, 1:], network.initial_state(2))[0].backward()
+    both = apart.embedding.grad + apart.head.weight.grad
+    torch.testing.assert_close(tied.embedding.grad, both)
+
+
+def test_scoring_leaves_no_graph_behind():
+    network, ids = network_of(CONFIGS[1]), random_ids(2, 6)
+    nats, state = network.nats(ids[:, :-1], ids[:, 1:], network.initial_state(2))
+    assert not any(tensor.requires_grad for tensor in (nats, *state))
 
 
 def test_probabilities_sum_to_one_and_agree_with_nats():

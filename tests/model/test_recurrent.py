@@ -2,11 +2,13 @@
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from charlm.model.recurrent import RecurrentConfig, RecurrentStack
 from charlm.model.shape import GATES
-from charlm.model.state import detach_state, select_state, stack_states
+from charlm.model.state import detach_state, select_state
 
 B, T, I, H = 3, 7, 5, 6  # noqa: E741
 CELLS = [("lstm", "tanh"), ("gru", "tanh"), ("rnn", "tanh"), ("rnn", "relu")]
@@ -29,6 +31,17 @@ def reference_of(stack):
     return reference
 
 
+def in_pytorchs_form(state, cell):
+    """Stack the layers: (h, c) for an LSTM, h for the others."""
+    if cell == "lstm":
+        return torch.stack(tuple(state[0::2])), torch.stack(tuple(state[1::2]))
+    return torch.stack(tuple(state))
+
+
+def close(ours, theirs):
+    torch.testing.assert_close(ours, theirs, atol=1e-5, rtol=1e-5)
+
+
 def random_state(stack):
     return tuple(torch.randn_like(tensor) for tensor in stack.initial_state(B))
 
@@ -37,24 +50,27 @@ def random_state(stack):
 @pytest.mark.parametrize("layers", [1, 2, 3])
 def test_outputs_state_and_gradients_are_pytorchs(cell, nonlinearity, layers):
     stack = stack_of(cell, nonlinearity, layers)
-    reference, state, inputs = reference_of(stack), random_state(stack), torch.randn(B, T, I)
-    if cell == "lstm":
-        theirs = (torch.stack(state[0::2]), torch.stack(state[1::2]))
-    else:
-        theirs = torch.stack(state)
+    reference = reference_of(stack)
+    state = tuple(tensor.requires_grad_() for tensor in random_state(stack))
+    inputs = torch.randn(B, T, I, requires_grad=True)
     outputs, after = stack(inputs, state)
-    expected, expected_after = reference(inputs, theirs)
-    torch.testing.assert_close(outputs, expected, atol=1e-5, rtol=1e-5)
-    last = expected_after if cell != "lstm" else expected_after[0]
-    first_of_layers = after[0::2] if cell == "lstm" else after
-    torch.testing.assert_close(torch.stack(first_of_layers), last, atol=1e-5, rtol=1e-5)
-    weights = torch.randn_like(outputs)
-    (outputs * weights).sum().backward()
-    (expected * weights).sum().backward()
-    for number, layer in enumerate(stack.layers):
-        for name, weight in layer.named_parameters():
-            theirs_gradient = getattr(reference, f"{name}_l{number}").grad
-            torch.testing.assert_close(weight.grad, theirs_gradient, atol=1e-4, rtol=1e-4)
+    expected, expected_after = reference(inputs, in_pytorchs_form(state, cell))
+    close(outputs, expected)
+    close(in_pytorchs_form(after, cell), expected_after)
+    draws = [torch.randn_like(tensor) for tensor in (outputs, *after)]
+    ours = sum((t * d).sum() for t, d in zip((outputs, *after), draws, strict=True))
+    theirs = (expected * draws[0]).sum()
+    ends = expected_after if cell == "lstm" else (expected_after,)
+    end_draws = in_pytorchs_form(draws[1:], cell)
+    end_draws = end_draws if cell == "lstm" else (end_draws,)
+    theirs = theirs + sum((t * d).sum() for t, d in zip(ends, end_draws, strict=True))
+    names = [(n, name) for n in range(layers) for name, _ in stack.layers[n].named_parameters()]
+    weights = [getattr(stack.layers[n], name) for n, name in names]
+    their_weights = [getattr(reference, f"{name}_l{n}") for n, name in names]
+    close(
+        torch.autograd.grad(ours, [inputs, *state, *weights]),
+        torch.autograd.grad(theirs, [inputs, *state, *their_weights]),
+    )
 
 
 @pytest.mark.parametrize("cell, nonlinearity", CELLS)
@@ -115,20 +131,65 @@ def test_a_reset_does_not_draw_the_dropped_weights_and_units_anew(cell, nonlinea
     torch.testing.assert_close(outputs[:, 4:], outputs[:, : T - 4])
 
 
-def test_streams_can_be_selected_and_stacked():
-    stack = stack_of("lstm", "tanh")
-    state = random_state(stack)
-    parts = [select_state(state, torch.tensor([i])) for i in (2, 0, 1)]
-    again = select_state(stack_states(parts), torch.tensor([1, 2, 0]))
-    assert all(torch.equal(a, b) for a, b in zip(again, state, strict=True))
+resets_in_a_window = st.lists(
+    st.lists(st.booleans(), min_size=T, max_size=T), min_size=B, max_size=B
+).map(torch.tensor)
 
 
-def test_a_detached_state_carries_values_but_no_graph():
-    stack = stack_of("gru", "tanh")
-    _, after = stack(torch.randn(B, T, I), stack.initial_state(B))
-    detached = detach_state(after)
-    assert after[0].requires_grad and not detached[0].requires_grad
-    assert torch.equal(after[0], detached[0])
+@pytest.mark.parametrize("cell", GATES)
+@settings(max_examples=15)
+@given(resets=resets_in_a_window)
+def test_a_window_with_resets_is_its_documents_read_one_by_one(cell, resets):
+    stack = stack_of(cell, "tanh", 2)
+    inputs, state = torch.randn(B, T, I), random_state(stack)
+    outputs, after = stack(inputs, state, resets)
+    for stream in range(B):
+        own, row = select_state(state, torch.tensor([stream])), inputs[stream : stream + 1]
+        for t in range(T):
+            own = stack.initial_state(1) if resets[stream, t] else own
+            output, own = stack(row[:, t : t + 1], own)
+            close(outputs[stream : stream + 1, t : t + 1], output)
+        close(select_state(after, torch.tensor([stream])), own)
+
+
+@pytest.mark.parametrize("cell", GATES)
+@pytest.mark.parametrize("rates", [{"layer_dropout": 0.5}, {"weight_dropout": 0.5}])
+def test_a_reset_changes_neither_the_other_streams_nor_what_is_dropped(cell, rates):
+    stack = stack_of(cell, "tanh", 2, **rates).train()
+    inputs, state = torch.randn(B, T, I), random_state(stack)
+    resets = torch.zeros(B, T, dtype=torch.bool)
+    resets[0, 2] = resets[0, 5] = True
+    torch.manual_seed(1)
+    plain, _ = stack(inputs, state)
+    torch.manual_seed(1)
+    outputs, _ = stack(inputs, state, resets)
+    close(outputs[1:], plain[1:])
+    close(outputs[0, :2], plain[0, :2])
+    assert not torch.allclose(outputs[0, 2:], plain[0, 2:])
+
+
+def test_no_gradient_passes_a_reset():
+    stack = stack_of("lstm", "tanh", 2)
+    inputs = torch.randn(B, T, I, requires_grad=True)
+    resets = torch.zeros(B, T, dtype=torch.bool)
+    resets[1, 4] = True
+    outputs, _ = stack(inputs, stack.initial_state(B), resets)
+    outputs[:, -1].sum().backward()
+    touched = inputs.grad.abs().sum(dim=2) > 0
+    assert touched[0].all() and touched[1, 4:].all() and not touched[1, :4].any()
+
+
+@pytest.mark.parametrize("cell, nonlinearity", CELLS)
+def test_windows_under_autocast_stay_close_also_over_resets(cell, nonlinearity):
+    stack = stack_of(cell, nonlinearity, 2)
+    resets = torch.zeros(B, T, dtype=torch.bool)
+    resets[1, 3] = True
+    state = half_state = stack.initial_state(B)
+    for window, at in [(torch.randn(B, T, I), r) for r in (None, resets, None)]:
+        outputs, state = stack(window, state, at)
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            half, half_state = stack(window, detach_state(half_state), at)
+        assert float((half.float() - outputs).detach().abs().max()) < 0.05
 
 
 @pytest.mark.parametrize("cell", GATES)
