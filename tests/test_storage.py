@@ -95,7 +95,7 @@ def test_a_full_disk_names_the_file_and_keeps_the_old_content(tmp_path, monkeypa
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(DiskError, match=r"a\.bin: No space left"):
+    with pytest.raises(DiskError, match=r"a\.bin \(3 bytes\): No space left"):
         storage.write_bytes(path, b"new")
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.bin"]

@@ -91,7 +91,7 @@ def fit(
     store = open_or_prepare(paths, request, tell)
     run = _Run(request, store, device, bf16, paths, out)
     tell(f"prepared in {time.perf_counter() - began:.1f} s; {run.describe()}")
-    with storage.run_directory(out):
+    with storage.replaced_directory(out, lambda path: (path / storage.MANIFEST).exists()):
         state = run.train(progress, stop or _NeverStop())
         model = run.save(state, None)
         if state.stopped_by == "request":

@@ -1,0 +1,49 @@
+"""Durable files: the only part of charlm that opens files for writing.
+
+A file is written under a temporary name, flushed to the disk and renamed into place, so that a
+reader finds the old content or the new one and nothing between. A directory is made the same way:
+its files first, then MANIFEST.json with the size and SHA-256 of each, then one rename. A directory
+without a manifest is not finished and is never read as a model, a checkpoint or a token store.
+
+system       the few operations that change a disk, and a place to watch or fail each of them
+files        one file: written whole, or grown line by line
+directories  several files that belong together
+manifest     what a finished directory must hold
+locks        one process at a time
+"""
+
+from charlm.storage.directories import (
+    DirectoryWriter,
+    existing_directory,
+    forget_replaced,
+    new_directory,
+    remove_directory,
+    remove_leftovers,
+    replaced_directory,
+)
+from charlm.storage.files import CHUNK, HashingFile, LineLog, json_bytes, write_bytes
+from charlm.storage.locks import locked
+from charlm.storage.manifest import MANIFEST, file_sha256, read_json, verify
+from charlm.storage.system import disk_errors, free_bytes
+
+__all__ = [
+    "CHUNK",
+    "MANIFEST",
+    "DirectoryWriter",
+    "HashingFile",
+    "LineLog",
+    "disk_errors",
+    "existing_directory",
+    "file_sha256",
+    "forget_replaced",
+    "free_bytes",
+    "json_bytes",
+    "locked",
+    "new_directory",
+    "read_json",
+    "remove_directory",
+    "remove_leftovers",
+    "replaced_directory",
+    "verify",
+    "write_bytes",
+]

@@ -1,0 +1,121 @@
+"""One file: written whole under a temporary name, or grown line by line at its end."""
+
+import contextlib
+import hashlib
+import json
+import os
+import stat
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from charlm.storage import system
+from charlm.storage.system import disk_errors
+
+CHUNK = 1024 * 1024
+
+
+class HashingFile:
+    """A file under a temporary name that counts and hashes what is written to it."""
+
+    def __init__(self, path: Path, expected: int | None = None) -> None:
+        self.path = path
+        self.size = 0
+        self._expected = expected
+        self._hash = hashlib.sha256()
+        self._temporary = system.temporary_name(path)
+        with disk_errors(path, expected):
+            self._stream = system.open_new(self._temporary)
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append `data`."""
+        self.size += memoryview(data).nbytes
+        with disk_errors(self.path, self._expected or self.size):
+            system.write(self._stream, data, self.path)
+        self._hash.update(data)
+
+    def finish(self) -> dict[str, Any]:
+        """Bring the file to the disk and to its name; give its entry for the manifest.
+
+        A file that it replaces leaves it its mode.
+        """
+        try:
+            with disk_errors(self.path, self.size):
+                system.sync(self._stream, self.path)
+                self._stream.close()
+                with contextlib.suppress(FileNotFoundError):
+                    self._temporary.chmod(stat.S_IMODE(os.stat(self.path).st_mode))
+                system.rename(self._temporary, self.path)
+        except BaseException:
+            self.discard()
+            raise
+        return {"size": self.size, "sha256": self._hash.hexdigest()}
+
+    def discard(self) -> None:
+        """Close the file and remove it, as far as the disk lets us."""
+        with contextlib.suppress(OSError):
+            self._stream.close()
+        with contextlib.suppress(OSError):
+            system.remove(self._temporary)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.finish()
+        else:
+            self.discard()
+
+
+def write_bytes(path: Path, data: bytes) -> None:
+    """Write one file durably: temporary name, fsync, rename, fsync of its directory."""
+    with disk_errors(path):
+        system.make_directory(path.parent)
+    with HashingFile(path, len(data)) as stream:
+        stream.write(data)
+    with disk_errors(path):
+        system.sync_directory(path.parent)
+
+
+def json_bytes(value: Any) -> bytes:  # noqa: ANN401
+    """Turn a value into indented JSON that ends in a line feed."""
+    return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+
+
+class LineLog:
+    """A file of JSON lines that grows at its end; each line is handed to the system at once.
+
+    With `keep` the file first goes back to its first `keep` bytes: what a run wrote after its last
+    checkpoint, a torn line perhaps, it will write again.
+    """
+
+    def __init__(self, path: Path, keep: int | None = None) -> None:
+        self.path = path
+        with disk_errors(path):
+            system.make_directory(path.parent)
+            if keep is not None and path.exists() and path.stat().st_size > keep:
+                system.truncate(path, keep)
+            self._stream = system.open_log(path)
+        self.size = self._stream.tell()
+
+    def append(self, value: dict[str, Any]) -> None:
+        """Write one object as one line."""
+        data = (json.dumps(value, allow_nan=False) + "\n").encode()
+        with disk_errors(self.path):
+            system.write(self._stream, data, self.path)
+            self._stream.flush()
+        self.size += len(data)
+
+    def sync(self) -> int:
+        """Bring the lines to the disk; give the size of the file."""
+        with disk_errors(self.path):
+            system.sync(self._stream, self.path)
+        return self.size
+
+    def close(self) -> None:
+        """Close the file."""
+        with disk_errors(self.path):
+            self._stream.close()

@@ -1,0 +1,81 @@
+"""One process at a time in a directory: a lock that dies with the process that holds it."""
+
+import contextlib
+import errno
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from charlm.errors import UsageError
+from charlm.storage import system
+from charlm.storage.system import disk_errors
+
+LOCK = ".lock"
+TAKEN = {errno.EWOULDBLOCK, errno.EACCES}
+
+
+@contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Keep other processes out of a directory; it must exist.
+
+    The lock is the system's own (flock): it goes when the process goes, however that ends, so a
+    file left behind locks nobody out. Raises UsageError where another process holds it.
+    """
+    if os.name == "nt":  # Windows has other locks, which we leave alone
+        yield
+        return
+    path = directory / LOCK
+    stream = _take(path)
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            if _is_at(stream, path):
+                path.unlink()
+        stream.close()
+
+
+def _take(path: Path) -> IO[Any]:
+    """Lock the file at `path`, not one that its last owner has just removed."""
+    import fcntl
+
+    while True:
+        with disk_errors(path):
+            stream = system.open_log(path)
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as fault:
+            stream.close()
+            if fault.errno in TAKEN:
+                raise UsageError(
+                    f"{path.parent} is in use by {_owner(path)}",
+                    "wait for it to end, or choose another directory with --out",
+                ) from None
+            return system.open_log(path)  # a file system without locks
+        if _is_at(stream, path):
+            break
+        stream.close()
+    facts = {"pid": os.getpid(), "host": socket.gethostname()}
+    with disk_errors(path):
+        stream.truncate(0)
+        stream.write(json.dumps(facts).encode())
+        stream.flush()
+    return stream
+
+
+def _is_at(stream: IO[Any], path: Path) -> bool:
+    try:
+        return os.path.samestat(os.fstat(stream.fileno()), path.stat())
+    except FileNotFoundError:
+        return False
+
+
+def _owner(path: Path) -> str:
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        facts = json.loads(path.read_bytes())
+        return f"process {facts['pid']} on {facts['host']}"
+    return "another process"
