@@ -10,11 +10,14 @@ import stat
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, BinaryIO
 
 from charlm.errors import CharlmError, CorpusError
 from charlm.storage import disk_errors
+from charlm.text.formats import PARQUET_MAGIC, format_of
+from charlm.text.hub import HUB, hub_source
 from charlm.text.reading import (
     HEAD,
     MAX_INVALID,
@@ -34,7 +37,9 @@ BUILTIN = "python-topics"
 def open_corpus(
     paths: Sequence[str], options: ReadOptions | None = None, stdin: BinaryIO | None = None
 ) -> Corpus:
-    """Open files, directories, globs and "-" (standard input); nothing opens the built-in text.
+    """Open files, directories, globs, "-" (standard input) and hf:NAME (a dataset of the Hub).
+
+    Nothing named opens the built-in text.
 
     Raises CorpusError for what is missing, unreadable or holds no text.
     """
@@ -48,6 +53,8 @@ def open_corpus(
         if path == "-":
             assert stdin is not None, "standard input was not passed on"
             sources.append(_spool(stdin, "standard input", spools))
+        elif path.startswith(HUB):
+            sources.append(hub_source(path))
         else:
             for found in _expand(path):
                 sources += _path_sources(found, options, skipped, spools)
@@ -108,9 +115,7 @@ def _path_sources(
             return [_spool(stream, path, spools)]
     if not stat.S_ISREG(mode):
         raise CorpusError(f"{path} is not a file with text in it")
-    source = _file_source(path)
-    open_source(source).close()
-    return [source]
+    return [_recognised(_file_source(path))]
 
 
 def _directory_sources(path: str, options: ReadOptions, skipped: list[str]) -> list[Source]:
@@ -129,6 +134,7 @@ def _directory_sources(path: str, options: ReadOptions, skipped: list[str]) -> l
                 continue
             source = _file_source(file)
             try:
+                source = _recognised(source)
                 why = None if options.raw else _sniff(source, options)
             except CharlmError as fault:
                 why = fault.message
@@ -144,6 +150,8 @@ def _directory_sources(path: str, options: ReadOptions, skipped: list[str]) -> l
 
 def _sniff(source: Source, options: ReadOptions) -> str | None:
     """Say why a file of a directory is no text, or None if it looks like it."""
+    if source.format == "parquet":
+        return None
     with open_source(source) as file, decompressed(file) as stream:
         head = next(read_bytes(stream, source.name), b"")[:HEAD]
     why = why_not_text(head, options.encoding)
@@ -156,10 +164,32 @@ def _sniff(source: Source, options: ReadOptions) -> str | None:
 
 
 def _file_source(path: str) -> Source:
-    facts = os.stat(path)
-    identity = {"path": str(Path(path).resolve()), "size": facts.st_size}
-    identity["mtime_ns"] = facts.st_mtime_ns
-    return Source(path, lambda: Path(path).open("rb"), identity, facts.st_size)
+    size, modified = seen = _facts(path)
+    identity = {"path": str(Path(path).resolve()), "size": size, "mtime_ns": modified}
+    return Source(
+        path,
+        lambda: Path(path).open("rb"),
+        identity,
+        size,
+        format_of(path),
+        look=lambda: _facts(path),
+        seen=seen,
+    )
+
+
+def _facts(path: str) -> tuple[int, int]:
+    """Give what shows that a file was changed: its size and time; (-1, -1) where it is gone."""
+    with suppress(OSError):
+        facts = os.stat(path)
+        return facts.st_size, facts.st_mtime_ns
+    return -1, -1
+
+
+def _recognised(source: Source) -> Source:
+    """Look whether a file can be opened, and whether it is a Parquet table of another name."""
+    with open_source(source) as stream:
+        is_parquet = stream.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC
+    return replace(source, format="parquet") if is_parquet else source
 
 
 def _spool(stream: IO[bytes], name: str, spools: list[str]) -> Source:
@@ -172,14 +202,17 @@ def _spool(stream: IO[bytes], name: str, spools: list[str]) -> Source:
             while data := stream.read(PIECE):
                 digest.update(data)
                 file.write(data)
-    return Source(name, lambda: Path(path).open("rb"), {"sha256": digest.hexdigest()})
+    identity = {"sha256": digest.hexdigest()}
+    return _recognised(
+        Source(name, lambda: Path(path).open("rb"), identity, format=format_of(name))
+    )
 
 
 def run_name(paths: Sequence[str]) -> str:
     """Name a corpus, and the run that learns from it, after its first file or directory."""
     if not paths:
         return BUILTIN
-    path = paths[0]
+    path = paths[0].removeprefix(HUB)
     if path == "-":
         return "stdin"
     name = Path(path).resolve().name.lstrip(".").split(".")[0]

@@ -3,15 +3,18 @@
 A `Corpus` can be walked as often as needed and is read in pieces of a megabyte, never as a whole.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Literal, Self
 
 from charlm.errors import CorpusError
-from charlm.text.documents import SPLITTERS, Piece
+from charlm.options import check
+from charlm.text.documents import PART, SPLITTERS, Piece
+from charlm.text.formats import Format
+from charlm.text.parquet import parquet_rows
 from charlm.text.reading import (
     HEAD,
     MAX_INVALID,
@@ -21,6 +24,11 @@ from charlm.text.reading import (
     read_bytes,
     why_not_text,
 )
+from charlm.text.rows import Row, json_rows
+from charlm.text.tables import csv_rows, tsv_rows
+
+ROW_READERS = {"jsonl": json_rows, "csv": csv_rows, "tsv": tsv_rows}
+SHOWN = 3  # broken rows that a report names
 
 
 @dataclass(frozen=True)
@@ -31,9 +39,11 @@ class ReadOptions:
     strict: bool = False
     documents: Literal["file", "line", "blank"] = "file"
     raw: bool = False
+    text_column: str = "text"
 
     def __post_init__(self) -> None:
         check_encoding(self.encoding)
+        check(self.text_column != "", "--text-column needs a name")
 
 
 @dataclass
@@ -47,6 +57,9 @@ class ReadReport:
     byte_order_marks: int = 0
     zero_bytes: int = 0
     skipped: list[str] = field(default_factory=list)
+    rows: int = 0
+    broken_rows: int = 0
+    broken: list[str] = field(default_factory=list)
 
     def lines(self) -> list[str]:
         """Say in sentences what a user should know; nothing where there is nothing to tell."""
@@ -58,20 +71,38 @@ class ReadReport:
             )
         if self.zero_bytes:
             told.append(f"{self.zero_bytes:,} NUL characters are in the text; they are kept")
+        if self.broken_rows:
+            told.append(
+                f"skipped {self.broken_rows:,} broken of {self.rows:,} rows (--strict refuses "
+                f"them): {'; '.join(self.broken)}{_more(self.broken_rows)}"
+            )
         if self.skipped:
-            more = f" and {len(self.skipped) - 3:,} more" if len(self.skipped) > 3 else ""
-            told.append(f"skipped {len(self.skipped):,}: {'; '.join(self.skipped[:3])}{more}")
+            more = _more(len(self.skipped))
+            told.append(f"skipped {len(self.skipped):,}: {'; '.join(self.skipped[:SHOWN])}{more}")
         return told
+
+
+def _more(count: int) -> str:
+    return f" and {count - SHOWN:,} more" if count > SHOWN else ""
 
 
 @dataclass(frozen=True)
 class Source:
-    """One stream of bytes that can be opened again and again."""
+    """One stream of bytes, or one table of rows, that can be read again and again.
+
+    identity: what tells it from another, for the cache
+    rows:     gives the rows of a text column, where there are no bytes to open
+    look:     looks anew at what shows that it was changed; `seen` is what it showed at first
+    """
 
     name: str
     open: Callable[[], BinaryIO]
     identity: dict[str, Any]
     size: int | None = None
+    format: Format = "text"
+    rows: Callable[[str], Iterator[Row]] | None = None
+    look: Callable[[], object] | None = None
+    seen: object = None
 
 
 class Corpus:
@@ -92,7 +123,10 @@ class Corpus:
         self._report = ReadReport(skipped=list(self._skipped))
         split = SPLITTERS["file" if self.options.raw else self.options.documents]
         for source in self._sources:
-            yield from split(self._texts(source))  # type: ignore[arg-type]
+            self._report.files += 1
+            with _unchanged(source):
+                for texts in self._documents(source):
+                    yield from split(texts)  # type: ignore[arg-type]
 
     def report(self) -> ReadReport:
         """Tell what the last walk met."""
@@ -130,12 +164,60 @@ class Corpus:
     ) -> None:
         self.close()
 
+    def _documents(self, source: Source) -> Iterator[Iterable[str | bytes]]:
+        """Give the text of a source, or that of each of its rows."""
+        if source.rows is None and (self.options.raw or source.format == "text"):
+            yield self._texts(source)
+            return
+        for text in self._row_texts(source):
+            parts = (text[i : i + PART] for i in range(0, len(text), PART))
+            yield (part.encode() for part in parts) if self.options.raw else parts
+
     def _texts(self, source: Source) -> Iterator[str | bytes]:
-        self._report.files += 1
         with open_source(source) as stream:
-            yield from (
-                self._raw(stream, source) if self.options.raw else self._decoded(stream, source)
+            if self.options.raw:
+                yield from self._raw(stream, source)
+                return
+            for text in self._decoded(stream, source):
+                self._report.zero_bytes += text.count("\0")
+                yield text
+
+    def _row_texts(self, source: Source) -> Iterator[str]:
+        """Give the texts of rows; take note of the broken ones, or refuse them."""
+        good, report, before = False, self._report, self._report.rows
+        for row in self._rows(source):
+            report.rows += 1
+            if row.text is None:
+                self._note_broken(f"{source.name}:{row.number}: {row.why}")
+                continue
+            good = True
+            report.zero_bytes += row.text.count("\0")
+            yield row.text
+        if report.rows > before and not good:
+            raise CorpusError(
+                f"not one of the {report.rows - before:,} rows of {source.name} can be read",
+                report.broken[-1] if report.broken else None,
             )
+
+    def _rows(self, source: Source) -> Iterator[Row]:
+        column = self.options.text_column
+        if source.rows is not None:
+            yield from source.rows(column)
+            return
+        with open_source(source) as stream:
+            if source.format == "parquet":
+                self._report.bytes += source.size or 0
+                yield from parquet_rows(stream, source.name, column)
+            else:
+                read = ROW_READERS[source.format]
+                yield from read(self._decoded(stream, source), source.name, column)
+
+    def _note_broken(self, broken: str) -> None:
+        if self.options.strict:
+            raise CorpusError(broken, "leave out --strict to have broken rows skipped")
+        self._report.broken_rows += 1
+        if len(self._report.broken) < SHOWN:
+            self._report.broken.append(broken)
 
     def _raw(self, stream: BinaryIO, source: Source) -> Iterator[bytes]:
         for data in read_bytes(stream, source.name):
@@ -149,7 +231,6 @@ class Corpus:
                 raise CorpusError(f"{source.name} {why[0]}", why[1])
             text = decoding.decode(data)
             self._judge(decoding, at_end=False)
-            self._report.zero_bytes += text.count("\0")
             yield text
         yield decoding.decode(b"", final=True)
         self._judge(decoding, at_end=True)
@@ -182,6 +263,26 @@ def open_source(source: Source) -> BinaryIO:
         return source.open()
     except OSError as fault:
         raise CorpusError(f"cannot read {source.name}: {fault.strerror}") from fault
+
+
+@contextmanager
+def _unchanged(source: Source) -> Iterator[None]:
+    """Raise CorpusError where a source is changed while it is read."""
+    try:
+        yield
+    except CorpusError as fault:
+        # what looks like damage may be half of a new file
+        raise (_changed(source) or fault) from fault.__cause__
+    if error := _changed(source):
+        raise error
+
+
+def _changed(source: Source) -> CorpusError | None:
+    if source.look is None or source.look() == source.seen:
+        return None
+    return CorpusError(
+        f"{source.name} changed while it was read", "start again when it is complete"
+    )
 
 
 def _encoding_hint(options: ReadOptions) -> str:
