@@ -16,7 +16,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="*", metavar="FILE", help="as CORPUS for train")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--encoding", default="utf-8", metavar="NAME", help="encoding of the text")
-    parser.add_argument("--strict", action="store_true", help="refuse text with any invalid byte")
+    parser.add_argument(
+        "--strict", action="store_true", help="refuse any invalid byte or broken row"
+    )
+    parser.add_argument(
+        "--text-column", default="text", metavar="NAME", help="column of a table with the text"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -27,6 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
             path=arguments.files or None,
             encoding=arguments.encoding,
             strict=arguments.strict,
+            text_column=arguments.text_column,
             tell=lambda line: print(line, file=sys.stderr),
         )
     if arguments.json:

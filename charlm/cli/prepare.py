@@ -19,6 +19,7 @@ OPTIONS = (
     "documents",
     "encoding",
     "strict",
+    "text_column",
 )
 
 

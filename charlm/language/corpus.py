@@ -97,6 +97,7 @@ def _open(
         strict=request.strict,
         documents=request.documents,
         raw=request.tokenizer == "byte",
+        text_column=request.text_column,
     )
     corpus = corpora.enter_context(open_corpus(paths, options, sys.stdin.buffer))
     if request.valid is None:

@@ -102,12 +102,15 @@ class LanguageModel:
         path: str | Path | Sequence[str | Path] | None = None,
         encoding: str = "utf-8",
         strict: bool = False,
+        text_column: str = "text",
         tell: Callable[[str], None] = lambda line: None,
     ) -> Evaluation:
         """Score a text, files, or, without either, the text held out from training."""
         if text is not None and path is not None:
             raise UsageError("give a text or a path to evaluate, not both")
-        options = ReadOptions(encoding, strict, raw=self.tokenizer.kind == "byte")
+        options = ReadOptions(
+            encoding, strict, raw=self.tokenizer.kind == "byte", text_column=text_column
+        )
         if text is not None:
             with corpus_from_text(text, options) as corpus:
                 return self._evaluate_corpus(corpus, tell)

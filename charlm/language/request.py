@@ -1,9 +1,12 @@
 """What a user asks of a training run; everything left at None is for the plan to choose."""
 
+import re
 from dataclasses import dataclass
 from typing import Literal
 
 from charlm.options import check, option
+
+SAVE_SECONDS = 60.0
 
 
 @dataclass(frozen=True)
@@ -12,6 +15,11 @@ class TrainRequest:
 
     out: str | None = option(None, "directory of the run (default runs/NAME)", metavar="DIR")
     force: bool = option(False, "replace the run that is already there")
+    resume: bool = option(False, "go on with a run that was interrupted")
+    save_every: str | None = option(
+        None, "steps (200) or seconds (30s) between two checkpoints (default 60s)", metavar="N|Ns"
+    )
+    fallback: bool = option(True, "resume from an older checkpoint if the newest is damaged")
 
     minutes: float | None = option(None, "time for the training loop (default 2)", metavar="M")
     epochs: float | None = option(None, "passes over the training text, instead of minutes")
@@ -46,7 +54,8 @@ class TrainRequest:
     )
     reset_at_documents: bool = option(False, "start each document from the initial state")
     encoding: str = option("utf-8", "encoding of the text", metavar="NAME")
-    strict: bool = option(False, "refuse text with any invalid byte")
+    strict: bool = option(False, "refuse text with any invalid byte or broken row")
+    text_column: str = option("text", "column of a table that holds the text", metavar="NAME")
 
     batch: int | None = option(None, "streams (or documents) learned from at a time")
     bptt: int | None = option(None, "tokens between two updates (the window of truncated BPTT)")
@@ -86,6 +95,13 @@ class TrainRequest:
             "--unknown unk is for --tokenizer word",
         )
         check(self.seed >= 0, f"--seed must be 0 or more, not {self.seed}")
+        check(
+            self.save_every is None or re.fullmatch(r"0*[1-9]\d*s?", self.save_every) is not None,
+            f"--save-every must be a number of steps, or of seconds with an s, not "
+            f"'{self.save_every}'",
+            "such as --save-every 200 or --save-every 30s",
+        )
+        check(not (self.force and self.resume), "--force and --resume cannot be given together")
 
     @property
     def minutes_or_default(self) -> float | None:
@@ -93,3 +109,16 @@ class TrainRequest:
         if self.steps is None and self.epochs is None:
             return 2.0 if self.minutes is None else self.minutes
         return None
+
+    @property
+    def save_steps(self) -> int | None:
+        """Give the steps between two checkpoints, where they are counted in steps."""
+        every = self.save_every
+        return None if every is None or every.endswith("s") else int(every)
+
+    @property
+    def save_seconds(self) -> float | None:
+        """Give the seconds between two checkpoints, where they are not counted in steps."""
+        if self.save_steps is not None:
+            return None
+        return SAVE_SECONDS if self.save_every is None else float(self.save_every[:-1])
