@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from charlm.cli import evaluate, generate, info, prepare, suggest, train
+from charlm.cli import check, evaluate, generate, info, prepare, suggest, train
 from charlm.cli.parser import Parser, parse
 from charlm.errors import CharlmError
 from charlm.version import __version__
@@ -17,6 +17,7 @@ COMMANDS = {
     "generate": generate,
     "suggest": suggest,
     "info": info,
+    "check": check,
 }
 INTERRUPTED = 130
 BROKEN_PIPE = 141

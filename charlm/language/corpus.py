@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
+from typing import BinaryIO
 
 from charlm.errors import UsageError
 from charlm.evaluation.report import counts_table
@@ -29,7 +30,7 @@ def open_or_prepare(paths: Sequence[str], request: TrainRequest, tell: Tell) -> 
         return open_store(Path(paths[0]))
     choice, corpora = _choice(request), ExitStack()
     with corpora:
-        corpus, valid = _open(paths, request, corpora)
+        corpus, valid = open_texts(paths, request, corpora, sys.stdin.buffer)
         store, found = prepare_cached(corpus, choice, cache_directory(), valid=valid, tell=tell)
     tell(f"{'found' if found else 'prepared'} {store_line(store)}")
     return store
@@ -42,7 +43,7 @@ def prepare_directory(
     if out.exists() and not request.force and (not out.is_dir() or any(out.iterdir())):
         raise UsageError(f"{out} is already there", "pass --force to replace it")
     with ExitStack() as corpora:
-        corpus, valid = _open(paths, request, corpora)
+        corpus, valid = open_texts(paths, request, corpora, sys.stdin.buffer)
         return prepare(corpus, _choice(request), out, valid=valid, replace=True, tell=tell)
 
 
@@ -89,9 +90,10 @@ def _choice(request: TrainRequest) -> TokenizerChoice:
     return TokenizerChoice(request.tokenizer, request.vocab_size, request.unknown)
 
 
-def _open(
-    paths: Sequence[str], request: TrainRequest, corpora: ExitStack
+def open_texts(
+    paths: Sequence[str], request: TrainRequest, corpora: ExitStack, stdin: BinaryIO
 ) -> tuple[Corpus, Corpus | None]:
+    """Open a corpus and its held-out text, if one is named; `corpora` will close them."""
     options = ReadOptions(
         encoding=request.encoding,
         strict=request.strict,
@@ -99,7 +101,7 @@ def _open(
         raw=request.tokenizer == "byte",
         text_column=request.text_column,
     )
-    corpus = corpora.enter_context(open_corpus(paths, options, sys.stdin.buffer))
+    corpus = corpora.enter_context(open_corpus(paths, options, stdin))
     if request.valid is None:
         return corpus, None
     return corpus, corpora.enter_context(open_corpus([request.valid], options))

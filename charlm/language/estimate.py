@@ -1,0 +1,101 @@
+"""What training on a corpus would take: tokens, the network the plan would choose, memory, epochs.
+
+Rough by nature: tokens are counted in a sample of the text, speed is that of the reference machine.
+"""
+
+from dataclasses import dataclass
+from math import prod
+
+from charlm.language.request import TrainRequest
+from charlm.text.learning import learn_tokenizer
+from charlm.text.preparation import TokenizerChoice
+from charlm.text.splitting import held_out_offset
+from charlm.text.tokenizers import Tokenizer
+from charlm.text.units import Units, count_units
+
+BASE_MEMORY = 350e6  # bytes that Python and PyTorch take with nothing loaded
+COPIES = 4  # of each weight: itself, its gradient and the optimizer's two moments
+NUMBER = 4  # bytes of a float32
+STATES = 12  # numbers that a recurrent unit keeps of a step until the backward pass
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A forecast of `charlm train`."""
+
+    tokenizer: str
+    vocab_size: int
+    tokens: int
+    held_out_bytes: int
+    layers: int
+    hidden: int
+    cell: str
+    parameters: int
+    dropout: float
+    threads: int
+    minutes: float
+    epochs: float
+    memory_bytes: int
+
+
+def estimate(units: Units, sample: str, request: TrainRequest, own_valid: bool) -> Estimate:
+    """Make the plan that training would make; `own_valid` says that nothing is cut off."""
+    import torch
+
+    from charlm.language.plan import CorpusFacts, make_plan
+    from charlm.training.precision import choose_device, use_bf16
+
+    offset = None if own_valid else held_out_offset(units.bytes)
+    train_bytes = units.bytes if offset is None else offset
+    tokenizer, tokens = _tokens(units, train_bytes, sample, request)
+    facts = CorpusFacts(tokens, tokenizer.vocab_size, tokenizer.kind, tokenizer.closed)
+    threads = request.threads or torch.get_num_threads()
+    bf16 = use_bf16(request.precision, choose_device(request.device))
+    plan = make_plan(request, facts, threads, bf16)
+    shape = plan.network
+    shapes = shape.parameter_shapes()
+    parameters = sum(map(prod, shapes.values()))
+    products = sum(prod(s) for name, s in shapes.items() if len(s) == 2 and name != "embedding")
+    if shape.tie_weights:  # then the embedding is the head as well
+        products += prod(shapes["embedding"])
+    minutes = request.minutes_or_default or 2.0
+    states = STATES * shape.hidden_size * shape.num_layers + 2 * shape.vocab_size
+    memory = COPIES * parameters + plan.batch_size * plan.window * states
+    return Estimate(
+        tokenizer=tokenizer.kind,
+        vocab_size=tokenizer.vocab_size,
+        tokens=tokens,
+        held_out_bytes=units.bytes - train_bytes,
+        layers=shape.num_layers,
+        hidden=shape.hidden_size,
+        cell=shape.cell,
+        parameters=parameters,
+        dropout=shape.output_dropout,
+        threads=threads,
+        minutes=minutes,
+        epochs=_targets(minutes, products, threads, bf16) / max(tokens, 1),
+        memory_bytes=round(BASE_MEMORY + NUMBER * memory),
+    )
+
+
+def _targets(minutes: float, products: int, threads: int, bf16: bool) -> float:
+    """Forecast how many predictions are learned from in so many minutes."""
+    from charlm.language.plan import FLOPS, FP32_SPEED, REFERENCE_THREADS
+
+    power = threads / REFERENCE_THREADS * (1.0 if bf16 else FP32_SPEED)
+    return 60 * minutes * FLOPS * power / (6 * products)
+
+
+def _tokens(
+    units: Units, train_bytes: int, sample: str, request: TrainRequest
+) -> tuple[Tokenizer, int]:
+    """Learn the tokenizer from the sample, and count from it what the whole would give."""
+    choice = TokenizerChoice(request.tokenizer, request.vocab_size, request.unknown)
+    kind, vocab_size = choice.resolve(train_bytes)
+    tokenizer = learn_tokenizer(
+        kind, lambda: [sample], vocab_size=vocab_size, unknown=request.unknown
+    )
+    if kind == "byte":
+        return tokenizer, train_bytes
+    share = len(tokenizer.encode(sample)) / max(count_units(sample).bytes, 1)
+    return tokenizer, round(share * train_bytes)
