@@ -7,6 +7,7 @@ CharlmError             base; never raised itself
     DiskError           exit code 5: a file cannot be written
     DivergedError       exit code 6: training ran into NaN or infinity
     OutOfMemoryError    exit code 7: the machine has too little memory for what was asked
+    LostProcessError    exit code 1: another process of a run of several has died
 """
 
 from typing import ClassVar
@@ -57,3 +58,7 @@ class OutOfMemoryError(CharlmError):
     """The machine has too little memory for what was asked."""
 
     exit_code = 7
+
+
+class LostProcessError(CharlmError):
+    """Another process of a run of several has died."""

@@ -35,9 +35,10 @@ class Batch:
     def split(self, pieces: int) -> list["Batch"]:
         """Cut along the streams into at most `pieces` batches of nearly equal size."""
         edges = np.linspace(0, len(self.inputs), min(pieces, len(self.inputs)) + 1).astype(int)
-        return [self._rows(a, b) for a, b in pairwise(edges)]
+        return [self.rows(a, b) for a, b in pairwise(edges)]
 
-    def _rows(self, start: int, end: int) -> "Batch":
+    def rows(self, start: int, end: int) -> "Batch":
+        """Take the streams from `start` on, up to `end`."""
         return Batch(
             self.inputs[start:end],
             self.targets[start:end],

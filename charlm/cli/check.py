@@ -4,7 +4,6 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
-from charlm.cli.signals import stop_signals
 from charlm.language.request import TrainRequest
 from charlm.options import add_arguments as add_options
 from charlm.options import from_arguments
@@ -37,10 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Check the corpus and print what was found."""
     request = from_arguments(TrainRequest, arguments)
-    with stop_signals():
-        from charlm.language.checking import check_corpus
+    from charlm.language.checking import check_corpus
 
-        check = check_corpus(arguments.corpus, request)
+    check = check_corpus(arguments.corpus, request)
     if arguments.json:
         print(json.dumps(check.to_json(), ensure_ascii=False))
         return 0

@@ -5,7 +5,6 @@ import json
 import sys
 
 from charlm.cli.arguments import add_model, load_model
-from charlm.cli.signals import stop_signals
 
 HELP = "score text in bits per byte and perplexity"
 
@@ -26,15 +25,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Score and print the evaluation."""
-    with stop_signals():
-        model = load_model(arguments)
-        evaluation = model.evaluate(
-            path=arguments.files or None,
-            encoding=arguments.encoding,
-            strict=arguments.strict,
-            text_column=arguments.text_column,
-            tell=lambda line: print(line, file=sys.stderr),
-        )
+    model = load_model(arguments)
+    evaluation = model.evaluate(
+        path=arguments.files or None,
+        encoding=arguments.encoding,
+        strict=arguments.strict,
+        text_column=arguments.text_column,
+        tell=lambda line: print(line, file=sys.stderr),
+    )
     if arguments.json:
         print(json.dumps(evaluation.to_json()))
         return 0

@@ -6,7 +6,6 @@ import sys
 import time
 
 from charlm.cli.arguments import add_model, load_model, read_text
-from charlm.cli.signals import stop_signals
 from charlm.errors import UsageError
 from charlm.generation.options import SamplingOptions
 from charlm.options import add_arguments as add_options
@@ -38,11 +37,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Generate: one sample streams as it goes, several are printed one after the other."""
-    with stop_signals():
-        return _generate(arguments)
-
-
-def _generate(arguments: argparse.Namespace) -> int:
     if arguments.samples < 1:
         raise UsageError(f"--samples must be 1 or more, not {arguments.samples}")
     model = load_model(arguments)

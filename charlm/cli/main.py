@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from charlm.cli import check, evaluate, generate, info, prepare, suggest, train
 from charlm.cli.parser import Parser, parse
+from charlm.cli.signals import Stopped, stop_signals
 from charlm.errors import CharlmError
 from charlm.version import __version__
 
@@ -19,14 +20,22 @@ COMMANDS = {
     "info": info,
     "check": check,
 }
-INTERRUPTED = 130
+SIGNALLED = 128
 BROKEN_PIPE = 141
 DEBUG_HELP = "show Python's traceback of an error"
 
 
 def entry_point() -> None:
-    """Run the command line and leave with its exit code."""
-    sys.exit(main(sys.argv[1:]))
+    """Run the command line and leave with its exit code.
+
+    After a signal nothing is waited for: a thread may be deep in a library's own code.
+    """
+    code = main(sys.argv[1:])
+    if code > SIGNALLED:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
 
 
 def main(words: Sequence[str]) -> int:
@@ -39,9 +48,9 @@ def main(words: Sequence[str]) -> int:
     except CharlmError as error:
         complain(error)
         return error.exit_code
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return INTERRUPTED
+    except Stopped as stopped:
+        print(f"stopped by {stopped}", file=sys.stderr)
+        return stopped.exit_code
     except BrokenPipeError:
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -64,7 +73,8 @@ def _run(words: Sequence[str]) -> int:
     if arguments.run is None:
         parser.print_help()
         return 0
-    code: int = arguments.run(arguments)
+    with stop_signals() as arguments.stop_request:
+        code: int = arguments.run(arguments)
     return code
 
 

@@ -4,7 +4,6 @@ import argparse
 import sys
 from pathlib import Path
 
-from charlm.cli.signals import stop_signals
 from charlm.language.request import TrainRequest
 from charlm.options import add_arguments as add_options
 from charlm.options import from_arguments
@@ -33,14 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Prepare the store and say what is in it."""
     request = from_arguments(TrainRequest, arguments)
-    with stop_signals():
-        from charlm.language.corpus import prepare_directory, store_table
+    from charlm.language.corpus import prepare_directory, store_table
 
-        store = prepare_directory(
-            arguments.corpus,
-            request,
-            Path(arguments.out),
-            tell=lambda line: print(line, file=sys.stderr),
-        )
+    store = prepare_directory(
+        arguments.corpus,
+        request,
+        Path(arguments.out),
+        tell=lambda line: print(line, file=sys.stderr),
+    )
     print(store_table(store))
     return 0

@@ -4,6 +4,7 @@ While a model is being trained the first signal only asks: the loop ends after i
 was learned is saved. Everywhere else, and the second time, it ends the program at once.
 """
 
+import os
 import signal
 import sys
 from collections.abc import Iterator
@@ -45,6 +46,8 @@ class StopRequest:
         if not self._training or self.number is not None:
             raise Stopped(number)
         self.number = number
+        if int(os.environ.get("RANK", "0")) > 0:  # the first process speaks for all
+            return
         name = signal.Signals(number).name
         print(f"\n{name}: saving what was learned (again to leave at once)", file=sys.stderr)
 

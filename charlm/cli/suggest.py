@@ -4,7 +4,6 @@ import argparse
 import json
 
 from charlm.cli.arguments import add_model, load_model, read_text
-from charlm.cli.signals import stop_signals
 from charlm.errors import UsageError
 
 HELP = "suggest the next words"
@@ -24,9 +23,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Suggest and print."""
     if arguments.k < 1:
         raise UsageError(f"-k must be 1 or more, not {arguments.k}")
-    with stop_signals():
-        model = load_model(arguments)
-        found = model.suggestions(read_text(arguments.text), k=arguments.k)
+    model = load_model(arguments)
+    found = model.suggestions(read_text(arguments.text), k=arguments.k)
     if arguments.json:
         print(json.dumps(found.to_json(), ensure_ascii=False))
         return 0

@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 
-from charlm.cli.signals import stop_signals
+from charlm.cli.signals import StopRequest
 from charlm.language.request import TrainRequest
 from charlm.options import add_arguments as add_options
 from charlm.options import from_arguments
@@ -27,11 +27,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Train, then print the result table and a sample."""
     request = from_arguments(TrainRequest, arguments)
-    with stop_signals() as stop:
-        from charlm.language.fit import fit  # imports PyTorch: after the options are checked
+    stop: StopRequest = arguments.stop_request
+    from charlm.language.fit import fit  # imports PyTorch: after the options are checked
 
-        result = fit(arguments.corpus, request, progress=sys.stderr, stop=stop)
-    if arguments.json:
+    result = fit(arguments.corpus, request, progress=sys.stderr, stop=stop)
+    if result is None:  # one of several processes, and not the first
+        pass
+    elif arguments.json:
         print(json.dumps(result.to_json(), ensure_ascii=False))
     else:
         print(result.summary())

@@ -11,8 +11,8 @@ from typing import Any
 from charlm.language.request import TrainRequest
 from charlm.model.shape import GATES, NetworkConfig
 from charlm.training.budget import Budget
+from charlm.training.loop import LoopOptions
 from charlm.training.optimizers import OptimizerOptions
-from charlm.training.trainer import LoopOptions
 
 REFERENCE_THREADS = 2
 FP32_SPEED = 0.6  # of what bfloat16 reaches in an LSTM
@@ -66,6 +66,9 @@ def make_plan(request: TrainRequest, corpus: CorpusFacts, threads: int, bf16: bo
             accumulate=request.accumulate,
             validate_every=request.validate_every,
             patience=request.patience,
+            save_steps=request.save_steps,
+            save_seconds=request.save_seconds,
+            seed=request.seed,
         ),
         budget=_budget(request, corpus),
         batch_size=batch,

@@ -6,7 +6,7 @@ from typing import Any
 from charlm.evaluation.metrics import Evaluation
 from charlm.evaluation.report import evaluation_table
 from charlm.language.handle import LanguageModel
-from charlm.training.trainer import TrainState
+from charlm.training.task import TrainState
 
 
 @dataclass(frozen=True)

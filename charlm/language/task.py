@@ -3,25 +3,27 @@
 Legend: B streams, T steps.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from charlm.batches.batch import Batch
+from charlm.batches.batch import Batch, Position
 from charlm.language.validation import Validation
 from charlm.model.network import LanguageNetwork
 from charlm.model.state import State, detach_state, select_state, stack_states
 from charlm.training.precision import autocast
+from charlm.training.processes import rows_of
+from charlm.training.task import Score
 
 
 class Batches(Protocol):
     """Streams or padded documents: batches, each with the position after it."""
 
-    def batches(self, position: Any = None) -> Iterator[tuple[Batch, Any]]:  # noqa: ANN401
-        """Yield (batch, position) without end."""
+    def batches(self, position: Position | None = None) -> Iterator[tuple[Batch, Position]]:
+        """Yield (batch, position after it) without end."""
 
 
 class LanguageTask:
@@ -42,8 +44,17 @@ class LanguageTask:
         self._validation = validation
 
     def batches(self, position: Any) -> Iterator[tuple[Batch, Any]]:  # noqa: ANN401
-        """Yield (batch, position after it) without end."""
-        return self._batches.batches(position)
+        """Yield (batch, position after it) without end; positions are plain data."""
+        start = None if position is None else Position.from_json(position)
+        for batch, after in self._batches.batches(start):
+            yield batch, after.to_json()
+
+    def share(self, batch: Batch, rank: int, size: int) -> Batch | None:
+        """Give the streams of a batch that process `rank` of `size` reads; None for none."""
+        if size == 1:
+            return batch
+        start, end = rows_of(rank, size, len(batch.inputs))
+        return batch.rows(start, end) if end > start else None
 
     def split(
         self, batch: Batch, state: State | None, pieces: int
@@ -83,12 +94,20 @@ class LanguageTask:
         """Count the batch's real targets."""
         return batch.num_targets
 
-    def validate(self) -> float | None:
-        """Score the held-out part, or a fair share of it, in nats per token."""
+    def validate(self, rank: int, size: int, stop: Callable[[], bool]) -> Score | None:
+        """Score this process's streams of the held-out part, or of a fair part of it."""
         if self._validation is None:
             return None
         with autocast(self.device, self.bf16):
-            return self._validation.nats_per_token(self.module, self.device)
+            return self._validation.score(self.module, self.device, rank, size, stop)
+
+    def pack(self, state: State | None) -> list[Tensor]:
+        """Turn a state into tensors with one row for each stream; None is one of no streams."""
+        return list(self.module.initial_state(0) if state is None else state)
+
+    def unpack(self, tensors: Sequence[Tensor]) -> State:
+        """Make a state of such tensors."""
+        return tuple(tensors)
 
     def _tensor(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(self.device, non_blocking=True)

@@ -6,6 +6,7 @@ before its part without being scored on them. The score a user is told is the ex
 (`charlm.evaluation`): one stream per document, each token once.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,8 @@ import torch
 
 from charlm.model.network import LanguageNetwork
 from charlm.model.state import State, stack_states
+from charlm.training.processes import rows_of
+from charlm.training.task import Score
 
 STREAMS = 32
 WARM_UP = 64
@@ -28,30 +31,49 @@ class Validation:
 
     def nats_per_token(self, network: LanguageNetwork, device: torch.device) -> float:
         """Score up to `MAX_TOKENS` of the text in nats per token."""
+        score = self.score(network, device)
+        return score.nats / score.targets
+
+    def score(
+        self,
+        network: LanguageNetwork,
+        device: torch.device,
+        rank: int = 0,
+        size: int = 1,
+        stop: Callable[[], bool] = lambda: False,
+    ) -> Score:
+        """Score the streams that process `rank` of `size` reads; give up where `stop` says so."""
         total = min(len(self.ids) - 1, MAX_TOKENS)
         streams = min(STREAMS, max(1, total // WINDOW))
         length = total // streams
-        starts = np.arange(streams)[:, None] * length
+        first, end = rows_of(rank, size, streams)
+        if first == end:
+            return Score(0.0, 0)
+        starts = np.arange(first, end)[:, None] * length
         nats = 0.0
         with torch.inference_mode():
             state = self._warm_state(network, starts, device)
             for offset in range(0, length, WINDOW):
+                if stop():
+                    return Score(nats, len(starts) * offset, complete=False)
                 positions = starts + np.arange(offset, min(offset + WINDOW, length))
                 inputs, targets = self._read(positions, device), self._read(positions + 1, device)
                 each, state = network.nats(inputs, targets, state)
                 nats += float(each.sum(dtype=torch.float64))
-        return nats / (streams * length)
+        return Score(nats, len(starts) * length)
 
     def _warm_state(
         self, network: LanguageNetwork, starts: np.ndarray, device: torch.device
     ) -> State:
-        """Let every stream but the first, which starts anew, read what stands before its part."""
-        first = network.initial_state(1)
-        if len(starts) == 1:
-            return first
-        before = np.maximum(starts[1:] + np.arange(-WARM_UP, 0), 0)
-        _, state = network(self._read(before, device), network.initial_state(len(before)))
-        return stack_states([first, state])
+        """Let every stream read what stands before its part; the text's first starts anew."""
+        anew = int(starts[0, 0] == 0)
+        states = [network.initial_state(anew)]
+        if len(starts) > anew:
+            before = np.maximum(starts[anew:] + np.arange(-WARM_UP, 0), 0)
+            states.append(
+                network(self._read(before, device), network.initial_state(len(before)))[1]
+            )
+        return stack_states(states)
 
     def _read(self, positions: np.ndarray, device: torch.device) -> torch.Tensor:
         return torch.from_numpy(self.ids[positions].astype(np.int64)).to(device)

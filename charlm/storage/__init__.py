@@ -22,7 +22,7 @@ from charlm.storage.directories import (
     replaced_directory,
 )
 from charlm.storage.files import CHUNK, HashingFile, LineLog, json_bytes, write_bytes
-from charlm.storage.locks import locked
+from charlm.storage.locks import is_locked, locked
 from charlm.storage.manifest import MANIFEST, file_sha256, read_json, verify
 from charlm.storage.system import disk_errors, free_bytes
 
@@ -37,6 +37,7 @@ __all__ = [
     "file_sha256",
     "forget_replaced",
     "free_bytes",
+    "is_locked",
     "json_bytes",
     "locked",
     "new_directory",

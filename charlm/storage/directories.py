@@ -97,12 +97,12 @@ def existing_directory(target: Path) -> Iterator[DirectoryWriter]:
 def replaced_directory(target: Path, worth_keeping: Callable[[Path], bool]) -> Iterator[None]:
     """Make an empty directory. What stood there comes back if nothing worth keeping comes of it.
 
-    Until the end it waits under another name; if this process is killed it stays there, and
-    `forget_replaced` or the next replacement takes it away.
+    It waits under another name, also when this process is killed, until `forget_replaced` is
+    called; meanwhile only a directory with a manifest can take its place there.
     """
     retired = _retired(target)
     with disk_errors(target):
-        if target.exists() and retired.exists() and not worth_keeping(target):
+        if retired.exists() and not (target / MANIFEST).exists():
             remove_directory(target)
         elif target.exists():
             remove_directory(retired)
@@ -117,7 +117,6 @@ def replaced_directory(target: Path, worth_keeping: Callable[[Path], bool]) -> I
                 with contextlib.suppress(OSError):
                     system.rename(retired, target)
         raise
-    remove_directory(retired)
 
 
 def forget_replaced(target: Path) -> None:

@@ -39,6 +39,20 @@ def locked(directory: Path) -> Iterator[None]:
         stream.close()
 
 
+def is_locked(directory: Path) -> bool:
+    """Tell whether a process holds the lock of a directory."""
+    if os.name == "nt" or not (directory / LOCK).exists():
+        return False
+    import fcntl
+
+    with contextlib.suppress(FileNotFoundError), (directory / LOCK).open("rb") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except OSError as fault:
+            return fault.errno in TAKEN
+    return False
+
+
 def _take(path: Path) -> IO[Any]:
     """Lock the file at `path`, not one that its last owner has just removed."""
     import fcntl

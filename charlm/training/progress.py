@@ -5,9 +5,10 @@
 
 import math
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Self, TextIO
+from typing import Any, Self, TextIO
 
 from tqdm import tqdm
 
@@ -78,32 +79,73 @@ class Progress:
         if seconds - self._shown >= SHOW_EVERY:
             self._show(step, seconds)
 
+    def skipped(self, step: int, targets: int, position: Any) -> None:  # noqa: ANN401
+        """Take note of a step whose loss or gradient was not finite; `position` is before it."""
+        self._targets += targets
+        self._write_metrics({"step": step, "skipped": True, "position": position})
+
+    def rollback(self, step: int, to: int, factor: float) -> None:
+        """Take note of a return from `step` to the checkpoint of step `to`."""
+        self._write_metrics({"step": step, "rolled_back_to": to, "learning_rate_factor": factor})
+        self._say(f"\nstep {step}: NaN or infinity; back to step {to}, at half the rate\n")
+
+    def state(self) -> dict[str, Any]:
+        """Give what a resumed run needs to log on as if it had never stopped.
+
+        The logs are brought to the disk; their sizes say what belongs to this state.
+        """
+        logs = {"metrics": self.metrics, "timings": self.timings}
+        return {
+            "interval_targets": self._interval.targets,
+            "interval_nats": self._interval.nats,
+            "targets": self._targets,
+            "smooth": self._smooth,
+            "valid": self._valid,
+            "logs": {name: None if log is None else log.sync() for name, log in logs.items()},
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what `state` gave."""
+        self._interval = _Interval(state["interval_targets"], state["interval_nats"])
+        self._targets, self._smooth = state["targets"], state["smooth"]
+        self._valid = state["valid"]
+
     def validation(self, step: int, nats: float, seconds: float) -> None:
         """Take note of one validation; `nats` is per target."""
         self._valid = nats
         line = {"step": step, "targets": self._targets, "validation_nats": _plain(nats)}
-        if self.metrics is not None:
-            self.metrics.append(line)
+        self._write_metrics(line)
         if self.timings is not None:
             self.timings.append({"step": step, "seconds": round(seconds, 3), "validation": True})
         self._show(step, seconds)
-        if self._bar.disable and self.stream is not None:
+        if self._bar.disable:
             percent = f"{100 * self._progress(step, seconds):3.0f}%"
-            self.stream.write(f"{percent} {self._description(step, seconds)}\n")
+            self._say(f"{percent} {self._description(step, seconds)}\n")
 
     def _log(self, step: int, rate: float, norm: float, seconds: float) -> None:
         interval = self._interval
         mean = interval.nats / max(interval.targets, 1)
         self._speed = interval.targets / max(seconds - interval.since, 1e-9)
-        if self.metrics is not None:
-            line = {"step": step, "targets": self._targets, "nats": _plain(mean)}
-            self.metrics.append(line | {"learning_rate": rate, "gradient_norm": _plain(norm)})
+        line = {"step": step, "targets": self._targets, "nats": _plain(mean)}
+        self._write_metrics(line | {"learning_rate": rate, "gradient_norm": _plain(norm)})
         if self.timings is not None:
             speed = round(self._speed, 1)
             self.timings.append(
                 {"step": step, "seconds": round(seconds, 3), "targets_per_second": speed}
             )
         self._interval = _Interval(since=seconds)
+
+    def _write_metrics(self, line: dict[str, Any]) -> None:
+        if self.metrics is not None:
+            self.metrics.append(line)
+
+    def _say(self, text: str) -> None:
+        """Write to the stream; if nobody reads it any more, train on in silence."""
+        if self.stream is not None:
+            try:
+                self.stream.write(text)
+            except OSError:
+                self.stream = None
 
     def _show(self, step: int, seconds: float) -> None:
         self._shown = seconds

@@ -2,91 +2,46 @@
 
 The trainer knows neither words nor numbers. A `Task` gives it batches, the sum of nats over a
 batch with its gradient, and a validation score; the trainer carries the hidden state from batch to
-batch, detached (Williams & Peng 1990), and decides when to step, to validate and to stop.
+batch, detached (Williams & Peng 1990), and decides when to step, to validate, to save and to stop.
 """
 
 import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
-from charlm.errors import DivergedError
-from charlm.options import check, option
+from charlm.errors import DiskError, DivergedError
 from charlm.training.budget import Budget
+from charlm.training.checkpoints import Checkpoint, Checkpoints
+from charlm.training.gradients import Gradients
+from charlm.training.loop import LoopOptions
+from charlm.training.memory import memory_errors
 from charlm.training.optimizers import (
     OptimizerOptions,
     clip_gradients,
     make_optimizer,
     set_learning_rate,
 )
+from charlm.training.processes import Processes
 from charlm.training.progress import Progress
 from charlm.training.schedules import SCHEDULES
+from charlm.training.snapshot import (
+    are_finite,
+    capture,
+    set_carried,
+    set_optimizer,
+    set_weights,
+    train_state,
+    weights_of,
+)
+from charlm.training.task import Task, TrainState
 
-MAX_BAD_STEPS = 10
+MAX_BAD_STEPS = 3  # in a row, before the run goes back to its last good checkpoint
+MAX_ROLLBACKS = 3
 VALIDATION_SHARE = 0.05  # of a budget in minutes, at most, goes into validations on the way
-
-
-class Task(Protocol):
-    """What the trainer knows of the thing it trains; states and batches are opaque to it."""
-
-    @property
-    def module(self) -> nn.Module:
-        """Give what is trained."""
-
-    def batches(self, position: Any) -> Iterator[tuple[Any, Any]]:  # noqa: ANN401
-        """Yield (batch, position after it) without end, from a position given as plain data."""
-
-    def split(self, batch: Any, state: Any, pieces: int) -> list[tuple[Any, Any]]:  # noqa: ANN401
-        """Cut batch and state along the streams, for gradient accumulation."""
-
-    def join(self, states: list[Any]) -> Any:  # noqa: ANN401
-        """Put the states of the slices together again."""
-
-    def loss(self, batch: Any, state: Any) -> tuple[Tensor, Any]:  # noqa: ANN401
-        """Give the sum of nats over the batch's targets and the detached state after it."""
-
-    def num_targets(self, batch: Any) -> int:  # noqa: ANN401
-        """Count the batch's real targets."""
-
-    def validate(self) -> float | None:
-        """Score the held-out part in nats per target; None where there is none."""
-
-
-@dataclass(frozen=True)
-class LoopOptions:
-    """How the loop behaves; what the optimizer does is in `OptimizerOptions`."""
-
-    schedule: str = option("linear", "course of the learning rate: linear (to zero) or constant")
-    warmup: float = option(0.02, "share of the run over which the rate rises")
-    accumulate: int = option(1, "slices a batch is cut into, to save memory; the result is equal")
-    validate_every: float = option(0.1, "share of the run between two validations")
-    patience: int = option(0, "stop after N validations without gain; 0 never stops")
-
-    def __post_init__(self) -> None:
-        known = ", ".join(SCHEDULES)
-        check(self.schedule in SCHEDULES, f"--schedule must be one of {known}")
-        check(0 <= self.warmup < 1, "--warmup must be at least 0 and below 1")
-        check(self.accumulate >= 1, "--accumulate must be 1 or more")
-        check(0 < self.validate_every <= 1, "--validate-every must be above 0 and at most 1")
-        check(self.patience >= 0, "--patience must be 0 or more")
-
-
-@dataclass
-class TrainState:
-    """Where a run is, as plain data."""
-
-    step: int = 0
-    targets: int = 0
-    position: Any = None
-    seconds: float = 0.0
-    best_nats: float = math.inf
-    best_step: int = 0
-    validations_since_best: int = 0
-    skipped_steps: int = 0
-    stopped_by: str = "budget"
 
 
 class Trainer:
@@ -100,6 +55,8 @@ class Trainer:
         loop: LoopOptions,
         progress: Progress,
         stop_requested: Callable[[], bool] = lambda: False,
+        checkpoints: Checkpoints | None = None,
+        processes: Processes | None = None,
     ) -> None:
         self.task = task
         self.budget = budget
@@ -107,117 +64,234 @@ class Trainer:
         self.options = loop
         self.progress = progress
         self.stop_requested = stop_requested
+        self.checkpoints = checkpoints
+        self.processes = processes or Processes()
         self.optimizer = make_optimizer(task.module, optimizer)
-        self.state = TrainState()
+        self.state = TrainState(next_validation=loop.validate_every, pieces=loop.accumulate)
         self.hidden: Any = None
         self._best: dict[str, Tensor] | None = None
-        self._bad_in_a_row = 0
-        self._next_validation = loop.validate_every
-        self._validation_seconds = 0.0
+        self._stopping = False
+        self._saved_step = -1
+        self._saved_seconds = 0.0
+        self._started = time.perf_counter()
+        self._gradients = Gradients(task, self.processes, stop_requested, self._clock)
+
+    def restore(self, checkpoint: Checkpoint) -> None:
+        """Go on from a checkpoint as if the run had never stopped."""
+        self.state = replace(train_state(checkpoint.state), stopped_by=None)
+        set_weights(self.task.module, checkpoint.tensors["model"])
+        set_optimizer(self.optimizer, checkpoint.tensors["optimizer"])
+        carried = checkpoint.tensors["carried"]
+        self.hidden = set_carried(self.task, carried, self.processes, self.options.seed)
+        self._best = checkpoint.tensors.get("best")
+        self.progress.restore(checkpoint.state["progress"])
+        self._saved_step, self._saved_seconds = self.state.step, self.state.seconds
 
     def fit(self) -> TrainState:
-        """Train until the budget is used up, patience ends or a stop is asked for."""
+        """Train until the budget is used up, patience ends or a stop is asked for.
+
+        Raises DivergedError, OutOfMemoryError, DiskError or LostProcessError.
+        """
         self.task.module.train()
         self._started = time.perf_counter() - self.state.seconds
-        for batch, position in self.task.batches(self.state.position):
-            progress = self._progress()
-            if progress >= 1.0 or self._must_stop():
-                break
-            self.train_step(batch, progress)
-            self.state.position = position
-            if self._progress() >= self._next_validation:
-                self.validate()
-        if self.state.stopped_by != "request":
-            self.validate()
+        if self._saved_step < 0:
+            self.save()  # a disk too small, or a directory not to be written to, shows now
+        with memory_errors("training"):
+            self._train()
         self._keep_best()
-        self.state.seconds = self._seconds()
         return self.state
 
-    def train_step(self, batch: Any, progress: float) -> None:  # noqa: ANN401
+    def _train(self) -> None:
+        """Take steps until the end, and save it; returns to a checkpoint may come between."""
+        while True:
+            batches = self.task.batches(self.state.position)
+            rollbacks = self.state.rollbacks
+            while rollbacks == self.state.rollbacks and self._goes_on():
+                batch, position = next(batches)
+                self.train_step(batch)
+                self.state.position = position
+                self._save_or_roll_back()
+            if rollbacks == self.state.rollbacks and self._save_end():
+                return
+
+    def _save_or_roll_back(self) -> None:
+        seconds = self.state.seconds - self._saved_seconds
+        if self.state.bad_in_a_row >= MAX_BAD_STEPS:
+            self._roll_back()
+        elif self.state.bad_in_a_row == 0 and self.options.save_is_due(self.state.step, seconds):
+            self.save()
+
+    def _save_end(self) -> bool:
+        """Save where the loop ended; tell whether that is the end, and not a return."""
+        if self.state.stopped_by == "request" and self._saved_step == self.state.step:
+            return True
+        rollbacks = self.state.rollbacks
+        self.save(scheduled=False)
+        return rollbacks == self.state.rollbacks
+
+    def _goes_on(self) -> bool:
+        """Validate where that is due; tell whether another step is to be taken."""
+        state, progress = self.state, self._progress()
+        due = progress >= 1.0 or progress >= state.next_validation
+        if due and state.validated_step != state.step and not self._must_stop():
+            self.validate()
+        if self._must_stop():
+            state.stopped_by = "request"
+        elif progress >= 1.0:
+            state.stopped_by = "budget"
+        elif 0 < self.options.patience <= state.validations_since_best:
+            state.stopped_by = "patience"
+        return state.stopped_by is None
+
+    def train_step(self, batch: Any) -> None:  # noqa: ANN401
         """Take one truncated-BPTT step: B streams, T steps, one update."""
-        factor = SCHEDULES[self.options.schedule](progress, self.options.warmup)
-        rate = self.optimizer_options.learning_rate * factor
+        factor = SCHEDULES[self.options.schedule](self._progress(), self.options.warmup)
+        rate = self.optimizer_options.learning_rate * factor * 0.5**self.state.rollbacks
         set_learning_rate(self.optimizer, rate)
         targets = self.task.num_targets(batch)
-        nats = self._accumulate_gradients(batch, targets)
+        gathered = self._gradients.gather(batch, self.hidden, self.state.pieces)
+        self.hidden, self.state.pieces = gathered.hidden, gathered.pieces
+        self._stopping = self._stopping or gathered.stop
+        self.state.seconds = gathered.clock
+        nats = gathered.nats
         norm = clip_gradients(self.task.module.parameters(), self.optimizer_options.clip_norm)
-        if math.isfinite(nats) and math.isfinite(float(norm)):
+        good = math.isfinite(nats) and math.isfinite(float(norm))
+        if good:
             self.optimizer.step()
-            self._bad_in_a_row = 0
-        else:
-            self._skip_bad_step(nats, float(norm))
+            self.state.bad_in_a_row = 0
         self.optimizer.zero_grad(set_to_none=True)
         self.state.step += 1
         self.state.targets += targets
-        seconds = self._seconds()
-        self.progress.step(self.state.step, targets, nats, rate, float(norm), seconds)
+        if good:
+            step, seconds = self.state.step, self.state.seconds
+            self.progress.step(step, targets, nats, rate, float(norm), seconds)
+        else:
+            self._skip_bad_step(targets)
 
     def validate(self) -> None:
         """Score the held-out part; remember the weights if they are the best so far."""
-        began = time.perf_counter()
+        began, state = self._seconds(), self.state
         self.task.module.eval()
-        nats = self.task.validate()
+        rank, size = self.processes.rank, self.processes.size
+        score = self.task.validate(rank, size, self.stop_requested)
         self.task.module.train()
-        self._validation_seconds = time.perf_counter() - began
-        self._next_validation = self._progress() + self._validation_interval()
-        if nats is None:
+        if score is None:
+            state.validated_step = state.step
+            state.next_validation = self._progress() + self.options.validate_every
             return
-        if nats < self.state.best_nats:
-            self.state.best_nats, self.state.best_step = nats, self.state.step
-            self.state.validations_since_best = 0
-            self._best = {k: v.detach().clone() for k, v in self.task.module.state_dict().items()}
+        clock = self._clock() if rank == 0 else 0.0
+        numbers = [score.nats, score.targets, float(not score.complete), clock]
+        nats, targets, incomplete, state.seconds = self.processes.sums(numbers)
+        if incomplete:  # it was asked to stop: the run will begin with this validation again
+            self._stopping = True
+            return
+        state.validation_seconds = self._seconds() - began
+        state.validated_step = state.step
+        state.next_validation = self._progress() + self._validation_interval()
+        self._judge(nats / max(targets, 1))
+
+    def save(self, scheduled: bool = True) -> None:
+        """Write a checkpoint; with several processes the first one writes for all.
+
+        Weights that are not finite are never saved: the run goes back to the last good ones.
+        """
+        if self.checkpoints is None:
+            return
+        if not are_finite(weights_of(self.task.module)):
+            return self._roll_back()
+        self.state.seconds = self._seconds()
+        checkpoint = capture(
+            self.task, self.state, self.optimizer, self.hidden, self._best, self.processes
+        )
+        checkpoint.state["scheduled"] = scheduled
+        checkpoint.state["progress"] = self.progress.state()
+        fault = self._write(checkpoint)
+        if self.processes.sums([float(fault is not None)])[0]:
+            raise fault or DiskError("the first process could not save the checkpoint")
+        self._saved_step, self._saved_seconds = self.state.step, self.state.seconds
+
+    def _write(self, checkpoint: Checkpoint) -> DiskError | None:
+        """Let the first process write; the error is kept until all know of it."""
+        fault = None
+        if self.processes.rank == 0 and self.checkpoints is not None:
+            try:
+                self.checkpoints.save(checkpoint)
+            except DiskError as error:
+                fault = error
+        self.processes.wait()
+        return fault
+
+    def _judge(self, nats: float) -> None:
+        """Compare a validation with the best so far."""
+        state = self.state
+        if math.isfinite(nats) and (state.best_nats is None or nats < state.best_nats):
+            state.best_nats, state.best_step = nats, state.step
+            state.validations_since_best = 0
+            self._best = {k: v.clone() for k, v in weights_of(self.task.module).items()}
         else:
-            self.state.validations_since_best += 1
-        self.progress.validation(self.state.step, nats, self._seconds())
+            state.validations_since_best += 1
+        self.progress.validation(state.step, nats, self._seconds())
 
-    def _accumulate_gradients(self, batch: Any, targets: int) -> float:  # noqa: ANN401
-        """Add up the gradients of the batch's slices; give the sum of nats."""
-        total, states = 0.0, []
-        for piece, hidden in self.task.split(batch, self.hidden, self.options.accumulate):
-            nats, state = self.task.loss(piece, hidden)
-            (nats / max(targets, 1)).backward()  # type: ignore[no-untyped-call]
-            total += float(nats.detach())
-            states.append(state)
-        self.hidden = self.task.join(states)
-        return total
-
-    def _skip_bad_step(self, nats: float, norm: float) -> None:
+    def _skip_bad_step(self, targets: int) -> None:
+        """Take note of a step without finite loss and gradient; nothing of it is kept."""
+        self.progress.skipped(self.state.step, targets, self.state.position)
         self.state.skipped_steps += 1
-        self._bad_in_a_row += 1
+        self.state.bad_in_a_row += 1
         self.hidden = None
-        if self._bad_in_a_row >= MAX_BAD_STEPS:
+
+    def _roll_back(self) -> None:
+        """Go back to the last good checkpoint with half the rate."""
+        step, rollbacks, skipped = self.state.step, self.state.rollbacks, self.state.skipped_steps
+        checkpoint = None if self.checkpoints is None else self._last_good()
+        if checkpoint is None or rollbacks >= MAX_ROLLBACKS:
             raise DivergedError(
-                f"training diverged: {MAX_BAD_STEPS} steps in a row had a loss of {nats} nats and "
-                f"a gradient norm of {norm}",
+                f"training diverged: {self.state.bad_in_a_row} steps in a row up to step {step} "
+                f"had no finite loss and gradient, after {rollbacks} returns to a checkpoint",
                 f"try a lower --lr than {self.optimizer_options.learning_rate:g}",
             )
+        seconds = self._seconds()
+        self.restore(checkpoint)
+        self.optimizer.zero_grad(set_to_none=True)
+        self.state.rollbacks, self.state.skipped_steps = rollbacks + 1, skipped
+        self.state.seconds = self._saved_seconds = seconds
+        self.progress.rollback(step, self.state.step, 0.5**self.state.rollbacks)
+
+    def _last_good(self) -> Checkpoint | None:
+        assert self.checkpoints is not None
+        if self.processes.rank == 0:
+            self.checkpoints.newest_scheduled()  # removes what is newer
+        self.processes.wait()
+        return self.checkpoints.newest_scheduled()
 
     def _must_stop(self) -> bool:
-        if self.stop_requested():
-            self.state.stopped_by = "request"
-            return True
-        patience = self.options.patience
-        if patience and self.state.validations_since_best >= patience:
-            self.state.stopped_by = "patience"
-            return True
-        return False
+        if self.processes.size == 1 and self.stop_requested():
+            self._stopping = True
+        return self._stopping
 
     def _keep_best(self) -> None:
         """Put the best weights back, unless the last ones are the best or none were scored."""
         if self._best is not None and self.state.best_step != self.state.step:
-            self.task.module.load_state_dict(self._best)
+            set_weights(self.task.module, self._best)
         self._best = None
 
     def _progress(self) -> float:
-        reserve = self._validation_seconds
-        return self.budget.progress(self.state.step, self.state.targets, self._seconds(), reserve)
+        state = self.state
+        seconds, reserve = self._seconds(), state.validation_seconds
+        return self.budget.progress(state.step, state.targets, seconds, reserve)
 
     def _validation_interval(self) -> float:
         """Keep validations rare enough that they cost little of a budget in minutes."""
         interval = self.options.validate_every
         if self.budget.seconds is None:
             return interval
-        return max(interval, self._validation_seconds / (VALIDATION_SHARE * self.budget.seconds))
+        allowed = VALIDATION_SHARE * self.budget.seconds
+        return max(interval, self.state.validation_seconds / allowed)
 
     def _seconds(self) -> float:
+        """Give the time used: alone, the clock's; with others, what the first one's said last."""
+        if self.processes.size > 1:
+            return self.state.seconds
+        return self._clock()
+
+    def _clock(self) -> float:
         return time.perf_counter() - self._started

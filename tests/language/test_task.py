@@ -13,9 +13,10 @@ from charlm.language.validation import Validation
 from charlm.model.network import LanguageNetwork
 from charlm.model.shape import NetworkConfig
 from charlm.training.budget import Budget
+from charlm.training.loop import LoopOptions
 from charlm.training.optimizers import OptimizerOptions
 from charlm.training.progress import Progress
-from charlm.training.trainer import LoopOptions, Trainer
+from charlm.training.trainer import Trainer
 
 V = 17
 CPU = torch.device("cpu")

@@ -8,12 +8,15 @@ import pytest
 import torch
 from torch import nn
 
-from charlm.errors import DivergedError, UsageError
+from charlm.errors import DivergedError, OutOfMemoryError, UsageError
 from charlm.storage import LineLog
 from charlm.training.budget import Budget
+from charlm.training.checkpoints import Checkpoints
+from charlm.training.loop import LoopOptions
 from charlm.training.optimizers import OptimizerOptions
 from charlm.training.progress import Progress
-from charlm.training.trainer import LoopOptions, Trainer
+from charlm.training.task import Score
+from charlm.training.trainer import Trainer
 
 SLOPE = torch.tensor([2.0, -1.0, 0.5])
 
@@ -51,16 +54,28 @@ class LineTask:
     def num_targets(self, batch):
         return len(batch)
 
-    def validate(self):
+    def share(self, batch, rank, size):
+        return batch
+
+    def pack(self, state):
+        return [state]
+
+    def unpack(self, tensors):
+        return tensors[0]
+
+    def validate(self, rank, size, stop):
         if self.scores is not None:
-            return next(self.scores)
-        return float(((self.module.weight[0].detach() - SLOPE) ** 2).sum())
+            return Score(next(self.scores), 1)
+        return Score(float(((self.module.weight[0].detach() - SLOPE) ** 2).sum()), 1)
 
 
-def trainer(task, budget, *, loop=None, progress=None, stop=lambda: False, **optimizer):
+def trainer(
+    task, budget, *, loop=None, progress=None, stop=lambda: False, folder=None, **optimizer
+):
     options = OptimizerOptions(**{"learning_rate": 0.1, "weight_decay": 0.0} | optimizer)
     progress = progress or Progress(budget)
-    return Trainer(task, budget, options, loop or LoopOptions(), progress, stop)
+    checkpoints = None if folder is None else Checkpoints(folder)
+    return Trainer(task, budget, options, loop or LoopOptions(), progress, stop, checkpoints)
 
 
 @pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
@@ -133,6 +148,107 @@ def test_a_bad_step_is_skipped_and_counted():
 def test_nothing_but_bad_steps_is_a_divergence():
     with pytest.raises(DivergedError, match="diverged"):
         trainer(LineTask(spoil=range(100)), Budget(steps=100)).fit()
+
+
+def test_three_bad_steps_in_a_row_go_back_to_the_last_checkpoint_at_half_the_rate(tmp_path):
+    class Spoiled(LineTask):
+        def loss(self, batch, state):
+            nats, after = super().loss(batch, state)
+            return (nats * math.nan if 30 <= len(self.seen) < 33 else nats), after
+
+    log = LineLog(tmp_path / "metrics.jsonl")
+    budget = Budget(steps=200)
+    with Progress(budget, metrics=log) as progress:
+        state = trainer(
+            Spoiled(),
+            budget,
+            loop=LoopOptions(save_steps=10),
+            progress=progress,
+            folder=tmp_path / "checkpoints",
+        ).fit()
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "skipped" in line] == [30, 31, 32]
+    assert [line for line in lines if "rolled_back_to" in line] == [
+        {"step": 32, "rolled_back_to": 20, "learning_rate_factor": 0.5}
+    ]
+    assert (state.step, state.rollbacks, state.skipped_steps) == (200, 1, 3)
+    assert state.best_nats < 1e-2
+
+
+def test_after_three_returns_a_run_has_diverged(tmp_path):
+    task = LineTask(spoil=range(5, 100))
+    run = trainer(task, Budget(steps=100), folder=tmp_path)
+    with pytest.raises(DivergedError, match="after 3 returns"):
+        run.fit()
+    good = Checkpoints(tmp_path).newest()
+    assert good.state["step"] == 0, "no weights after the bad steps are kept"
+
+
+def test_weights_that_are_not_finite_are_never_saved(tmp_path):
+    task = LineTask()
+    run = trainer(task, Budget(steps=20), loop=LoopOptions(save_steps=5), folder=tmp_path)
+    original, spoiled = run.optimizer.step, []
+
+    def step():
+        original()
+        if run.state.step == 9 and not spoiled:
+            spoiled.append(True)
+            with torch.no_grad():
+                task.module.weight.fill_(math.inf)
+
+    run.optimizer.step = step
+    state = run.fit()
+    assert spoiled and state.rollbacks == 1 and state.step == 20
+    assert torch.isfinite(task.module.weight).all()
+
+
+def test_memory_that_is_short_is_met_with_smaller_pieces():
+    class Short(LineTask):
+        def loss(self, batch, state):
+            if len(batch) > 2:
+                raise RuntimeError("DefaultCPUAllocator: can't allocate memory")
+            return super().loss(batch, state)
+
+    tasks = [Short(), LineTask()]
+    states = [trainer(task, Budget(steps=20)).fit() for task in tasks]
+    assert states[0].pieces == 4 and states[1].pieces == 1
+    torch.testing.assert_close(tasks[0].module.weight, tasks[1].module.weight)
+
+
+def test_memory_that_stays_short_is_said():
+    class Short(LineTask):
+        def loss(self, batch, state):
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(OutOfMemoryError, match="16 pieces"):
+        trainer(Short(streams=64), Budget(steps=20)).fit()
+
+
+@pytest.mark.parametrize("stops", [[7], [20], [3, 4, 33], [1, 2, 3, 50, 119]])
+def test_a_run_resumed_is_the_run_uninterrupted(tmp_path, stops):
+    def run_to(folder, end=None, resume=False):
+        torch.manual_seed(0)
+        checkpoints, budget = Checkpoints(folder / "checkpoints"), Budget(steps=120)
+        checkpoint = checkpoints.newest() if resume else None
+        keep = checkpoint.state["progress"]["logs"]["metrics"] if checkpoint else None
+        log = LineLog(folder / "metrics.jsonl", keep)
+        with Progress(budget, metrics=log) as progress:
+            run = trainer(LineTask(), budget, progress=progress, folder=folder / "checkpoints")
+            run.stop_requested = lambda: end is not None and run.state.step >= end
+            if checkpoint:
+                run.restore(checkpoint)
+            run.fit()
+        last = sorted((folder / "checkpoints").iterdir())[-1]
+        names = ("model", "optimizer", "carried", "best")
+        files = [last / f"{name}.safetensors" for name in names]
+        return [file.read_bytes() for file in files if file.exists()] + [
+            (folder / "metrics.jsonl").read_bytes()
+        ]
+
+    whole = run_to(tmp_path / "whole")
+    for number, end in enumerate(stops):
+        run_to(tmp_path / "parts", end, resume=number > 0)
+    assert run_to(tmp_path / "parts", resume=True) == whole
 
 
 def test_a_stop_request_ends_the_loop_after_its_step():

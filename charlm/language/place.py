@@ -1,0 +1,166 @@
+"""Where a run lives, and whether the run that is meant begins, goes on or is done already."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from charlm import storage
+from charlm.errors import CharlmError, ModelError, UsageError
+from charlm.language.directory import CONFIG
+from charlm.language.record import RunRecord, read_record
+from charlm.language.request import TrainRequest
+from charlm.text.finding import run_name
+from charlm.training.checkpoints import Checkpoints
+
+RUNS = Path("runs")
+CHECKPOINTS = "checkpoints"
+LOGS = ("metrics.jsonl", "timings.jsonl")
+
+
+@dataclass(frozen=True)
+class Place:
+    """The directory of a run.
+
+    record:   what the run is, where it has begun already and is to go on
+    finished: there is nothing left to do
+    why:      a sentence for the user, where the place was not simply the one asked for
+    """
+
+    directory: Path
+    record: RunRecord | None = None
+    finished: bool = False
+    why: str | None = None
+
+    @contextmanager
+    def opened(self) -> Iterator[None]:
+        """Hold the directory against other processes; a new one is made.
+
+        What a new run replaces comes back unless the run gets as far as a first checkpoint.
+        """
+        with ExitStack() as stack:
+            if self.record is None:
+                if storage.is_locked(self.directory):
+                    raise UsageError(f"{self.directory} is in use by another process")
+                room = storage.replaced_directory(self.directory, is_worth_keeping)
+                stack.enter_context(room)
+            stack.enter_context(storage.locked(self.directory))
+            yield
+
+
+def find_place(paths: Sequence[str], request: TrainRequest) -> Place:
+    """Find the place of the run that is meant; nothing on the disk is changed.
+
+    With `resume` that is the one given, or the newest one that is not finished; without it, an
+    unfinished run of the very same command. Raises UsageError for a directory that is taken.
+    """
+    if request.out is not None:
+        return _given(Path(request.out), paths, request)
+    if request.resume and not paths:
+        return _newest_unfinished()
+    free, last = _numbered(RUNS / run_name(paths))
+    if last is None or request.force or storage.is_locked(last):
+        return Place(free)
+    if request.resume:
+        return _resumed(last, request)
+    record = None if is_finished(last) else _readable_record(last)
+    if record is not None and record.same_request(paths, request):
+        return Place(last, record, why=f"{last} is not finished: going on with it")
+    return Place(free)
+
+
+def is_finished(directory: Path) -> bool:
+    """Tell whether a run has come to its end and its model is there."""
+    if not (directory / storage.MANIFEST).exists():
+        return False
+    try:
+        config = storage.read_json(directory / CONFIG, ModelError)
+    except CharlmError:
+        return False
+    run = config.get("run") if isinstance(config, dict) else None
+    return isinstance(run, dict) and run.get("finished", True) is True
+
+
+def is_worth_keeping(directory: Path) -> bool:
+    """Tell whether a directory holds a model, or a checkpoint in which something was learned."""
+    if (directory / storage.MANIFEST).exists():
+        return True
+    return Checkpoints(directory / CHECKPOINTS).newest_step() > 0
+
+
+def _given(out: Path, paths: Sequence[str], request: TrainRequest) -> Place:
+    if _is_free(out):
+        why = f"there is no run at {out} yet: it begins" if request.resume else None
+        return Place(out, why=why)
+    ours = out.is_dir() and any((out / name).exists() for name in LOGS)
+    if not ours:
+        if request.force:
+            raise UsageError(f"{out} is not a run of charlm's; it will not be replaced")
+        raise UsageError(f"{out} is already there", "choose another --out")
+    if request.force:
+        return Place(out)
+    if request.resume:
+        return _resumed(out, request)
+    if is_finished(out):
+        raise UsageError(f"{out} is already there", "pass --force to replace it")
+    record = read_record(out)
+    if record is not None and record.same_request(paths, request):
+        return Place(out, record, why=f"{out} is not finished: going on with it")
+    raise UsageError(
+        f"{out} holds a run that is not finished, started with other options",
+        "--resume goes on with it, --force starts anew",
+    )
+
+
+def _resumed(directory: Path, request: TrainRequest) -> Place:
+    """Go on with the run of a directory, or find it finished, or not begun."""
+    record = read_record(directory)
+    if is_finished(directory):
+        if record is None or not record.changes(request):
+            return Place(directory, record, finished=True, why=f"{directory} is finished")
+        return Place(directory, record, why=f"{directory} is finished: going on with new options")
+    if record is None:
+        return Place(directory, why=f"the run at {directory} has no checkpoint yet: it begins")
+    return Place(directory, record)
+
+
+def _newest_unfinished() -> Place:
+    found = []
+    for directory in RUNS.iterdir() if RUNS.is_dir() else ():
+        if _readable_record(directory) is not None and not storage.is_locked(directory):
+            found.append((is_finished(directory), -_last_touched(directory), directory))
+    if not found:
+        free, _ = _numbered(RUNS / run_name([]))
+        return Place(free, why="there is no run to go on with: a new one begins")
+    finished, _, directory = min(found)
+    record = read_record(directory)
+    if finished:
+        return Place(directory, record, finished=True, why=f"{directory} is finished")
+    return Place(directory, record, why=f"going on with {directory}")
+
+
+def _last_touched(directory: Path) -> float:
+    return max(path.stat().st_mtime for path in [directory, *directory.glob("*.jsonl")])
+
+
+def _readable_record(directory: Path) -> RunRecord | None:
+    try:
+        return read_record(directory)
+    except CharlmError:
+        return None
+
+
+def _is_free(path: Path) -> bool:
+    """Tell whether there is nothing in a directory but what a killed process left."""
+    if not path.exists():
+        return True
+    return path.is_dir() and all(entry.name.startswith(".") for entry in path.iterdir())
+
+
+def _numbered(path: Path) -> tuple[Path, Path | None]:
+    """Find the first free name, NAME, NAME-2, NAME-3, ..., and the last that is taken."""
+    number, free, last = 1, path, None
+    while not _is_free(free) or storage.is_locked(free):
+        number, last = number + 1, free
+        free = path.with_name(f"{path.name}-{number}")
+    return free, last

@@ -1,0 +1,231 @@
+"""One training run: its plan, its network, and the directory it goes into."""
+
+import math
+import shlex
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Protocol, TextIO
+
+import numpy as np
+import torch
+
+from charlm import storage
+from charlm.batches.padded import PaddedBatches
+from charlm.batches.streams import Restarts, Streams
+from charlm.errors import DiskError
+from charlm.evaluation.metrics import Evaluation
+from charlm.language.card import model_card
+from charlm.language.directory import write_held_out, write_model
+from charlm.language.handle import LanguageModel, load
+from charlm.language.network import network_json, network_weights
+from charlm.language.place import CHECKPOINTS, LOGS
+from charlm.language.plan import CorpusFacts, Plan, make_plan
+from charlm.language.request import TrainRequest
+from charlm.language.task import Batches, LanguageTask
+from charlm.language.validation import Validation
+from charlm.model.network import LanguageNetwork
+from charlm.storage import LineLog
+from charlm.text.store import TokenStore
+from charlm.text.tokenizers import Tokenizer
+from charlm.training.checkpoints import Checkpoint, Checkpoints
+from charlm.training.processes import Processes
+from charlm.training.progress import Measure, Progress
+from charlm.training.task import TrainState
+from charlm.training.trainer import Trainer
+from charlm.version import __version__
+
+SCORE_SHARE = 0.1  # of the minutes may go into the final score,
+SCORE_SECONDS = 8.0  # or this much
+BYTES_PER_PARAMETER = 4 * 4  # weights, two moments, best weights, in float32
+CHECKPOINTS_KEPT = 3
+
+Tell = Callable[[str], None]
+
+
+class Stop(Protocol):
+    """What can ask a training loop to end."""
+
+    def training(self) -> AbstractContextManager[None]:
+        """Mark the part in which a request is honoured."""
+
+    def requested(self) -> bool:
+        """Tell whether there was a request."""
+
+
+class Run:
+    """One training run."""
+
+    def __init__(
+        self,
+        paths: Sequence[str],
+        request: TrainRequest,
+        store: TokenStore,
+        out: Path,
+        device: torch.device,
+        bf16: bool,
+        processes: Processes,
+    ) -> None:
+        self.paths, self.request, self.store, self.out = paths, request, store, out
+        self.device, self.bf16, self.processes = device, bf16, processes
+        counts, tokenizer = store.train.counts(), store.tokenizer
+        facts = CorpusFacts(
+            len(store.train.ids) - 1, tokenizer.vocab_size, tokenizer.kind, tokenizer.closed
+        )
+        self.plan: Plan = make_plan(request, facts, torch.get_num_threads(), bf16)
+        torch.manual_seed(request.seed)
+        self.network = LanguageNetwork(self.plan.network).to(device)
+        if processes.size > 1:  # the same weights, but other dropout in each process
+            torch.manual_seed(request.seed * 1_000_003 + processes.rank)
+        self.parameters = sum(parameter.numel() for parameter in self.network.parameters())
+        self.unit = Measure("nats per token")
+        if tokenizer.lossless and counts.bytes:
+            self.unit = Measure("bits per byte", counts.tokens / counts.bytes / math.log(2))
+
+    def describe(self) -> str:
+        """Say in a line what will be trained."""
+        shape = self.plan.network
+        where = f"{torch.get_num_threads()} threads" if self.device.type == "cpu" else "GPU"
+        several = f"{self.processes.size} processes of " if self.processes.size > 1 else ""
+        return (
+            f"training {shape.num_layers} x {shape.hidden_size} {shape.cell} "
+            f"({self.parameters:,} parameters, dropout {shape.output_dropout:g}), rate "
+            f"{self.plan.optimizer.learning_rate:.2g}, on {several}{where} in "
+            f"{'bf16' if self.bf16 else 'fp32'}"
+        )
+
+    def train(self, stream: TextIO | None, stop: Stop, tell: Tell) -> TrainState:
+        """Train, from the newest checkpoint where there is one, until the budget is used up."""
+        checkpoints = Checkpoints(self.out / CHECKPOINTS, tell)
+        first = self.processes.rank == 0
+        if first:
+            checkpoints.clean()
+        self.processes.wait()
+        checkpoint = checkpoints.newest(self.request.fallback)
+        if first and checkpoint is None:
+            self._check_space()
+        elif first and checkpoint is not None:
+            tell(f"going on from step {checkpoint.state['step']:,}")
+        logs = self._logs(checkpoint) if first else {}
+        with Progress(self.plan.budget, self.unit, stream=stream, **logs) as progress:
+            trainer = Trainer(
+                LanguageTask(
+                    self.network, self._batches(), self._validation(), self.device, self.bf16
+                ),
+                self.plan.budget,
+                self.plan.optimizer,
+                self.plan.loop,
+                progress,
+                stop.requested,
+                checkpoints,
+                self.processes,
+            )
+            if checkpoint is not None:
+                trainer.restore(checkpoint)
+            with stop.training():
+                return trainer.fit()
+
+    def save(
+        self, state: TrainState, evaluation: Evaluation | None, finished: bool
+    ) -> LanguageModel:
+        """Write the model directory; its manifest comes last."""
+        tokenizer = self.store.tokenizer
+        with storage.existing_directory(self.out) as writer:
+            config = self._config(state, evaluation, finished)
+            config["held_out_text"] = write_held_out(writer, self.store)
+            card = model_card(self.out.name, config, tokenizer.kind)
+            write_model(writer, config, network_weights(self.network), tokenizer, card)
+        return load(self.out, device=self.request.device, threads=torch.get_num_threads())
+
+    def score_seconds(self) -> float:
+        """Give the time that the final score may take."""
+        seconds = self.plan.budget.seconds
+        return math.inf if seconds is None else max(SCORE_SECONDS, SCORE_SHARE * seconds)
+
+    def _check_space(self) -> None:
+        """Raise DiskError where the run's checkpoints will not fit on the disk."""
+        needed = CHECKPOINTS_KEPT * BYTES_PER_PARAMETER * self.parameters
+        free = storage.free_bytes(self.out)
+        if free is not None and free < needed:
+            raise DiskError(
+                f"{self.out}: the run's checkpoints take {needed:,} bytes, {free:,} are free",
+                "free some, or put the run on another disk with --out",
+            )
+
+    def _logs(self, checkpoint: Checkpoint | None) -> dict[str, LineLog]:
+        """Open the logs; what was logged after the checkpoint will be logged again."""
+        kept = {} if checkpoint is None else checkpoint.state["progress"]["logs"]
+        names = [name.removesuffix(".jsonl") for name in LOGS]
+        return {n: LineLog(self.out / f"{n}.jsonl", keep=kept.get(n) or 0) for n in names}
+
+    def _batches(self) -> Batches:
+        part, request, plan = self.store.train, self.request, self.plan
+        if request.batches == "padded":
+            return PaddedBatches(
+                part.ids,
+                part.boundaries,
+                batch_size=plan.batch_size,
+                window=plan.window,
+                seed=request.seed,
+            )
+        return Streams(
+            part.ids,
+            batch_size=plan.batch_size,
+            window=plan.window,
+            seed=request.seed,
+            boundaries=part.boundaries,
+            reset_at_documents=request.reset_at_documents,
+            restarts=_restarts(self.store.tokenizer),
+        )
+
+    def _validation(self) -> Validation | None:
+        valid = self.store.valid
+        return None if valid is None or len(valid.ids) < 2 else Validation(valid.ids)
+
+    def _config(
+        self, state: TrainState, evaluation: Evaluation | None, finished: bool
+    ) -> dict[str, Any]:
+        return {
+            "architectures": ["CharlmForCausalLM"],
+            "vocab_size": self.plan.network.vocab_size,
+            "tie_word_embeddings": self.plan.network.tie_weights,
+            "torch_dtype": "float32",
+            "boundary_id": self.store.tokenizer.boundary_id,
+            "parameters": self.parameters,
+            "network": network_json(self.network),
+            "charlm_version": __version__,
+            "run": {
+                "corpus": ", ".join(self.paths) or "the text that ships with Python",
+                "command": _command(self.paths, self.request),
+                "request": asdict(self.request),
+                "optimizer": asdict(self.plan.optimizer),
+                "batch_size": self.plan.batch_size,
+                "window": self.plan.window,
+                "threads": torch.get_num_threads(),
+                "precision": "bf16" if self.bf16 else "fp32",
+                "train_bytes": self.store.train.counts().bytes,
+                "steps": state.step,
+                "targets": state.targets,
+                "seconds": round(state.seconds, 3),
+                "stopped_by": state.stopped_by,
+                "finished": finished,
+            },
+            "held_out": None if evaluation is None else evaluation.to_json(),
+        }
+
+
+def _restarts(tokenizer: Tokenizer) -> Restarts:
+    """Let texts begin after tokens that end a line."""
+    after = np.array([piece.endswith(b"\n") for piece in tokenizer.pieces])
+    return Restarts(tokenizer.boundary_id, after)
+
+
+def _command(paths: Sequence[str], request: TrainRequest) -> str:
+    words = ["charlm", "train", *paths]
+    for name, field in TrainRequest.__dataclass_fields__.items():
+        value = getattr(request, name)
+        if value != field.default:
+            flag = "--" + name.replace("_", "-")
+            words += [flag] if value is True else [flag, str(value)]
+    return shlex.join(words)
