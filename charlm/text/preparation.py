@@ -19,6 +19,7 @@ from charlm.text.sources import Corpus, ReadReport
 from charlm.text.splitting import Split, held_out_offset, split_pieces
 from charlm.text.store import FORMAT, STORE, PartWriter, TokenStore, open_store
 from charlm.text.tokenizers import Kind, Tokenizer
+from charlm.text.units import count_bytes
 
 KEPT = 16  # prepared corpora that stay in the cache
 CHARACTERS_BELOW = 3_000_000  # bytes of text up to which characters are the default
@@ -131,7 +132,7 @@ def _measure(corpus: Corpus) -> int:
     """Walk over a corpus once: count its bytes, and refuse it if it holds no text."""
     total, blank = 0, True
     for piece in corpus.pieces():
-        total += len(piece.text if isinstance(piece.text, bytes) else piece.text.encode())
+        total += len(piece.text) if isinstance(piece.text, bytes) else count_bytes(piece.text)
         blank = blank and (not piece.text or (not corpus.options.raw and piece.text.isspace()))
     if blank:
         raise corpus.nothing_in_it()

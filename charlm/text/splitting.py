@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import Literal, NamedTuple
 
 from charlm.text.documents import Piece
+from charlm.text.units import count_bytes
 
 SHARE = 0.1
 MAX_BYTES = 1_000_000
@@ -37,27 +38,27 @@ def split_pieces(pieces: Iterable[Piece], split: Split | None) -> Iterator[tuple
         if split is None or part == "valid":
             yield ("train" if split is None else "valid"), piece
             continue
-        data = piece.text if isinstance(piece.text, bytes) else piece.text.encode()
-        index = _cut(data, split.offset - done, split.border, piece.starts_document)
-        done += len(data)
+        size = _size(piece)
+        index = _cut(piece, size, split.offset - done, split.border)
+        done += size
         if index is None:
             yield "train", piece
             continue
         part = "valid"
+        data = _bytes(piece)
         if index > 0:
             yield "train", Piece(_like(piece, data[:index]), piece.starts_document)
         if index < len(data):
             yield "valid", Piece(_like(piece, data[index:]), True)
 
 
-def _cut(data: bytes, offset: int, border: Border, starts_document: bool) -> int | None:
-    """Find where in this piece the held-out text begins; None if not in it."""
-    if starts_document and offset <= 0:
+def _cut(piece: Piece, size: int, offset: int, border: Border) -> int | None:
+    """Find at which byte of this piece the held-out text begins; None if not in it."""
+    if piece.starts_document and offset <= 0:
         return 0
-    if border == "document":
+    if border == "document" or offset >= size:
         return None
-    if offset >= len(data):
-        return None
+    data = _bytes(piece)
     index = max(offset, 0)
     if border == "line":
         end = data.find(b"\n", max(index - 1, 0))
@@ -65,6 +66,14 @@ def _cut(data: bytes, offset: int, border: Border, starts_document: bool) -> int
     while index < len(data) and data[index] & 0xC0 == 0x80:
         index += 1
     return index
+
+
+def _size(piece: Piece) -> int:
+    return len(piece.text) if isinstance(piece.text, bytes) else count_bytes(piece.text)
+
+
+def _bytes(piece: Piece) -> bytes:
+    return piece.text if isinstance(piece.text, bytes) else piece.text.encode()
 
 
 def _like(piece: Piece, data: bytes) -> str | bytes:

@@ -81,6 +81,7 @@ class PartWriter:
         self._writer = writer
         self._name = name
         self._type = id_type(tokenizer.vocab_size)
+        self._boundary = np.array([tokenizer.boundary_id])
         self._file = storage.HashingFile(writer.path / f"{name}.bin")
         self._table = storage.HashingFile(writer.path / f"{name}.documents.bin")
         self._buffer: list[np.ndarray] = []
@@ -141,14 +142,14 @@ class PartWriter:
 
     def _mark_boundary(self) -> None:
         if self._last != self._tokenizer.boundary_id:
-            self._push(np.array([self._tokenizer.boundary_id]))
+            self._push(self._boundary)
 
     def _push(self, ids: Ids) -> None:
         if len(ids) == 0:
             return
         if self._tokenizer.unknown_id is not None:
-            self._unknown += int((ids == self._tokenizer.unknown_id).sum())
-        self._buffer.append(ids.astype(self._type))
+            self._unknown += int(np.count_nonzero(ids == self._tokenizer.unknown_id))
+        self._buffer.append(ids)
         self._buffered += len(ids)
         self._length += len(ids)
         self._last = int(ids[-1])
@@ -156,8 +157,10 @@ class PartWriter:
             self._write_out()
 
     def _write_out(self) -> None:
-        for ids in self._buffer:
-            self._file.write(ids.tobytes())
+        if self._buffer:
+            # written as one: documents may be as small as a line
+            ids = np.concatenate(self._buffer, dtype=self._type, casting="unsafe")
+            self._file.write(ids.data.cast("B"))
         self._buffer, self._buffered = [], 0
         self._table.write(np.array(self._rows, dtype="<i8").tobytes())
         self._rows = []

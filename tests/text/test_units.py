@@ -2,10 +2,12 @@
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlm.text.units import UnitCounter, Units, count_units
+from charlm.text import units
+from charlm.text.units import UnitCounter, Units, count_units, count_words
 
 
 @given(st.text(), st.lists(st.integers(0, 50)))
@@ -39,3 +41,16 @@ def test_bytes_that_are_no_text_still_have_their_number():
 
 def test_units_add_up():
     assert Units(1, 2, 3, 4) + Units(5, 6, 7, 8) == Units(6, 8, 10, 12)
+
+
+@pytest.mark.parametrize("between", ["", " ", "é", "\u3000", "🎉"])
+def test_words_are_counted_in_an_array_as_str_split_finds_them(monkeypatch, between):
+    monkeypatch.setattr(units, "LARGE", 1)
+    spaces = [chr(i) for i in range(0x110000) if chr(i).isspace()]
+    for edge in ("", "a", " ", "\x1c", "\u3000"):
+        text = edge + between.join(f"a{space}b{space}{space}" for space in spaces) + edge
+        assert count_words(text) == len(text.split())
+    for code in range(128):
+        assert count_words("a" + chr(code)) + count_words(chr(code) + "a") == len(
+            f"a{chr(code)} {chr(code)}a".split()
+        )
