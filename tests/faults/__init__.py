@@ -1,0 +1,1 @@
+"""What happens when something goes wrong: killed processes, full disks, bad files."""

@@ -1,0 +1,17 @@
+"""A forge for all fault tests, and the small run that they interrupt."""
+
+import pytest
+
+from tests.faults.forge import Forge
+
+TEXT = "the cat sat on the mat and the dog sat on the log, né?\nso it goes\n\n" * 25
+
+
+@pytest.fixture(scope="session")
+def forge(tmp_path_factory):
+    """Start one process that forks trials."""
+    folder = tmp_path_factory.mktemp("forge")
+    (folder / "book.txt").write_text(TEXT)
+    forge = Forge(folder)
+    yield forge
+    forge.close()
