@@ -8,7 +8,7 @@ from pathlib import Path
 from charlm import storage
 from charlm.errors import CharlmError, ModelError, UsageError
 from charlm.language.directory import CONFIG
-from charlm.language.record import RunRecord, read_record
+from charlm.language.record import RECORD, RunRecord, read_record
 from charlm.language.request import TrainRequest
 from charlm.text.finding import run_name
 from charlm.training.checkpoints import Checkpoints
@@ -45,6 +45,7 @@ class Place:
                 room = storage.replaced_directory(self.directory, is_worth_keeping)
                 stack.enter_context(room)
             stack.enter_context(storage.locked(self.directory))
+            storage.remove_leftovers(self.directory)
             yield
 
 
@@ -92,7 +93,7 @@ def _given(out: Path, paths: Sequence[str], request: TrainRequest) -> Place:
     if _is_free(out):
         why = f"there is no run at {out} yet: it begins" if request.resume else None
         return Place(out, why=why)
-    ours = out.is_dir() and any((out / name).exists() for name in LOGS)
+    ours = out.is_dir() and any((out / name).exists() for name in (RECORD, *LOGS))
     if not ours:
         if request.force:
             raise UsageError(f"{out} is not a run of charlm's; it will not be replaced")

@@ -147,7 +147,7 @@ def remove_leftovers(directory: Path) -> list[Path]:
 
 
 def _retired(target: Path) -> Path:
-    return target.with_name(f".{target.name}.replaced")
+    return system.beside(target, "replaced")
 
 
 def _move_into_place(temporary: Path, target: Path, replace: bool) -> None:

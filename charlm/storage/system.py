@@ -5,6 +5,7 @@ so tries every place at which a disk can be full or a machine can lose its power
 """
 
 import errno
+import hashlib
 import os
 import secrets
 import shutil
@@ -20,7 +21,7 @@ Observer = Callable[[str, Path], None]
 
 NO_RENAME = {errno.ENOSYS, errno.EPERM, errno.EOPNOTSUPP, errno.EXDEV}
 NO_DIRECTORY_SYNC = {errno.EINVAL, errno.EBADF, errno.EOPNOTSUPP, errno.EACCES}
-LONGEST_NAME = 200  # bytes of a name that a temporary one keeps; systems allow 255 in all
+LONGEST_NAME = 200  # bytes of a name that another, made of it, keeps; systems allow 255 in all
 
 observer: Observer = lambda operation, path: None  # noqa: E731
 
@@ -104,8 +105,16 @@ def remove_tree(path: Path) -> None:
 
 def temporary_name(path: Path) -> Path:
     """Make up a name beside `path` that no other process will make up."""
-    name = path.name.encode()[:LONGEST_NAME].decode(errors="ignore")
-    return path.with_name(f".{name}.{secrets.token_hex(4)}.tmp")
+    return beside(path, f"{secrets.token_hex(4)}.tmp")
+
+
+def beside(path: Path, suffix: str) -> Path:
+    """Give a hidden name beside `path` that says what it stands for, however long that name is."""
+    name = path.name.encode()
+    if len(name) > LONGEST_NAME:
+        digest = hashlib.sha256(name).hexdigest()[:8].encode()
+        name = name[: LONGEST_NAME - 9] + b"-" + digest
+    return path.with_name(f".{name.decode(errors='ignore')}.{suffix}")
 
 
 def is_temporary(path: Path) -> bool:
