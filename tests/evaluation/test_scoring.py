@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from predictors import Bigram
+from tests.predictors import Bigram
 
 from charlm.evaluation import scoring
 from charlm.evaluation.scoring import score_documents, score_stream

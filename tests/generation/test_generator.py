@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from predictors import Bigram
+from tests.predictors import Bigram
 
 from charlm.errors import UsageError
 from charlm.generation.generator import Generator

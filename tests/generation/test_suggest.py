@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from predictors import Bigram
+from tests.predictors import Bigram
 
 from charlm.generation import suggest as module
 from charlm.generation.lexicon import Lexicon, Role, role_of
