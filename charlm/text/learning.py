@@ -1,7 +1,7 @@
 """Learning a tokenizer from text: counting what it holds, choosing what becomes a token.
 
-Memory is bounded whatever the text: counters are thinned out past `MAX_ENTRIES`, byte pairs are
-learned from an evenly spaced sample.
+Memory is bounded whatever the text: counts are, and byte pairs are learned from an evenly spaced
+sample.
 """
 
 import json
@@ -9,13 +9,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
-import numpy as np
 import tokenizers
 from tokenizers import models, trainers
 
 from charlm.errors import UsageError
-from charlm.text.alphabets import CODE_POINTS, make_byte_tokenizer, make_char_tokenizer
-from charlm.text.pretokens import MAX_WORD, complete_pretokens, complete_words, find_pretokens
+from charlm.text.alphabets import make_byte_tokenizer, make_char_tokenizer
+from charlm.text.counting import count_characters, count_pretokens, count_whole_words
+from charlm.text.pretokens import find_pretokens
 from charlm.text.symbols import BYTE_SYMBOLS, BYTE_TO_CHARACTER, END_OF_LINE, UNKNOWN
 from charlm.text.tokenizers import Kind, Tokenizer
 from charlm.text.vocabularies import (
@@ -24,13 +24,14 @@ from charlm.text.vocabularies import (
     make_closed_tokenizer,
     make_word_tokenizer,
 )
+from charlm.text.waiting import wait_for
 
 Texts = Callable[[], Iterable[str]]  # the training text in pieces, as often as it is asked for
 
-MAX_ENTRIES = 1_000_000  # distinct words counted at a time
 MAX_CHARACTERS = 5_000  # distinct characters that get an id of their own
 BPE_SAMPLE = 32_000_000  # characters that byte pairs are learned from
 MAX_DISTINCT = 4_000_000  # characters of its distinct pre-tokens; each takes about 90 bytes
+GROUP = 1_000  # texts handed to the trainer at once; it asks for 256 groups at a time
 WORDS = 20_000
 WORD_MIN_COUNT = 2
 BPE_SIZE = 4_096
@@ -65,21 +66,6 @@ def learn_tokenizer(
     return _learn_bpe(texts, BPE_SIZE if vocab_size is None else vocab_size)
 
 
-def count_characters(texts: Iterable[str]) -> Counter[str]:
-    """Count every character."""
-    counts = np.zeros(CODE_POINTS, dtype=np.int64)
-    for text in texts:
-        points = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
-        found = np.bincount(points)
-        counts[: len(found)] += found
-    return Counter({chr(point): int(counts[point]) for point in np.flatnonzero(counts)})
-
-
-def count_pretokens(texts: Iterable[str]) -> Counter[str]:
-    """Count pre-tokens; past `MAX_ENTRIES` the rarest are dropped."""
-    return _count(_pretokens(texts))
-
-
 def _learn_open(texts: Texts, vocab_size: int) -> Tokenizer:
     """Take the most frequent words, and the characters that the other words are spelled in."""
     room = vocab_size - FIXED
@@ -104,7 +90,7 @@ def _learn_closed(texts: Texts, vocab_size: int | None) -> Tokenizer:
     """Take all white-space pieces, or the most frequent ones, with <unk> and <eos>."""
     if vocab_size is not None and vocab_size < 3:
         raise UsageError(f"--vocab-size {vocab_size} is too small", "<unk> and <eos> come first")
-    counts = _count(_lines(texts()))
+    counts = count_whole_words(texts())
     ends = counts.pop("\n", 0)
     unknown = counts.pop(UNKNOWN, 0) + counts.pop(END_OF_LINE, 0)  # no word may be a control
     words = _by_frequency(counts)
@@ -126,7 +112,8 @@ def _learn_bpe(texts: Texts, vocab_size: int) -> Tokenizer:
     )
     library = tokenizers.Tokenizer(models.BPE())
     library.pre_tokenizer = bpe_pre_tokenizer()
-    library.train_from_iterator(_not_too_varied(_sample(texts)), trainer)
+    sample = list(_not_too_varied(_sample(texts)))
+    wait_for(lambda: library.train_from_iterator(_handed_over(sample), trainer))
     merges = json.loads(library.to_str())["model"]["merges"]
     return make_bpe_tokenizer([(left, right) for left, right in merges])
 
@@ -159,33 +146,13 @@ def _not_too_varied(texts: Iterable[str]) -> Iterator[str]:
             return
 
 
-def _pretokens(texts: Iterable[str]) -> Iterator[list[str]]:
-    rest = ""
-    for text in texts:
-        found, rest = complete_pretokens(rest + text)
-        yield found
-    yield find_pretokens(rest)
-
-
-def _lines(texts: Iterable[str]) -> Iterator[list[str]]:
-    """Cut into white-space pieces and line feeds."""
-    rest = ""
-    for text in texts:
-        part, rest = complete_words(rest + text)
-        yield [word if len(word) <= MAX_WORD else UNKNOWN for word in part.split()]
-        yield ["\n"] * part.count("\n")
-    yield [word if len(word) <= MAX_WORD else UNKNOWN for word in rest.split()]
-
-
-def _count(lists: Iterable[list[str]]) -> Counter[str]:
-    counts: Counter[str] = Counter()
-    for items in lists:
-        counts.update(items)
-        threshold = 1
-        while len(counts) > MAX_ENTRIES:
-            counts = Counter({item: n for item, n in counts.items() if n > threshold})
-            threshold += 1
-    return counts
+def _handed_over(texts: list[str]) -> Iterator[list[str]]:
+    """Give texts in large groups, and forget them: the trainer has its own copy."""
+    texts.reverse()
+    while texts:
+        group = texts[-GROUP:]
+        del texts[-GROUP:]
+        yield group[::-1]
 
 
 def _by_frequency(counts: Counter[str]) -> list[str]:

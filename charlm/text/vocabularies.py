@@ -1,10 +1,12 @@
 """Tokenizers with words: open, closed, and byte pairs."""
 
+import re
 from abc import abstractmethod
 from collections.abc import Iterable
 from itertools import chain
 from typing import Any, ClassVar
 
+import numpy as np
 import tokenizers
 from tokenizers import Regex, decoders, models, normalizers, pre_tokenizers
 
@@ -13,8 +15,10 @@ from charlm.text.pretokens import (
     BLANKS,
     LINE_ENDS,
     PRETOKEN,
+    complete_chunks,
     complete_pretokens,
     complete_words,
+    find_chunks,
     find_pretokens,
 )
 from charlm.text.symbols import (
@@ -26,46 +30,77 @@ from charlm.text.symbols import (
     from_byte_level,
     to_byte_level,
 )
-from charlm.text.tokenizers import Decoder, Ids, Kind, Tokenizer, as_ids
+from charlm.text.tokenizers import ID_TYPE, Decoder, Ids, Kind, Tokenizer
 
-MAX_REMEMBERED = 500_000  # pre-tokens whose ids are kept at hand
+SPACE = BLANKS + LINE_ENDS
+# <eos> as a word of the text, which is no control symbol but an unknown word
+_LITERAL = re.compile(f"(?<![^{SPACE}]){END_OF_LINE}(?![^{SPACE}])")
+MAX_REMEMBERED = 250_000  # chunks, and as many pre-tokens, whose ids are kept at hand
+MAX_CHUNK = 64  # characters of a chunk that may come again
 
 
 class PretokenTokenizer(Tokenizer):
-    """What word and BPE tokenizers share: pre-tokens are looked up, unseen ones worked out once."""
+    """What word and BPE tokenizers share: what was met before is looked up, not worked out."""
 
     def __init__(self, library: tokenizers.Tokenizer, pieces: list[bytes]) -> None:
         super().__init__(library, BOUNDARY, pieces)
-        self._known = _Known(self)
+        self._pretokens = _Pretokens(self)
+        self._chunks = _Chunks(self._pretokens)
 
     @abstractmethod
     def ids_of(self, pretoken: str) -> tuple[int, ...]:
         """Work out the ids of one pre-token."""
 
-    def cut(self, buffer: str) -> tuple[list[str], str]:
-        """Cut off the pre-tokens that no later text can change."""
-        return complete_pretokens(buffer)
+    def cut(self, buffer: str) -> tuple[str | list[str], str]:
+        """Cut off what no later text can change: at a space if there is one, else pre-tokens."""
+        part, rest = complete_chunks(buffer)
+        return (part, rest) if part else complete_pretokens(buffer)
 
     def encode_part(self, part: str | list[str]) -> Ids:
-        """Look the pre-tokens up."""
-        return as_ids(chain.from_iterable(map(self._known.__getitem__, part)))
+        """Look the chunks of a text, or pre-tokens, up."""
+        if isinstance(part, list):
+            return np.frombuffer(self._pretokens.join(part), dtype=ID_TYPE)
+        first, *others = find_chunks(part)
+        ids = self._pretokens.join(find_pretokens(first))
+        return np.frombuffer(ids + b"".join(map(self._chunks.__getitem__, others)), dtype=ID_TYPE)
 
     def encode_rest(self, text: str) -> Ids:
         """Encode the last of a text."""
-        return self.encode_part(find_pretokens(text))
+        return self.encode_part(text)
 
 
-class _Known(dict[str, tuple[int, ...]]):
-    """The ids of every pre-token met so far."""
+class _Pretokens(dict[str, bytes]):
+    """The ids of every pre-token met so far, as the bytes of an array: they are quickly joined."""
 
     def __init__(self, tokenizer: PretokenTokenizer) -> None:
         super().__init__()
         self._tokenizer = tokenizer
 
-    def __missing__(self, pretoken: str) -> tuple[int, ...]:
+    def __missing__(self, pretoken: str) -> bytes:
         if len(self) >= MAX_REMEMBERED:
             self.clear()
-        ids = self[pretoken] = self._tokenizer.ids_of(pretoken)
+        ids = np.array(self._tokenizer.ids_of(pretoken), dtype=ID_TYPE).tobytes()
+        self[pretoken] = ids
+        return ids
+
+    def join(self, pretokens: Iterable[str]) -> bytes:
+        """Give the ids of several."""
+        return b"".join(map(self.__getitem__, pretokens))
+
+
+class _Chunks(dict[str, bytes]):
+    """The ids of every chunk met so far, with the space before it, unless it is long."""
+
+    def __init__(self, pretokens: _Pretokens) -> None:
+        super().__init__()
+        self._pretokens = pretokens
+
+    def __missing__(self, chunk: str) -> bytes:
+        ids = self._pretokens.join(find_pretokens(" " + chunk))
+        if len(chunk) <= MAX_CHUNK:
+            if len(self) >= MAX_REMEMBERED:
+                self.clear()
+            self[chunk] = ids
         return ids
 
 
@@ -129,22 +164,19 @@ class ClosedTokenizer(Tokenizer):
         pieces[vocabulary[END_OF_LINE]] = b"\n"
         super().__init__(library, END_OF_LINE, pieces)
         self.unknown_id: int = vocabulary[UNKNOWN]
-        self._words = {word: i for word, i in vocabulary.items() if word != END_OF_LINE}
+        self._ids = _Words(vocabulary, self.unknown_id)
 
     def cut(self, buffer: str) -> tuple[str, str]:
         """Hold back the piece that the buffer ends in: it may go on."""
         return complete_words(buffer)
 
     def encode_part(self, part: str | list[str]) -> Ids:
-        """Look the words of each line up, and end each line."""
+        """Look the words up, and end each line."""
         assert isinstance(part, str)
-        ids: list[int] = []
-        get, unknown, end = self._words.get, self.unknown_id, self.boundary_id
-        for line in part.split("\n"):
-            ids.extend([get(word, unknown) for word in line.split()])
-            ids.append(end)
-        ids.pop()
-        return as_ids(ids)
+        if END_OF_LINE in part:
+            part = _LITERAL.sub(UNKNOWN, part)
+        words = part.replace("\n", f" {END_OF_LINE} ").split()
+        return np.fromiter(map(self._ids.__getitem__, words), dtype=ID_TYPE, count=len(words))
 
     def encode_rest(self, text: str) -> Ids:
         """Encode the last of a text; a line without its end gets none."""
@@ -153,6 +185,17 @@ class ClosedTokenizer(Tokenizer):
     def decoder(self) -> Decoder:
         """Make a decoder for ids that come one after the other."""
         return ClosedDecoder(self)
+
+
+class _Words(dict[str, int]):
+    """The ids of words; of all others that of the unknown one."""
+
+    def __init__(self, vocabulary: dict[str, int], unknown_id: int) -> None:
+        super().__init__(vocabulary)
+        self._unknown_id = unknown_id
+
+    def __missing__(self, word: str) -> int:
+        return self._unknown_id
 
 
 class ClosedDecoder(Decoder):
@@ -210,12 +253,13 @@ def make_closed_tokenizer(words: list[str]) -> ClosedTokenizer:
     """Make a closed word tokenizer of `words`, in order of ids, with <unk> and <eos> among them."""
     vocabulary = {word: i for i, word in enumerate(words)}
     library = tokenizers.Tokenizer(models.WordLevel(vocabulary, unk_token=UNKNOWN))
-    space = BLANKS + LINE_ENDS
-    literal = Regex(f"(?<![^{space}]){END_OF_LINE}(?![^{space}])")
     library.normalizer = normalizers.Sequence(
-        [normalizers.Replace(literal, UNKNOWN), normalizers.Replace("\n", f" {END_OF_LINE} ")]
+        [
+            normalizers.Replace(Regex(_LITERAL.pattern), UNKNOWN),
+            normalizers.Replace("\n", f" {END_OF_LINE} "),
+        ]
     )
-    library.pre_tokenizer = pre_tokenizers.Split(Regex(f"[{space}]+"), "removed")
+    library.pre_tokenizer = pre_tokenizers.Split(Regex(f"[{SPACE}]+"), "removed")
     # WordPiece puts a space before each token but the first; no token begins with its prefix
     spaces = decoders.WordPiece(prefix="\n", cleanup=False)
     line_ends = decoders.Replace(Regex(f" ?{END_OF_LINE} ?"), "\n")

@@ -66,17 +66,6 @@ def test_how_the_text_is_cut_makes_no_difference():
         assert ours.sha256() == learn_tokenizer(kind, lambda: [whole], unknown=unknown).sha256()
 
 
-def test_the_counter_forgets_what_is_rare(monkeypatch):
-    monkeypatch.setattr(learning, "MAX_ENTRIES", 50)
-    texts = [
-        " ".join(f"w{i}" for i in range(k, k + 30)) + " common" * 3 + "\n"
-        for k in range(0, 900, 30)
-    ]
-    counts = learning.count_pretokens(texts)
-    assert len(counts) <= 50
-    assert counts[" common"] == 90
-
-
 def test_byte_pairs_are_learned_from_an_even_sample(monkeypatch):
     monkeypatch.setattr(learning, "BPE_SAMPLE", 1000)
     texts = [f"{i:04}" * 25 for i in range(100)]

@@ -10,13 +10,16 @@ from tokenizers import Regex, pre_tokenizers
 from charlm.text.pretokens import (
     BLANKS,
     LINE_ENDS,
+    ODD_BLANKS,
     PRETOKEN,
     PUNCTUATION,
     TYPED_PATTERN,
     WORD,
     WORD_PATTERN,
+    complete_chunks,
     complete_pretokens,
     complete_words,
+    find_chunks,
     find_pretokens,
 )
 
@@ -39,6 +42,7 @@ def test_blanks_are_what_python_calls_white_space():
     everything = "".join(chr(i) for i in range(0x110000))
     blanks = set(re.findall(f"[{BLANKS}{LINE_ENDS}]", everything))
     assert blanks == {c for c in everything if c.isspace()}
+    assert set(ODD_BLANKS) == blanks - set(f" {LINE_ENDS}")
 
 
 @given(st.one_of(st.text(), ODD))
@@ -61,6 +65,26 @@ def test_a_text_in_pieces_is_cut_like_the_whole(text, size):
     for start in range(0, len(text), size):
         ready, rest = complete_pretokens(rest + text[start : start + size])
         found += ready
+    assert found + find_pretokens(rest) == find_pretokens(text)
+
+
+SPACED = st.text(alphabet=st.sampled_from("ab'. \n"), max_size=300)
+
+
+@given(st.one_of(st.text(), ODD, SPACED))
+def test_the_pretokens_of_chunks_are_those_of_the_text(text):
+    first, *others = find_chunks(text)
+    assert " ".join([first, *others]) == text
+    found = [pretoken for chunk in others for pretoken in find_pretokens(" " + chunk)]
+    assert find_pretokens(first) + found == find_pretokens(text)
+
+
+@given(st.one_of(ODD, SPACED), st.integers(1, 400))
+def test_a_text_in_pieces_is_cut_into_chunks_like_the_whole(text, size):
+    text, found, rest = text * 4, [], ""
+    for start in range(0, len(text), size):
+        whole, rest = complete_chunks(rest + text[start : start + size])
+        found += find_pretokens(whole)
     assert found + find_pretokens(rest) == find_pretokens(text)
 
 

@@ -7,6 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charlm.errors import CorpusError, UsageError
+from charlm.text import vocabularies
 from charlm.text.learning import learn_tokenizer
 from charlm.text.pretokens import MAX_WORD
 
@@ -182,3 +183,16 @@ def test_frequent_tokens_have_low_ids(tokenizer):
     used = counts[: np.flatnonzero(counts)[-1] + 1]
     seen = used[used > 0]
     assert (np.diff(seen) <= 0).mean() > 0.95
+
+
+@pytest.mark.parametrize("kind", ["word", "bpe"])
+@settings(max_examples=20, deadline=None)
+@given(text=texts)
+def test_what_was_forgotten_is_worked_out_again(kind, text):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(vocabularies, "MAX_REMEMBERED", 2)
+        patch.setattr(vocabularies, "MAX_CHUNK", 3)
+        tokenizer = learn_tokenizer(kind, lambda: CORPUS, vocab_size=400)
+        text = f"the cat {text} the  cat\t" * 4
+        library = tokenizers.Tokenizer.from_str(tokenizer.to_json())
+        assert tokenizer.encode(text).tolist() == library.encode(text).ids
