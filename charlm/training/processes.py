@@ -57,7 +57,16 @@ class TorchProcesses(Processes):
         self._device = device if device.type == "cuda" else torch.device("cpu")
         backend = "nccl" if device.type == "cuda" else "gloo"
         try:
-            dist.init_process_group(backend, timeout=PATIENT_TIMEOUT)
+            store, rank, size = next(dist.rendezvous("env://", timeout=PATIENT_TIMEOUT))
+            # after a restart torchrun's store still holds the addresses of the dead
+            attempt = f"attempt-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
+            dist.init_process_group(
+                backend,
+                store=dist.PrefixStore(attempt, store),
+                rank=rank,
+                world_size=size,
+                timeout=PATIENT_TIMEOUT,
+            )
         except (ValueError, RuntimeError) as fault:
             address = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
             first = str(fault).splitlines()[0]
