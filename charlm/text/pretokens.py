@@ -36,8 +36,7 @@ PRETOKEN = (
     f"|[{BLANKS}]"
 )
 _PRETOKEN = re.compile(PRETOKEN)
-_SEPARATOR = re.compile(f" (?![{BLANKS}])(?<![{BLANKS}] )")
-_SPACES = re.compile("( {2,})")
+_SEPARATOR = re.compile(f" (?<![{BLANKS}] )")
 
 # A whole word, with the apostrophes inside it; and what of one stands at the end of a text, with
 # the space before it.
@@ -50,6 +49,8 @@ find_pretokens = _PRETOKEN.findall
 SAFE_TAIL = 4 * MAX_LENGTH + 8
 
 # What follows a place that is safe to cut at is longer than any safe tail.
+BLOCK = 1 << 13  # characters cut at once: one odd blank does not make a long text slow
+MANY = 64  # a block has many runs of spaces if there is one in so many characters
 _TAIL = SAFE_TAIL + 2 * (MAX_LENGTH + 1)
 
 MAX_WORD = 1000  # characters of the longest white-space piece that can be in a closed vocabulary
@@ -67,20 +68,20 @@ def complete_pretokens(buffer: str) -> tuple[list[str], str]:
 
 
 def find_chunks(text: str) -> list[str]:
-    """Cut at single spaces, which is much faster than to find pre-tokens; the spaces are left out.
+    """Cut at spaces that no blank precedes, and leave them out: faster than to find pre-tokens.
 
     Whatever stands around it, a chunk holds the pre-tokens of " " + chunk, the first chunk those
     of itself. So a chunk met before need not be looked into again.
     """
-    odd = _ODD_ASCII if text.isascii() else ODD_BLANKS
-    if any(blank in text for blank in odd):
-        return _SEPARATOR.split(text)
-    first, *others = _SPACES.split(text)
-    chunks = first.split(" ")
-    for run, segment in zip(others[::2], others[1::2], strict=True):
-        after, *more = segment.split(" ")
-        chunks.append(run[1:] + after)
-        chunks += more
+    chunks: list[str] = []
+    start = 0
+    while len(text) - start > BLOCK:
+        end = _separator(text, start, start + BLOCK)
+        if end < 0:
+            break
+        chunks += _cut_block(text[start:end])
+        start = end + 1
+    chunks += _cut_block(text[start:])
     return chunks
 
 
@@ -89,11 +90,37 @@ def complete_chunks(buffer: str) -> tuple[str, str]:
 
     The first part is empty where there is none.
     """
-    index = buffer.rfind(" ", 1, max(len(buffer) - _TAIL, 0))
-    while index > 0 and (buffer[index - 1].isspace() or buffer[index + 1].isspace()):
-        index = buffer.rfind(" ", 1, index)
-    index = max(index, 0)
+    index = max(_separator(buffer, 0, max(len(buffer) - _TAIL, 0)), 0)
     return buffer[:index], buffer[index:]
+
+
+def _separator(text: str, start: int, end: int) -> int:
+    """Find the last space of text[start + 1 : end] that stands alone; -1 where there is none."""
+    index = text.rfind(" ", start + 1, end)
+    while index > 0 and (text[index - 1].isspace() or text[index + 1].isspace()):
+        index = text.rfind(" ", start + 1, index)
+    return index
+
+
+def _cut_block(text: str) -> list[str]:
+    """Cut a block into chunks: quickly unless it has odd blanks or is full of long runs."""
+    odd = _ODD_ASCII if text.isascii() else ODD_BLANKS
+    if any(blank in text for blank in odd) or text.count("   ") * MANY > len(text):
+        return _SEPARATOR.split(text)
+    pieces = text.split(" ")
+    end = len(pieces)
+    pieces.append("")  # so that another is always found
+    chunks, start = pieces[:1], 1
+    while start <= end:
+        run = pieces.index("", start)
+        chunks += pieces[start:run]
+        start = run + 1
+        if run < end:  # all spaces of a run but the first belong to what comes after
+            while start < end and not pieces[start]:
+                start += 1
+            start += 1
+            chunks.append(" ".join(pieces[run : min(start, end)]))
+    return chunks
 
 
 def complete_words(buffer: str) -> tuple[str, str]:

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import Regex, pre_tokenizers
 
+from charlm.text import pretokens
 from charlm.text.pretokens import (
     BLANKS,
     LINE_ENDS,
@@ -71,9 +72,12 @@ def test_a_text_in_pieces_is_cut_like_the_whole(text, size):
 SPACED = st.text(alphabet=st.sampled_from("ab'. \n"), max_size=300)
 
 
-@given(st.one_of(st.text(), ODD, SPACED))
-def test_the_pretokens_of_chunks_are_those_of_the_text(text):
-    first, *others = find_chunks(text)
+@given(st.one_of(st.text(), ODD, SPACED), st.sampled_from([20, 8192]), st.sampled_from([0, 64]))
+def test_the_pretokens_of_chunks_are_those_of_the_text(text, block, many):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pretokens, "BLOCK", block)
+        patch.setattr(pretokens, "MANY", many)
+        first, *others = find_chunks(text)
     assert " ".join([first, *others]) == text
     found = [pretoken for chunk in others for pretoken in find_pretokens(" " + chunk)]
     assert find_pretokens(first) + found == find_pretokens(text)

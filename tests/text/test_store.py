@@ -1,5 +1,9 @@
 """The token store: what was written is there, with its boundaries and its counts."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -86,3 +90,35 @@ def test_a_part_that_is_too_short_for_its_description_is_refused(tmp_path):
         open_part(
             tmp_path / "store", "part", {"type": "<u2", "ids": 99, "documents": 1}, CorpusError
         )
+
+
+RELEASING = """
+import pathlib, sys
+from charlm.errors import CorpusError
+from charlm.text.store import open_part
+
+def resident():
+    status = pathlib.Path("/proc/self/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+part = open_part(pathlib.Path(sys.argv[1]), "part", eval(sys.argv[2]), CorpusError)
+before, first = resident(), int(part.ids.sum())
+read = resident()
+part.release()
+assert int(part.ids[:1000].sum()) > 0
+print(read - before, resident() - before)
+assert int(part.ids.sum()) == first
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="asks Linux for memory")
+def test_pages_that_were_read_can_be_given_back(tmp_path):
+    with storage.new_directory(tmp_path / "store") as directory:
+        writer = PartWriter(directory, "part", tokenizer_of("byte", "spell"))
+        for i in range(16):
+            writer.add(Piece(bytes([i + 1]) * (1 << 20), i == 0))
+        info = writer.finish()
+    command = [sys.executable, "-c", RELEASING, str(tmp_path / "store"), repr(info)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    read, released = map(float, done.stdout.split())
+    assert read > 30 and released < 4  # megabytes; the ids take two bytes each
