@@ -1,7 +1,8 @@
 """How a run is stopped from outside: SIGINT (Ctrl-C), SIGTERM, SIGHUP.
 
 While a model is being trained the first signal only asks: the loop ends after its step and what
-was learned is saved. Everywhere else, and the second time, it ends the program at once.
+was learned is saved. Everywhere else, and the second time, it ends the program at once. Saving is
+safe from both: a checkpoint is there as a whole or not at all.
 """
 
 import os
@@ -44,12 +45,29 @@ class StopRequest:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         if not self._training or self.number is not None:
+            if _is_importing(frame):
+                _leave(number)
             raise Stopped(number)
         self.number = number
         if int(os.environ.get("RANK", "0")) > 0:  # the first process speaks for all
             return
         name = signal.Signals(number).name
         print(f"\n{name}: saving what was learned (again to leave at once)", file=sys.stderr)
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    """Tell whether a module is being imported, which an exception would leave half done."""
+    while frame is not None:
+        if "importlib._bootstrap" in frame.f_code.co_filename:
+            return True
+        frame = frame.f_back
+    return False
+
+
+def _leave(number: int) -> None:
+    """End the program without unwinding; what it left half made is removed by the next one."""
+    print(f"stopped by {signal.Signals(number).name}", file=sys.stderr, flush=True)
+    os._exit(128 + number)
 
 
 @contextmanager

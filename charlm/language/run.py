@@ -111,7 +111,12 @@ class Run:
         with Progress(self.plan.budget, self.unit, stream=stream, **logs) as progress:
             trainer = Trainer(
                 LanguageTask(
-                    self.network, self._batches(), self._validation(), self.device, self.bf16
+                    self.network,
+                    self._batches(),
+                    self._validation(),
+                    self.device,
+                    self.bf16,
+                    self.store.train.release,
                 ),
                 self.plan.budget,
                 self.plan.optimizer,

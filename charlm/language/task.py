@@ -18,6 +18,8 @@ from charlm.training.precision import autocast
 from charlm.training.processes import rows_of
 from charlm.training.task import Score
 
+RELEASE_EVERY = 64  # batches
+
 
 class Batches(Protocol):
     """Streams or padded documents: batches, each with the position after it."""
@@ -36,17 +38,21 @@ class LanguageTask:
         validation: Validation | None,
         device: torch.device,
         bf16: bool,
+        release: Callable[[], None] = lambda: None,
     ) -> None:
         self.module: LanguageNetwork = network
         self.device = device
         self.bf16 = bf16
         self._batches = batches
         self._validation = validation
+        self._release = release  # gives back the memory of ids that were read
 
     def batches(self, position: Any) -> Iterator[tuple[Batch, Any]]:  # noqa: ANN401
         """Yield (batch, position after it) without end; positions are plain data."""
         start = None if position is None else Position.from_json(position)
-        for batch, after in self._batches.batches(start):
+        for number, (batch, after) in enumerate(self._batches.batches(start)):
+            if number % RELEASE_EVERY == 0:
+                self._release()
             yield batch, after.to_json()
 
     def share(self, batch: Batch, rank: int, size: int) -> Batch | None:

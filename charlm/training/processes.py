@@ -57,12 +57,13 @@ class TorchProcesses(Processes):
         self._device = device if device.type == "cuda" else torch.device("cpu")
         backend = "nccl" if device.type == "cuda" else "gloo"
         try:
-            store, rank, size = next(dist.rendezvous("env://", timeout=PATIENT_TIMEOUT))
+            meeting = dist.rendezvous("env://", timeout=PATIENT_TIMEOUT)  # type: ignore[attr-defined]
+            store, rank, size = next(meeting)
             # after a restart torchrun's store still holds the addresses of the dead
             attempt = f"attempt-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
             dist.init_process_group(
                 backend,
-                store=dist.PrefixStore(attempt, store),
+                store=dist.PrefixStore(attempt, store),  # type: ignore[attr-defined]
                 rank=rank,
                 world_size=size,
                 timeout=PATIENT_TIMEOUT,
