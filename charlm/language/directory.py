@@ -4,23 +4,26 @@ config.json, model.safetensors, tokenizer.json, tokenizer_config.json, generatio
 README.md, the held-out text as ids, and MANIFEST.json, written last. See docs/formats.md.
 """
 
+import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import safetensors.numpy
-from safetensors import SafetensorError
 
 from charlm import storage
-from charlm.errors import ModelError, UsageError
+from charlm.errors import ModelError
+from charlm.language.configuration import FORMAT, Config, network_of, read_config
+from charlm.language.files import check_files
+from charlm.language.held_out import open_held_out
+from charlm.language.weights import check_weights, load_weights
 from charlm.model.shape import NetworkConfig
-from charlm.options import from_json
 from charlm.text.loading import load_tokenizer
-from charlm.text.store import TokenPart, TokenStore, open_part
+from charlm.text.store import TokenPart, TokenStore
 from charlm.text.tokenizers import Tokenizer
 
-FORMAT = 1
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 TOKENIZER = "tokenizer.json"
@@ -28,8 +31,6 @@ TOKENIZER_CONFIG = "tokenizer_config.json"
 GENERATION_CONFIG = "generation_config.json"
 CARD = "README.md"
 HELD_OUT = "held-out"
-
-Config = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -42,11 +43,22 @@ class ModelFiles:
 
 
 def read_model(directory: Path) -> ModelFiles:
-    """Read a model's configuration and tokenizer; raise ModelError with what is wrong."""
+    """Read a model's configuration and tokenizer, and compare its weights' header with them.
+
+    Raises ModelError with what is wrong, before anything of the network's size is allocated.
+    """
     _must_be_a_model(directory)
+    check_files(directory, (CONFIG, WEIGHTS, TOKENIZER))
     storage.verify(directory, ModelError, contents=False)
-    config = read_config(directory)
+    config = read_config(directory / CONFIG)
+    network = network_of(config, directory / CONFIG)
+    check_weights(directory / WEIGHTS, network)
     tokenizer = load_tokenizer(directory / TOKENIZER)
+    if tokenizer.vocab_size != network.vocab_size:
+        raise ModelError(
+            f"{directory / TOKENIZER} has {tokenizer.vocab_size:,} tokens, the network "
+            f"{network.vocab_size:,}"
+        )
     if tokenizer.sha256() != config.get("tokenizer_sha256"):
         raise ModelError(
             f"{directory / TOKENIZER} is not the tokenizer this model was trained with",
@@ -54,65 +66,23 @@ def read_model(directory: Path) -> ModelFiles:
         )
     if config.get("boundary_id") != tokenizer.boundary_id:
         raise ModelError(f"{directory / CONFIG}: boundary_id is not the tokenizer's")
-    if tokenizer.vocab_size != config["network"].get("vocab_size"):
-        raise ModelError(
-            f"{directory}: the tokenizer has {tokenizer.vocab_size:,} tokens, the network "
-            f"{config['network'].get('vocab_size')}"
-        )
     return ModelFiles(directory, config, tokenizer)
-
-
-def read_config(directory: Path) -> Config:
-    """Read config.json; raise ModelError if it is not one of ours or of a newer format."""
-    path = directory / CONFIG
-    config = storage.read_json(path, ModelError)
-    if not isinstance(config, dict) or config.get("model_type") != "charlm":
-        raise ModelError(f"{path} is not a charlm model's configuration")
-    if config.get("charlm_format") != FORMAT:
-        raise ModelError(
-            f"{path} has format {config.get('charlm_format')!r}; this charlm reads {FORMAT}",
-            "a newer charlm wrote it: update charlm",
-        )
-    if not isinstance(config.get("network"), dict):
-        raise ModelError(f"{path} does not describe a network")
-    return config
 
 
 def network_config(files: ModelFiles) -> NetworkConfig:
     """Give the shape of a model's network; raise ModelError if it is none."""
-    try:
-        shape = from_json(NetworkConfig, files.config["network"])
-    except (UsageError, TypeError) as fault:
-        raise ModelError(f"{files.directory / CONFIG}: {fault}") from fault
-    return shape
+    return network_of(files.config, files.directory / CONFIG)
 
 
-def read_weights(directory: Path, shapes: dict[str, tuple[int, ...]]) -> dict[str, np.ndarray]:
+def read_weights(
+    directory: Path, shapes: Mapping[str, tuple[int, ...]], *, allow_nonfinite: bool = False
+) -> dict[str, np.ndarray]:
     """Read the weights, checked against the shapes that the configuration asks for.
 
     Raises ModelError for a file that is not safetensors, for tensors missing, left over or of
-    another shape, and for NaN or infinity.
+    another shape, and, unless they are allowed, for NaN or infinity.
     """
-    path = directory / WEIGHTS
-    expected = 4 * sum(int(np.prod(shape)) for shape in shapes.values())
-    if path.stat().st_size < expected:
-        raise ModelError(f"{path} is too small for the network that {CONFIG} describes")
-    try:
-        weights = safetensors.numpy.load_file(path)
-    except (SafetensorError, OSError, ValueError, KeyError) as fault:
-        raise ModelError(f"{path} is not a readable safetensors file: {fault}") from fault
-    differing = sorted(weights.keys() ^ shapes.keys())
-    if differing:
-        raise ModelError(f"{path} has missing or foreign tensors: {', '.join(differing[:5])}")
-    for name, array in weights.items():
-        if array.shape != shapes[name] or array.dtype != np.float32:
-            raise ModelError(
-                f"{path}: {name} is {array.dtype}{list(array.shape)}, "
-                f"not float32{list(shapes[name])}"
-            )
-        if not np.isfinite(array).all():
-            raise ModelError(f"{path}: {name} holds NaN or infinity")
-    return weights
+    return load_weights(directory / WEIGHTS, shapes, allow_nonfinite)
 
 
 def write_model(
@@ -154,7 +124,7 @@ def read_held_out(directory: Path, config: Config) -> TokenPart | None:
     description = config.get("held_out_text")
     if description is None:
         return None
-    return open_part(directory, HELD_OUT, description, ModelError)
+    return open_held_out(directory, HELD_OUT, description, config["network"]["vocab_size"])
 
 
 def tokenizer_config() -> Config:
@@ -186,7 +156,7 @@ def describe(directory: Path, verify: bool = False) -> dict[str, Any]:
     if verify:
         storage.verify(directory, ModelError, contents=True)
     config, network = files.config, files.config["network"]
-    run = config.get("run", {})
+    run = config.get("run") or {}
     facts = {
         "model": str(directory),
         "cell": network.get("cell"),
@@ -207,14 +177,14 @@ def describe(directory: Path, verify: bool = False) -> dict[str, Any]:
 
 
 def _must_be_a_model(directory: Path) -> None:
-    if not directory.exists():
+    if not os.path.exists(directory):
         raise ModelError(
             f"there is no model at {directory}",
             "pass a directory that charlm train wrote, such as runs/NAME",
         )
     if not directory.is_dir():
         raise ModelError(f"{directory} is a file; a model is a directory that charlm train wrote")
-    if not (directory / storage.MANIFEST).exists():
-        unfinished = (directory / "metrics.jsonl").exists()
+    if not os.path.lexists(directory / storage.MANIFEST):
+        unfinished = os.path.exists(directory / "metrics.jsonl")
         why = "its training has not finished" if unfinished else f"it has no {storage.MANIFEST}"
         raise ModelError(f"{directory} is not a finished model: {why}")
