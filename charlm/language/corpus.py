@@ -83,7 +83,7 @@ def cache_directory() -> Path:
 def _writable(folder: Path) -> bool:
     """Tell whether something could be made in a folder, or the folder itself made."""
     there = next(parent for parent in [folder, *folder.parents] if parent.exists())
-    return os.access(there, os.W_OK)
+    return there.is_dir() and os.access(there, os.W_OK)
 
 
 def _choice(request: TrainRequest) -> TokenizerChoice:

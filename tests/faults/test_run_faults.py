@@ -1,0 +1,166 @@
+"""What else can go wrong on the way: other signals, closed pipes, odd machines, odd options."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+import charlm
+from charlm.errors import UsageError
+from tests.faults.forge import outcome
+
+PACKAGE = Path(charlm.__file__).parent
+SMALL = ["--hidden", 12, "--embed", 8, "--batch", 4, "--bptt", 12, "--lr", 0.01, "--threads", 1]
+
+
+def charlm_process(*words, environment=None, **keywords):
+    command = [sys.executable, "-m", "charlm", *map(str, words)]
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | (environment or {}),
+        **keywords,
+    )
+
+
+def run(*words, **keywords):
+    with charlm_process(*words, **keywords) as process:
+        out, err = process.communicate(timeout=60)
+    assert "Traceback" not in err, err
+    return process.returncode, out, err
+
+
+@pytest.fixture(scope="module")
+def model(forge):
+    out = forge.folder / "model-run-faults"
+    words = ["train", forge.folder / "book.txt", *SMALL, "--steps", 9, "--out", out]
+    assert forge.run(*words)[0] == 0
+    return out
+
+
+def test_d7_signals_to_the_whole_group_end_it_once(tmp_path, text_file):
+    words = ["train", text_file, "--minutes", 5, *SMALL, "--out", tmp_path / "run"]
+    with charlm_process(*words, start_new_session=True) as process:
+        log = tmp_path / "run" / "metrics.jsonl"
+        deadline = time.monotonic() + 60
+        while not (log.exists() and log.stat().st_size) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        os.killpg(process.pid, signal.SIGTERM)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 143 and "Traceback" not in err
+
+
+def test_d14_a_stream_that_nobody_reads_any_more_does_not_end_a_run(forge, tmp_path):
+    words = ["train", forge.folder / "book.txt", *SMALL, "--steps", 200]
+    with charlm_process(*words, "--out", tmp_path / "run") as process:
+        process.stderr.readline()
+        process.stderr.close()
+        process.stdout.read()
+    assert process.returncode == 0
+    assert (tmp_path / "run" / "MANIFEST.json").exists()
+
+
+@pytest.mark.parametrize("environment", [{"TERM": "dumb"}, {"NO_COLOR": "1"}, {"LC_ALL": "C"}])
+def test_d15_any_terminal_will_do(model, environment):
+    code, out, _ = run("generate", model, "né 🎉", "--max-tokens", 3, environment=environment)
+    assert code == 0 and out.startswith("né 🎉")
+
+
+def test_d16_the_same_command_gives_the_same_bytes(forge, tmp_path):
+    found = []
+    for name in "ab":
+        words = ["train", forge.folder / "book.txt", *SMALL, "--dropout", 0.3, "--steps", 12]
+        assert forge.run(*words, "--out", tmp_path / name)[0] == 0
+        found.append(outcome(tmp_path / name))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("text", ["x", "ab", "a b\nc\nd\ne\n"])
+def test_d17_a_corpus_smaller_than_a_batch_trains(forge, tmp_path, text):
+    (tmp_path / "tiny.txt").write_text(text)
+    words = ["train", tmp_path / "tiny.txt", "--steps", 3, "--hidden", 8, "--threads", 1]
+    code, log, _ = forge.run(*words, "--out", tmp_path / "run")
+    assert code == 0 and "too small" in log, log
+
+
+@pytest.mark.parametrize(
+    "words, told",
+    [
+        (["train", "--learning-rat", "1"], "unknown option '--learning-rat'"),
+        (["trian"], "did you mean 'train'?"),
+        (["train", "--step", "1"], "did you mean '--steps'?"),
+        (["train", "--steps", "many"], "invalid int value: 'many'"),
+        (["train", "--save-every", "5m"], "--save-every must be a number of steps"),
+        (["train", "--resume", "--force"], "cannot be given together"),
+        (["generate"], "required: MODEL"),
+    ],
+)
+def test_g1_a_mistyped_command_is_a_sentence(words, told):
+    code, _, err = run(*words)
+    assert code == 2 and told in err and len(err.splitlines()) <= 5, err
+
+
+def test_g2_help_and_version_touch_neither_network_nor_disk(tmp_path):
+    code = (
+        "import socket, sys\n"
+        "def refuse(*a, **k): raise AssertionError('network')\n"
+        "socket.socket = socket.create_connection = refuse\n"
+        "from charlm.cli.main import main\n"
+        "for words in (['--help'], ['train', '--help'], ['--version']):\n"
+        "    try: main(words)\n"
+        "    except SystemExit: pass\n"
+        "assert 'torch' not in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-B", "-c", code], cwd=tmp_path, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_g3_a_missing_extra_is_named_with_its_command(tmp_path, monkeypatch):
+    from charlm.text.finding import open_corpus
+
+    (tmp_path / "a.txt.zst").write_bytes(b"\x28\xb5\x2f\xfd" + bytes(20))
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    with pytest.raises(UsageError) as caught:
+        list(open_corpus([str(tmp_path / "a.txt.zst")]).pieces())
+    assert "pip install 'charlm-toolkit[zstd]'" in caught.value.hint
+
+
+def test_g4_a_gpu_that_is_not_there_is_a_sentence(forge, tmp_path):
+    import torch
+
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU here")
+    words = ["train", forge.folder / "book.txt", "--device", "cuda", "--out", tmp_path / "run"]
+    code, log, _ = forge.run(*words)
+    assert code == 2 and "no CUDA GPU" in log and not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    "case", ["no home", "a home that is none", "optimized", "warnings are errors"]
+)
+def test_g5_odd_surroundings(tmp_path, text_file, case):
+    words = ["train", text_file, *SMALL, "--steps", 2, "--out", tmp_path / "run"]
+    flags = {"optimized": ["-OO"], "warnings are errors": ["-W", "error"]}.get(case, [])
+    environment = {key: value for key, value in os.environ.items() if key != "CHARLM_CACHE"}
+    if case == "no home":
+        environment.pop("HOME", None)
+    else:
+        environment["HOME"] = "/dev/null/home" if case == "a home that is none" else str(tmp_path)
+    environment["TMPDIR"] = str(tmp_path)
+    command = [sys.executable, *flags, "-m", "charlm", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
+    assert done.returncode == 0 and "Traceback" not in done.stderr, done.stderr
+
+
+def test_g11_no_door_to_foreign_code():
+    doors = r"import pickle|(?<!safetensors\.)torch\.load\(|os\.system\(|shell=True|yaml\.load\("
+    for path in PACKAGE.rglob("*.py"):
+        assert not re.search(doors, path.read_text()), path
