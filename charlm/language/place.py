@@ -11,7 +11,6 @@ from charlm.language.directory import CONFIG
 from charlm.language.record import RECORD, RunRecord, read_record
 from charlm.language.request import TrainRequest
 from charlm.text.finding import run_name
-from charlm.training.checkpoints import Checkpoints
 
 RUNS = Path("runs")
 CHECKPOINTS = "checkpoints"
@@ -86,6 +85,8 @@ def is_worth_keeping(directory: Path) -> bool:
     """Tell whether a directory holds a model, or a checkpoint in which something was learned."""
     if (directory / storage.MANIFEST).exists():
         return True
+    from charlm.training.checkpoints import Checkpoints  # loads PyTorch
+
     return Checkpoints(directory / CHECKPOINTS).newest_step() > 0
 
 

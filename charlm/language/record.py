@@ -6,14 +6,16 @@ What a plan measured or chose is written down once; a resumed run measures and c
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from charlm import storage
 from charlm.errors import CorpusError, ModelError, UsageError
-from charlm.language.plan import Plan
 from charlm.language.request import TrainRequest
 from charlm.options import from_json
 from charlm.text.store import TokenStore
+
+if TYPE_CHECKING:
+    from charlm.language.plan import Plan
 
 RECORD = "run.json"
 FORMAT = 1
@@ -109,7 +111,7 @@ def write_record(directory: Path, record: RunRecord) -> None:
     storage.write_bytes(directory / RECORD, storage.json_bytes(record.to_json()))
 
 
-def chosen_by(plan: Plan, threads: int, bf16: bool) -> dict[str, Any]:
+def chosen_by(plan: "Plan", threads: int, bf16: bool) -> dict[str, Any]:
     """Give what a plan chose, under the names of the options that would choose the same."""
     network, optimizer = plan.network, plan.optimizer
     return {

@@ -1,12 +1,15 @@
 """What a training run gives back, and how it is told."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from charlm.evaluation.metrics import Evaluation
 from charlm.evaluation.report import evaluation_table
-from charlm.language.handle import LanguageModel
-from charlm.training.task import TrainState
+from charlm.language.handle import LanguageModel, load
+
+if TYPE_CHECKING:
+    from charlm.training.task import TrainState
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,7 @@ class FitResult:
     """
 
     model: LanguageModel
-    state: TrainState
+    state: "TrainState"
     held_out: Evaluation | None
     test: Evaluation | None
     sample: str
@@ -64,3 +67,22 @@ class FitResult:
             lines += ["sample", self.sample.strip("\n"), ""]
         lines += [f"model    {name}", f'next     charlm generate {name} "Your prompt"']
         return "\n".join(lines)
+
+
+def finished_result(directory: Path) -> FitResult:
+    """Give what a finished run came to; nothing is changed."""
+    from charlm.training.task import TrainState
+
+    model = load(directory)
+    run, held_out = model.config["run"], model.config.get("held_out")
+    names = {field.name for field in fields(Evaluation)}
+    evaluation = None
+    if held_out is not None:
+        evaluation = Evaluation(**{name: held_out[name] for name in names})
+    state = TrainState(
+        step=run["steps"],
+        targets=run["targets"],
+        seconds=run["seconds"],
+        stopped_by=run["stopped_by"],
+    )
+    return FitResult(model, state, evaluation, None, "")

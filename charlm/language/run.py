@@ -2,11 +2,10 @@
 
 import math
 import shlex
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import Any, TextIO
 
 import numpy as np
 import torch
@@ -18,6 +17,7 @@ from charlm.errors import DiskError
 from charlm.evaluation.metrics import Evaluation
 from charlm.language.card import model_card
 from charlm.language.directory import write_held_out, write_model
+from charlm.language.fit import Stop, Tell
 from charlm.language.handle import LanguageModel, load
 from charlm.language.network import network_json, network_weights
 from charlm.language.place import CHECKPOINTS, LOGS
@@ -40,18 +40,6 @@ SCORE_SHARE = 0.1  # of the minutes may go into the final score,
 SCORE_SECONDS = 8.0  # or this much
 BYTES_PER_PARAMETER = 4 * 4  # weights, two moments, best weights, in float32
 CHECKPOINTS_KEPT = 3
-
-Tell = Callable[[str], None]
-
-
-class Stop(Protocol):
-    """What can ask a training loop to end."""
-
-    def training(self) -> AbstractContextManager[None]:
-        """Mark the part in which a request is honoured."""
-
-    def requested(self) -> bool:
-        """Tell whether there was a request."""
 
 
 class Run:

@@ -1,0 +1,119 @@
+"""The course of a run once its text is prepared: plan, train, save, score.
+
+With several processes the first leads: it prepares the text, says what was chosen, writes and
+scores. The others follow.
+"""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TextIO
+
+import torch
+
+from charlm import storage
+from charlm.language.fit import Stop, teller
+from charlm.language.handle import LanguageModel
+from charlm.language.network import set_threads
+from charlm.language.place import Place
+from charlm.language.record import RunRecord, chosen_by, corpus_identity, write_record
+from charlm.language.request import TrainRequest
+from charlm.language.result import FitResult
+from charlm.language.run import Run
+from charlm.options import from_json
+from charlm.text.store import TokenStore, open_store
+from charlm.training.precision import choose_device, use_bf16
+from charlm.training.processes import Processes, join_processes
+from charlm.training.threads import fastest_thread_count
+from charlm.version import __version__
+
+Asked = tuple[Sequence[str], TrainRequest]  # what was asked of every process
+
+
+def lead(
+    place: Place,
+    paths: list[str],
+    request: TrainRequest,
+    store: TokenStore,
+    asked: Asked,
+    progress: TextIO | None,
+    stop: Stop,
+) -> FitResult:
+    """Do what the first process does, or the only one."""
+    with join_processes(choose_device(request.device)) as processes:
+        _agree(processes, asked)
+        bf16 = _set_up_machine(request)
+        device = choose_device(request.device)
+        run = Run(paths, request, store, place.directory, device, bf16, processes)
+        chosen = chosen_by(run.plan, torch.get_num_threads(), bf16)
+        record = RunRecord(paths, request, chosen, corpus_identity(store))
+        if place.record is None:
+            write_record(place.directory, record)
+        told = record.to_json() | {"out": str(place.directory.resolve())}
+        processes.announce(json.dumps(told))
+        return _complete(run, progress, stop)
+
+
+def _complete(run: Run, progress: TextIO | None, stop: Stop) -> FitResult:
+    """Train to the end, save, score."""
+    tell = teller(progress)
+    tell(run.describe())
+    state = run.train(progress, stop, tell)
+    model = run.save(state, None, finished=False)
+    if state.stopped_by == "request":
+        return FitResult(model, state, None, None, "")
+    evaluation = model.evaluate_held_out(run.score_seconds())
+    model = run.save(state, evaluation, finished=True)
+    storage.forget_replaced(run.out)
+    request, valid, cut = run.request, run.store.valid, 0
+    test = None if request.test is None else model.evaluate(path=request.test)
+    if evaluation is not None and valid is not None:
+        cut = valid.counts().bytes - evaluation.bytes
+    return FitResult(model, state, evaluation, test, _sample(model), cut)
+
+
+def follow(paths: Sequence[str], request: TrainRequest, stop: Stop) -> None:
+    """Do what the other processes do: train with the first, on the corpus that it prepared."""
+    device = choose_device(request.device)
+    with join_processes(device) as processes:
+        _agree(processes, (paths, request))
+        told = json.loads(processes.announce(None))
+        if told is None:
+            return
+        chosen = told["chosen"] | {"out": told["out"]}
+        request = from_json(TrainRequest, told["request"] | chosen)
+        set_threads(chosen["threads"])
+        store: TokenStore = open_store(Path(told["corpus"]["directory"]))
+        bf16 = use_bf16(request.precision, device)
+        run = Run(told["paths"], request, store, Path(told["out"]), device, bf16, processes)
+        run.train(None, stop, lambda line: None)
+
+
+def dismiss(paths: Sequence[str], request: TrainRequest) -> None:
+    """Tell the other processes, if there are any, that there is nothing to do."""
+    with join_processes(choose_device(request.device)) as processes:
+        _agree(processes, (paths, request))
+        processes.announce("null")
+
+
+def _agree(processes: Processes, asked: Asked) -> None:
+    paths, request = asked
+    versions = f"{__version__} {torch.__version__}"
+    processes.agree(f"{versions} {list(paths)} {request}", "what they do")
+
+
+def _set_up_machine(request: TrainRequest) -> bool:
+    """Choose the number of threads; say whether to compute in bfloat16."""
+    device = choose_device(request.device)
+    bf16 = use_bf16(request.precision, device)
+    if request.threads is not None:
+        set_threads(request.threads)
+    elif device.type == "cpu" and request.minutes_or_default is not None:
+        set_threads(fastest_thread_count(bf16))
+    return bf16
+
+
+def _sample(model: LanguageModel) -> str:
+    return model.generate(
+        "", max_tokens=200 if model.tokenizer.kind in ("byte", "char") else 60, seed=1
+    )
