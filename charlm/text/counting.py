@@ -11,14 +11,13 @@ import numpy as np
 
 from charlm.text.alphabets import CODE_POINTS
 from charlm.text.pretokens import (
-    MAX_WORD,
     complete_chunks,
     complete_pretokens,
     complete_words,
-    find_chunks,
     find_pretokens,
 )
-from charlm.text.symbols import UNKNOWN
+from charlm.text.tasks import ChunkCounting, Counted, WordCounting
+from charlm.text.workers import Workers
 
 MAX_ENTRIES = 1_000_000  # distinct words counted at a time
 MAX_CHUNKS = 250_000  # distinct chunks counted at a time
@@ -42,12 +41,9 @@ def count_characters(texts: Iterable[str]) -> Counter[str]:
 def count_pretokens(texts: Iterable[str]) -> Counter[str]:
     """Count pre-tokens; past `MAX_ENTRIES` the rarest are dropped."""
     counter = _PretokenCounter()
-    rest = ""
-    for text in _batches(texts, counter.room):
-        whole, rest = complete_chunks(rest + text)
-        found, rest = complete_pretokens(rest)
-        counter.add(whole, found)
-    counter.add("", find_pretokens(rest))
+    with Workers(ChunkCounting()) as workers:
+        for pretokens, counted in workers.work(_whole_chunks(texts, counter.room)):
+            counter.add(counted, pretokens)
     return counter.total()
 
 
@@ -57,16 +53,14 @@ def count_whole_words(texts: Iterable[str]) -> Counter[str]:
     A piece too long for any vocabulary counts as unknown.
     """
     counts: Counter[str] = Counter()
-    rest = ""
-    for text in texts:
-        part, rest = complete_words(rest + text)
-        counts.update(_known_words(part))
-        counts = _thinned(counts)
-        if lines := part.count("\n"):
-            counts["\n"] += lines
+    with Workers(WordCounting()) as workers:
+        for lines, counted in workers.work(_whole_words(texts)):
+            counts.update(counted.counts)
             counts = _thinned(counts)
-    counts.update(_known_words(rest))
-    return _thinned(counts)
+            if lines:
+                counts["\n"] += lines
+                counts = _thinned(counts)
+    return counts
 
 
 class _PretokenCounter:
@@ -80,13 +74,12 @@ class _PretokenCounter:
         self._pretokens: Counter[str] = Counter()
         self._chunks: Counter[str] = Counter()
 
-    def add(self, text: str, pretokens: list[str]) -> None:
-        """Count a text of whole chunks and the pre-tokens after it."""
+    def add(self, chunks: Counted, pretokens: list[str]) -> None:
+        """Count the chunks of a text and the pre-tokens after it."""
+        self._pretokens.update(find_pretokens(chunks.first))
         self._pretokens.update(pretokens)
-        first, *others = find_chunks(text)
-        self._pretokens.update(find_pretokens(first))
         before = len(self._chunks)
-        self._chunks.update(others)
+        self._chunks.update(chunks.counts)
         self._enter(len(self._chunks) - before)
         if len(self._pretokens) > MAX_ENTRIES:
             self._pretokens = _thinned(self.total())
@@ -117,12 +110,14 @@ class _PretokenCounter:
 def _batches(texts: Iterable[str], room: Callable[[], int] = lambda: MAX_ENTRIES) -> Iterator[str]:
     """Join small texts to larger ones, which are counted in fewer steps.
 
-    Not while the room for what is counted may run out: then it matters when.
+    Not while the room for what is counted may run out: then it matters when. Nor after a large
+    text, which others may still be counting.
     """
     held: list[str] = []
-    size = 0
+    size, large = 0, False
     for text in texts:
-        if size + len(text) > BATCH or room() < 2 * BATCH:
+        large = large or len(text) >= BATCH
+        if large or size + len(text) > BATCH or room() < 2 * BATCH:
             if held:
                 yield "".join(held)
             held, size = [], 0
@@ -131,11 +126,23 @@ def _batches(texts: Iterable[str], room: Callable[[], int] = lambda: MAX_ENTRIES
     yield "".join(held)
 
 
-def _known_words(text: str) -> list[str]:
-    words = text.split()
-    if max(map(len, words), default=0) <= MAX_WORD:
-        return words
-    return [word if len(word) <= MAX_WORD else UNKNOWN for word in words]
+def _whole_chunks(texts: Iterable[str], room: Callable[[], int]) -> Iterator[tuple[list[str], str]]:
+    """Cut a text into parts of whole chunks, each with the pre-tokens that follow it."""
+    rest = ""
+    for text in _batches(texts, room):
+        whole, rest = complete_chunks(rest + text)
+        found, rest = complete_pretokens(rest)
+        yield found, whole
+    yield find_pretokens(rest), ""
+
+
+def _whole_words(texts: Iterable[str]) -> Iterator[tuple[int, str]]:
+    """Cut a text into parts of whole words, each with its number of line feeds."""
+    rest = ""
+    for text in texts:
+        part, rest = complete_words(rest + text)
+        yield part.count("\n"), part
+    yield 0, rest
 
 
 def _thinned(counts: Counter[str]) -> Counter[str]:

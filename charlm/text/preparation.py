@@ -8,12 +8,14 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
 from charlm import storage
 from charlm.errors import CharlmError, CorpusError, DiskError
 from charlm.text.documents import Piece
+from charlm.text.encoding import encode_pieces
 from charlm.text.learning import learn_tokenizer
 from charlm.text.sources import Corpus, ReadReport
 from charlm.text.splitting import Split, held_out_offset, split_pieces
@@ -155,15 +157,15 @@ def _write_parts(
     valid: Corpus | None,
 ) -> dict[str, Any]:
     writers: dict[str, PartWriter] = {}
+    if valid is not None:
+        pieces = chain(pieces, (("valid", piece) for piece in valid.pieces()))
     try:
-        for part, piece in pieces:
+        for part, piece, encoder, ids in encode_pieces(pieces, tokenizer):
             if part not in writers:
                 writers[part] = PartWriter(writer, part, tokenizer)
-            writers[part].add(piece)
-        if valid is not None:
+            writers[part].add_encoded(piece, encoder, ids)
+        if valid is not None and "valid" not in writers:
             writers["valid"] = PartWriter(writer, "valid", tokenizer)
-            for piece in valid.pieces():
-                writers["valid"].add(piece)
         return {name: part_writer.finish() for name, part_writer in writers.items()}
     except BaseException:
         for part_writer in writers.values():

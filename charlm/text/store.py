@@ -20,7 +20,7 @@ from charlm.errors import CharlmError, CorpusError
 from charlm.storage import DirectoryWriter
 from charlm.text.documents import Piece
 from charlm.text.loading import load_tokenizer
-from charlm.text.tokenizers import Ids, Tokenizer
+from charlm.text.tokenizers import Encoder, Ids, Tokenizer
 from charlm.text.units import UnitCounter, Units
 
 STORE = "store.json"
@@ -68,7 +68,7 @@ class TokenPart:
         Without it they stay with the process for as long as the system has room for them.
         """
         for array in (self.ids, self.documents):
-            pages = array.base
+            pages: object = array.base
             if isinstance(pages, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
                 pages.madvise(mmap.MADV_DONTNEED)
 
@@ -106,12 +106,19 @@ class PartWriter:
         self._start: int | None = None  # where the document's first id stands
 
     def add(self, piece: Piece) -> None:
-        """Take the next piece of the text."""
+        """Take the next piece of the text, and encode it."""
+        starts = piece.starts_document or self._start is None
+        encoder = self._tokenizer.encoder() if starts else self._encoder
+        self.add_encoded(piece, encoder, encoder.push(piece.text))
+
+    def add_encoded(self, piece: Piece, encoder: Encoder, ids: Ids) -> None:
+        """Take the next piece and what the document's encoder made of it."""
         if piece.starts_document or self._start is None:
             self._end_document()
             self._begin_document()
+            self._encoder = encoder
         self._units.add(piece.text)
-        self._push(self._encoder.push(piece.text))
+        self._push(ids)
 
     def finish(self) -> dict[str, Any]:
         """End the part; give what store.json keeps of it."""
@@ -136,7 +143,6 @@ class PartWriter:
     def _begin_document(self) -> None:
         self._mark_boundary()
         self._units = UnitCounter()
-        self._encoder = self._tokenizer.encoder()
         self._unknown = 0
         self._start = self._length
 

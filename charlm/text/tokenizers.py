@@ -124,9 +124,13 @@ class Encoder:
 
     def push(self, piece: str | bytes) -> Ids:
         """Take the next piece; give the ids that are certain by now."""
+        return self._tokenizer.encode_part(self.cut(piece))
+
+    def cut(self, piece: str | bytes) -> str | list[str]:
+        """Take the next piece; give what is certain by now, to be encoded by anyone."""
         tokenizer = self._tokenizer
         part, self._rest = tokenizer.cut(self._rest + tokenizer.text_of(piece))
-        return tokenizer.encode_part(part)
+        return part
 
     def flush(self) -> Ids:
         """End the text; give the ids that were held back."""

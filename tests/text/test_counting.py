@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from charlm.text import counting
 from charlm.text.counting import count_characters, count_pretokens, count_whole_words
 from charlm.text.pretokens import complete_pretokens, find_pretokens
+from charlm.text.tasks import ChunkCounting
 
 ODD = st.text(alphabet=st.sampled_from("ab'. \n\r\t<x0é日\u3000\xa0🎉"), max_size=900)
 
@@ -68,6 +69,6 @@ def test_what_is_rare_is_forgotten(monkeypatch):
 def test_no_endless_chunk_is_kept(monkeypatch):
     counter = counting._PretokenCounter()
     for _ in range(3):
-        counter.add("a " + "x" * 1000 + " b", [])
+        counter.add(ChunkCounting().run("a " + "x" * 1000 + " b"), [])
     assert set(counter._chunks) == {"b"}
     assert counter.total()["x" * 64] == 3 * 14

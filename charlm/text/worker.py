@@ -1,0 +1,29 @@
+"""The other end of a worker's pipes: takes a text, does its task, answers, until the pipe ends."""
+
+import sys
+
+from charlm.text.tasks import TASKS
+from charlm.text.workers import HEADER
+
+
+def serve() -> None:
+    """Take the name of a task, its setup, and then text after text."""
+    name, setup = _receive(), _receive()
+    if name is None or setup is None:
+        return
+    task = TASKS[name.decode()].made_of(setup)
+    while (text := _receive()) is not None:
+        answer = task.pack(task.run(text.decode("utf-8", "surrogatepass")))
+        sys.stdout.buffer.write(HEADER.pack(len(answer)))
+        sys.stdout.buffer.write(answer)
+        sys.stdout.buffer.flush()
+
+
+def _receive() -> bytes | None:
+    """Read what comes; None at the end."""
+    head = sys.stdin.buffer.read(HEADER.size)
+    if len(head) < HEADER.size:
+        return None
+    (length,) = HEADER.unpack(head)
+    data = sys.stdin.buffer.read(length)
+    return data if len(data) == length else None
