@@ -60,7 +60,8 @@ def _listed(directory: Path, error: type[CharlmError]) -> list[tuple[Path, dict[
         raise error(f"{directory / MANIFEST} does not list files")
     for name, entry in files.items():
         parts = Path(name).parts
-        outside = Path(name).is_absolute() or ".." in parts or "\0" in name or not parts
+        outside = Path(name).is_absolute() or ".." in parts or not parts
+        outside = outside or "\0" in name or not name.isprintable()
         if outside or not isinstance(entry, dict):
             raise error(f"{directory / MANIFEST} has a bad entry: {name!r}")
     return [(directory / name, entry) for name, entry in files.items()]

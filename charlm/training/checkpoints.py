@@ -23,6 +23,7 @@ from torch import Tensor
 
 from charlm import storage
 from charlm.errors import CharlmError, ModelError
+from charlm.tensors import check_header
 
 STATE = "training.json"
 FORMAT = 1
@@ -143,6 +144,7 @@ def tensor_bytes(tensors: Tensors) -> bytes:
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
+    check_header(path, ModelError)
     try:
         tensors: dict[str, Tensor] = safetensors.torch.load(path.read_bytes())
     except (SafetensorError, OSError, ValueError, KeyError) as fault:

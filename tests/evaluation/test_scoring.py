@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.predictors import Bigram
 
 from charlm.evaluation import scoring
 from charlm.evaluation.scoring import score_documents, score_stream
 from charlm.text.alphabets import make_byte_tokenizer
+from tests.predictors import Bigram
 
 TOKENIZER = make_byte_tokenizer()
 PREDICTOR = Bigram.random(TOKENIZER)

@@ -2,12 +2,12 @@
 
 import numpy as np
 import pytest
-from tests.predictors import Bigram
 
 from charlm.errors import UsageError
 from charlm.generation.generator import Generator
 from charlm.generation.options import SamplingOptions
 from charlm.text.learning import learn_tokenizer
+from tests.predictors import Bigram
 
 TEXT = "the cat sat on the mat. привет, мир! the end\n" * 3
 CHAR = learn_tokenizer("char", lambda: [TEXT])

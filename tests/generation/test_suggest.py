@@ -6,12 +6,12 @@ import re
 
 import numpy as np
 import pytest
-from tests.predictors import Bigram
 
 from charlm.generation import suggest as module
 from charlm.generation.lexicon import Lexicon, Role, role_of
 from charlm.generation.suggest import suggest
 from charlm.text.learning import learn_tokenizer
+from tests.predictors import Bigram
 
 TEXT = "a cat and a cab: the cat can't act. a bad act\n" * 10
 LOSSLESS = {
