@@ -76,8 +76,7 @@ class CharTokenizer(Tokenizer):
     def encode_part(self, part: str | list[str]) -> Ids:
         """Look every character up; spell out the unknown ones."""
         assert isinstance(part, str)
-        points = np.frombuffer(part.encode("utf-32-le"), dtype=np.uint32)
-        ids = self._table[points]
+        ids = self._table[code_points(part)]
         unknown = np.flatnonzero(ids < 0)
         if len(unknown) == 0:
             return ids
@@ -92,6 +91,16 @@ class CharTokenizer(Tokenizer):
     def encode_rest(self, text: str) -> Ids:
         """Encode the last of a text."""
         return self.encode_part(text)
+
+
+def code_points(text: str) -> np.ndarray:
+    """Give the code points of a text, of the smallest type that holds them."""
+    if text.isascii():
+        return np.frombuffer(text.encode("ascii"), dtype=np.uint8)
+    units = np.frombuffer(text.encode("utf-16-le"), dtype="<u2")
+    if len(units) == len(text):
+        return units
+    return np.frombuffer(text.encode("utf-32-le"), dtype="<u4")
 
 
 def spelled_pieces(vocabulary: dict[str, int], boundary: str) -> list[bytes]:

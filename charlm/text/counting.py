@@ -9,7 +9,7 @@ from itertools import islice
 
 import numpy as np
 
-from charlm.text.alphabets import CODE_POINTS
+from charlm.text.alphabets import CODE_POINTS, code_points
 from charlm.text.pretokens import (
     complete_chunks,
     complete_pretokens,
@@ -29,11 +29,7 @@ def count_characters(texts: Iterable[str]) -> Counter[str]:
     """Count every character."""
     counts = np.zeros(CODE_POINTS, dtype=np.int64)
     for text in _batches(texts):
-        if text.isascii():
-            points = np.frombuffer(text.encode("ascii"), dtype=np.uint8)
-        else:
-            points = np.frombuffer(text.encode("utf-32-le"), dtype=np.uint32)
-        found = np.bincount(points)
+        found = np.bincount(code_points(text))
         counts[: len(found)] += found
     return Counter({chr(point): int(counts[point]) for point in np.flatnonzero(counts)})
 

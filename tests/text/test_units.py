@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlm.text import units
-from charlm.text.units import UnitCounter, Units, count_units, count_words
+from charlm.text.units import UnitCounter, Units, count_bytes, count_units, count_words
 
 
 @given(st.text(), st.lists(st.integers(0, 50)))
@@ -54,3 +54,10 @@ def test_words_are_counted_in_an_array_as_str_split_finds_them(monkeypatch, betw
         assert count_words("a" + chr(code)) + count_words(chr(code) + "a") == len(
             f"a{chr(code)} {chr(code)}a".split()
         )
+
+
+@given(st.text(alphabet=st.characters(codec=None), min_size=1))
+def test_bytes_are_counted_in_an_array_as_utf8_has_them(text):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(units, "LARGE", 1)
+        assert count_bytes(text) == len(text.encode("utf-8", "surrogatepass"))
