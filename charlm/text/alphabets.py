@@ -76,7 +76,7 @@ class CharTokenizer(Tokenizer):
     def encode_part(self, part: str | list[str]) -> Ids:
         """Look every character up; spell out the unknown ones."""
         assert isinstance(part, str)
-        ids = self._table[code_points(part)]
+        ids: Ids = self._table[code_points(part)]
         unknown = np.flatnonzero(ids < 0)
         if len(unknown) == 0:
             return ids

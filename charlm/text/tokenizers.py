@@ -13,7 +13,7 @@ All but the closed form are lossless: decode(encode(text)) == text for any text.
 import codecs
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -164,8 +164,3 @@ def refuse_surrogates(text: str) -> None:
             f"at index {fault.start}",
             "it is not Unicode text; read it with errors='replace'",
         ) from None
-
-
-def as_ids(values: Sequence[int] | Iterable[int]) -> Ids:
-    """Make an array of ids."""
-    return np.fromiter(values, dtype=ID_TYPE)
