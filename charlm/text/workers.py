@@ -137,10 +137,17 @@ class Workers(Generic[Result]):
         if size < SMALL or self._seen < LARGE or self._most == 0:
             return None
         if not self._workers:
-            for _ in range(self._most):
-                self._workers.append(Worker(self._task))
+            self._start()
+        if not self._workers:
+            return None
         self._workers.rotate(1)
         return self._workers[0]
+
+    def _start(self) -> None:
+        for _ in range(self._most):
+            with suppress(OSError):  # the system has no room for more: it goes without
+                self._workers.append(Worker(self._task))
+        self._most = len(self._workers)
 
     def _result(self, tag: Tag, job: Job) -> tuple[Tag, Result]:
         answer = job.wait()

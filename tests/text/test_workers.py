@@ -77,6 +77,15 @@ def test_the_work_of_a_worker_that_dies_is_done_here(eager):
     assert results == [tokenizer.encode_part(text).tolist() for text in TEXTS]
 
 
+def test_without_room_for_processes_all_is_done_here(eager, monkeypatch):
+    def refuse(*arguments, **options):
+        raise BlockingIOError("no more processes")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    with Workers(WordCounting()) as group:
+        assert [i for i, _ in group.work(enumerate(TEXTS))] == list(range(len(TEXTS)))
+
+
 @PROCESSES
 def test_no_process_is_left(eager):
     with Workers(WordCounting()) as group, pytest.raises(ZeroDivisionError):
