@@ -1,0 +1,20 @@
+"""Damaged files are refused in a sentence: a short form of scripts/fuzz."""
+
+import pytest
+
+from tests.faults.fuzz import Parsers, fuzz
+
+SECONDS = 5
+
+
+@pytest.fixture(scope="module")
+def parsers(tmp_path_factory):
+    return Parsers(tmp_path_factory.mktemp("fuzz"))
+
+
+@pytest.mark.parametrize(
+    "name", ["safetensors", "config", "tokenizer", "manifest", "record", "jsonl", "csv"]
+)
+def test_a_damaged_file_is_refused_in_a_sentence(parsers, name):
+    tries, faults = fuzz(parsers, name, SECONDS)
+    assert not faults and tries > 50
