@@ -15,6 +15,7 @@ from tokenizers import models, trainers
 from charlm.errors import UsageError
 from charlm.text.alphabets import make_byte_tokenizer, make_char_tokenizer
 from charlm.text.counting import count_characters, count_pretokens, count_whole_words
+from charlm.text.memory import return_freed_memory
 from charlm.text.pretokens import find_pretokens
 from charlm.text.symbols import BYTE_SYMBOLS, BYTE_TO_CHARACTER, END_OF_LINE, UNKNOWN
 from charlm.text.tokenizers import Kind, Tokenizer
@@ -115,6 +116,8 @@ def _learn_bpe(texts: Texts, vocab_size: int) -> Tokenizer:
     sample = list(_not_too_varied(_sample(texts)))
     wait_for(lambda: library.train_from_iterator(_handed_over(sample), trainer))
     merges = json.loads(library.to_str())["model"]["merges"]
+    del library, trainer
+    return_freed_memory()  # other processes will now help to encode
     return make_bpe_tokenizer([(left, right) for left, right in merges])
 
 

@@ -1,5 +1,8 @@
 """Learning: what is frequent becomes a token, sizes are kept, memory is bounded."""
 
+import subprocess
+import sys
+
 import pytest
 
 from charlm.errors import UsageError
@@ -104,3 +107,27 @@ def test_byte_pairs_of_text_that_never_repeats_are_learned_from_its_beginning(mo
     varied = [" ".join(str(i) for i in range(k, k + 50)) for k in range(10_000, 11_000, 50)]
     assert 3 <= len(list(learning._not_too_varied(varied))) < len(varied)
     assert list(learning._not_too_varied(TEXT * 100)) == TEXT * 100
+
+
+LEARNING = """
+import pathlib, random, resource
+from charlm.text.learning import learn_tokenizer
+
+def resident():
+    status = pathlib.Path("/proc/self/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0]) / 1024
+
+text = " ".join(f"{random.getrandbits(40):x}" for _ in range(100_000))
+before = resident()
+learn_tokenizer("bpe", lambda: [text], vocab_size=500)
+print(before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, resident())
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks Linux for memory")
+def test_what_learning_byte_pairs_took_is_given_back():
+    command = [sys.executable, "-c", LEARNING]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    before, most, after = map(float, done.stdout.split())
+    assert most - before > 40
+    assert after - before < 0.6 * (most - before)
