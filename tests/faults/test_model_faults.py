@@ -162,9 +162,9 @@ def test_b2_an_impossible_header_length_is_refused_at_once(model, length):
     data = (model / WEIGHTS).read_bytes()
     (model / WEIGHTS).write_bytes(struct.pack("<Q", length) + data[8:])
     seal(model)
-    start = time.perf_counter()
+    start = time.process_time()
     refusal(model, WEIGHTS, "header")
-    assert time.perf_counter() - start < 0.1
+    assert time.process_time() - start < 0.1
 
 
 def test_b2_a_hundred_megabytes_of_names_are_never_read(model):
@@ -174,9 +174,9 @@ def test_b2_a_hundred_megabytes_of_names_are_never_read(model):
         stream.truncate(8 + length)
     seal(model)
     tracemalloc.start()
-    start = time.perf_counter()
+    start = time.process_time()
     refusal(model, "100,000,000")
-    seconds, (_, peak) = time.perf_counter() - start, tracemalloc.get_traced_memory()
+    seconds, (_, peak) = time.process_time() - start, tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert seconds < 0.1 and peak < 4 * 2**20
 
@@ -186,9 +186,9 @@ def test_b2_as_many_names_as_fit_the_limit_are_refused_at_once(model):
     text = json.dumps({str(number): empty for number in range(14_000)}).encode()
     (model / WEIGHTS).write_bytes(struct.pack("<Q", len(text)) + text)
     seal(model)
-    start = time.perf_counter()
+    start = time.process_time()
     refusal(model, "and 13,995 more")
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
 
 
 HEADERS = {
@@ -532,9 +532,9 @@ def test_b12_the_tokenizers_configuration_is_not_even_opened(model):
 def test_b13_a_tokenizer_of_a_gigabyte_is_not_read(model):
     os.truncate(model / TOKENIZER, 2**30)
     seal(model)
-    start = time.perf_counter()
+    start = time.process_time()
     refusal(model, TOKENIZER, "too large", "1,073,741,824")
-    assert time.perf_counter() - start < 0.2
+    assert time.process_time() - start < 0.2
 
 
 @pytest.mark.parametrize("name", IDS)
