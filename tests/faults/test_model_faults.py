@@ -188,7 +188,7 @@ def test_b2_as_many_names_as_fit_the_limit_are_refused_at_once(model):
     seal(model)
     start = time.process_time()
     refusal(model, "and 13,995 more")
-    assert time.process_time() - start < 0.5
+    assert time.process_time() - start < 1.0
 
 
 HEADERS = {
