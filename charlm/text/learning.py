@@ -104,6 +104,12 @@ def _learn_closed(texts: Texts, vocab_size: int | None) -> Tokenizer:
 
 
 def _learn_bpe(texts: Texts, vocab_size: int) -> Tokenizer:
+    merges = _train_merges(list(_not_too_varied(_sample(texts))), vocab_size)
+    return_freed_memory()  # other processes will now help to encode
+    return make_bpe_tokenizer(merges)
+
+
+def _train_merges(sample: list[str], vocab_size: int) -> list[tuple[str, str]]:
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size - 1,
         min_frequency=2,
@@ -113,12 +119,9 @@ def _learn_bpe(texts: Texts, vocab_size: int) -> Tokenizer:
     )
     library = tokenizers.Tokenizer(models.BPE())
     library.pre_tokenizer = bpe_pre_tokenizer()
-    sample = list(_not_too_varied(_sample(texts)))
     wait_for(lambda: library.train_from_iterator(_handed_over(sample), trainer))
     merges = json.loads(library.to_str())["model"]["merges"]
-    del library, trainer
-    return_freed_memory()  # other processes will now help to encode
-    return make_bpe_tokenizer([(left, right) for left, right in merges])
+    return [(left, right) for left, right in merges]
 
 
 def _sample(texts: Texts) -> Iterator[str]:
