@@ -45,6 +45,7 @@ READINGS = {
 }
 PLACES = {"step": 24, "loss": 30, "validation": 20, "operation": 150}
 SIGNAL_CODES = {"kill": 137, "SIGTERM": 143, "SIGINT": 130, "SIGHUP": 129}
+OPERATIONS = 170  # on the disk, that every such run makes at least
 LONG_TEXT = 60_000_000  # characters, so that each phase of preparing lasts long enough to be hit
 
 
@@ -109,14 +110,17 @@ def schedule(workshop, seed):
 
 
 def kill_inside_saves(workshop, seed):
-    """Kill one run at one operation of the disk; it must go on from its newest checkpoint."""
+    """Kill one run at one operation of the disk; it must go on from its newest checkpoint.
+
+    The operations are gone through one after another, in runs of cells and tokenizers by chance.
+    """
     forge = workshop.forge()
     rng = random.Random(seed)
     kind = (rng.choice(CELLS), rng.choice(list(TOKENIZERS)), "streams")
     wanted = reference(forge, kind)
     out = forge.folder / "killed"
     shutil.rmtree(out, ignore_errors=True)
-    fault = {"at": "operation", "number": seed, "does": "kill"}
+    fault = {"at": "operation", "number": 1 + seed % OPERATIONS, "does": "kill"}
     code, log, fired = forge.run(*words_of(forge, kind, out), fault=fault)
     if not fired:
         return "not reached"
@@ -210,8 +214,8 @@ def main() -> int:
         workshop = Workshop(Path(name), TEXT)
         seeds = range(arguments.schedules)
         good &= count("schedules", list(pool.map(lambda s: schedule(workshop, s), seeds)))
-        numbers = [1 + k % 170 for k in range(arguments.kills)]
-        results = pool.map(lambda n: kill_inside_saves(workshop, n), numbers)
+        seeds = range(arguments.kills)
+        results = pool.map(lambda s: kill_inside_saves(workshop, s), seeds)
         good &= count("kills inside saves", list(results))
         workshop.close()
         if arguments.signals:
