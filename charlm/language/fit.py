@@ -4,9 +4,7 @@ The text is prepared before PyTorch is loaded: a mistake in it shows at once, an
 needs of the memory is free again when training begins. What comes after is in course.py.
 """
 
-import ctypes
 import os
-import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -20,6 +18,7 @@ from charlm.language.place import Place, find_place
 from charlm.language.record import check_corpus
 from charlm.language.request import TrainRequest
 from charlm.language.result import FitResult, finished_result
+from charlm.text.memory import return_freed_memory
 
 Tell = Callable[[str], None]
 
@@ -103,18 +102,11 @@ def _train(
     store = open_or_prepare(paths, request, tell)
     if place.record is not None:
         check_corpus(place.record, store)
-    _return_memory()
+    return_freed_memory()  # training will need it
     tell(f"prepared in {time.perf_counter() - began:.1f} s")
     from charlm.language.course import lead  # loads PyTorch
 
     return lead(place, paths, request, store, asked, progress, stop)
-
-
-def _return_memory() -> None:
-    """Give freed memory back to the system, where its C library can (glibc)."""
-    if sys.platform == "linux":
-        with suppress(OSError, AttributeError):
-            ctypes.CDLL(None).malloc_trim(0)
 
 
 def teller(stream: TextIO | None) -> Tell:

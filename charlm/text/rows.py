@@ -14,6 +14,7 @@ MAX_ROW = 1 << 26  # characters of the longest row that is read
 TOO_LONG = f"longer than {MAX_ROW:,} characters"
 MAX_SHOWN = 8  # columns that a message lists
 SURROGATE = re.compile("[\ud800-\udfff]")
+DECODER = json.JSONDecoder(parse_int=float)  # so that a million digits take no time
 KINDS = {
     dict: "an object",
     list: "a list",
@@ -90,8 +91,7 @@ def no_column(
 def _json_value(line: str) -> tuple[Any, str]:
     """Parse a line; give its value, or why it has none."""
     try:
-        # numbers are not looked at: as floats, those of a million digits take no time
-        return json.loads(line, parse_int=float), ""
+        return DECODER.decode(line), ""
     except json.JSONDecodeError as fault:
         return None, f"not JSON ({fault.msg} at column {fault.colno})"
     except RecursionError:

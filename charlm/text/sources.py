@@ -185,10 +185,13 @@ class Corpus:
     def _row_texts(self, source: Source) -> Iterator[str]:
         """Give the texts of rows; take note of the broken ones, or refuse them."""
         good, report, before = False, self._report, self._report.rows
+        first_broken: str | None = None
         for row in self._rows(source):
             report.rows += 1
             if row.text is None:
-                self._note_broken(f"{source.name}:{row.number}: {row.why}")
+                broken = f"{source.name}:{row.number}: {row.why}"
+                first_broken = first_broken or broken
+                self._note_broken(broken)
                 continue
             good = True
             report.zero_bytes += row.text.count("\0")
@@ -196,7 +199,7 @@ class Corpus:
         if report.rows > before and not good:
             raise CorpusError(
                 f"not one of the {report.rows - before:,} rows of {source.name} can be read",
-                report.broken[-1] if report.broken else None,
+                first_broken,
             )
 
     def _rows(self, source: Source) -> Iterator[Row]:

@@ -44,6 +44,8 @@ class Survey:
 def survey(corpus: Corpus, looked_for: LineSample | None = None) -> Survey:
     """Walk over a corpus once; note which of the lines `looked_for` it has."""
     found, cutter, counter = Survey(), LineCutter(), UnitCounter()
+    sample: list[str] = []
+    kept = 0
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     ends_in_cr = False
     wanted = {} if looked_for is None else looked_for.counts
@@ -58,12 +60,13 @@ def survey(corpus: Corpus, looked_for: LineSample | None = None) -> Survey:
         ends_in_cr = text.endswith("\r")
         for line in cutter.push(text, piece.starts_document):
             _note_line(found, line, wanted)
-        if len(found.sample) < SAMPLE:
-            found.sample += text[: SAMPLE - len(found.sample)]
+        if kept < SAMPLE:
+            sample.append(text[: SAMPLE - kept])
+            kept += len(sample[-1])
     for line in cutter.flush():
         _note_line(found, line, wanted)
     found.units += counter.total()
-    found.longest_line = cutter.longest
+    found.longest_line, found.sample = cutter.longest, "".join(sample)
     return found
 
 
