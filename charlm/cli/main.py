@@ -61,10 +61,15 @@ def main(words: Sequence[str]) -> int:
 
 
 def complain(error: CharlmError) -> None:
-    """Print an error and its hint on standard error."""
-    print(f"error: {error.message}", file=sys.stderr)
+    """Print an error and its hint on standard error, each in one line."""
+    print(f"error: {_one_line(error.message)}", file=sys.stderr)
     if error.hint:
-        print(f"hint: {error.hint}", file=sys.stderr)
+        print(f"hint: {_one_line(error.hint)}", file=sys.stderr)
+
+
+def _one_line(message: str) -> str:
+    """Escape what names of files or fields may hold, and a terminal would obey."""
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in message)
 
 
 def _run(words: Sequence[str]) -> int:

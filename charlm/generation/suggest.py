@@ -20,7 +20,7 @@ import numpy as np
 from charlm.generation.lexicon import Lexicon
 from charlm.predict.predictor import Prediction, Predictor, State
 from charlm.text.pretokens import APOSTROPHES, TYPED_PATTERN, WORD_PATTERN
-from charlm.text.tokenizers import Tokenizer
+from charlm.text.tokenizers import Tokenizer, refuse_surrogates
 
 WIDTH = 32  # nodes expanded at a time
 BRANCHES = 64  # tokens followed from one node
@@ -67,7 +67,11 @@ def suggest(
     k: int = 5,
     lexicon: Lexicon | None = None,
 ) -> Suggestions:
-    """Find the k most probable next words of `text`, or completions of the word it ends in."""
+    """Find the k most probable next words of `text`, or completions of the word it ends in.
+
+    Raises CorpusError where the text holds a lone surrogate.
+    """
+    refuse_surrogates(text)
     if tokenizer.closed:
         return _suggest_closed(predictor, tokenizer, text, k)
     found = TYPED_PATTERN.search(text)

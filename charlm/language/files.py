@@ -50,6 +50,11 @@ def read_plain_json(path: Path) -> Any:  # noqa: ANN401
     return value
 
 
+def plain(value: Any) -> Any:  # noqa: ANN401
+    """Give a value with ? for what is no Unicode, in the name of a file: else it is not plain."""
+    return json.loads(json.dumps(value, ensure_ascii=False).encode("utf-8", "replace"))
+
+
 def _must_be_its_own(directory: Path, path: Path) -> None:
     """Raise ModelError for a link that leads out of the directory, and for what is no file."""
     home, target = Path(os.path.realpath(directory)), Path(os.path.realpath(path))

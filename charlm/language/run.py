@@ -17,6 +17,7 @@ from charlm.errors import DiskError
 from charlm.evaluation.metrics import Evaluation
 from charlm.language.card import model_card
 from charlm.language.directory import write_held_out, write_model
+from charlm.language.files import plain
 from charlm.language.fit import Stop, Tell
 from charlm.language.handle import LanguageModel, load
 from charlm.language.network import network_json, network_weights
@@ -24,7 +25,7 @@ from charlm.language.place import CHECKPOINTS, LOGS
 from charlm.language.plan import CorpusFacts, Plan, make_plan
 from charlm.language.request import TrainRequest
 from charlm.language.task import Batches, LanguageTask
-from charlm.language.validation import Validation
+from charlm.language.validation import Validation, tokens_worth_scoring
 from charlm.model.network import LanguageNetwork
 from charlm.storage import LineLog
 from charlm.text.store import TokenStore
@@ -125,9 +126,9 @@ class Run:
         """Write the model directory; its manifest comes last."""
         tokenizer = self.store.tokenizer
         with storage.existing_directory(self.out) as writer:
-            config = self._config(state, evaluation, finished)
+            config = plain(self._config(state, evaluation, finished))
             config["held_out_text"] = write_held_out(writer, self.store)
-            card = model_card(self.out.name, config, tokenizer.kind)
+            card = model_card(plain(self.out.name), config, tokenizer.kind)
             write_model(writer, config, network_weights(self.network), tokenizer, card)
         return load(self.out, device=self.request.device, threads=torch.get_num_threads())
 
@@ -174,7 +175,17 @@ class Run:
 
     def _validation(self) -> Validation | None:
         valid = self.store.valid
-        return None if valid is None or len(valid.ids) < 2 else Validation(valid.ids)
+        if valid is None or len(valid.ids) < 2:
+            return None
+        between = self.plan.loop.validate_every * self._targets()
+        return Validation(valid.ids, tokens_worth_scoring(between))
+
+    def _targets(self) -> float:
+        """Count the predictions that the run will learn from; a run in minutes takes many."""
+        budget = self.plan.budget
+        if budget.steps is not None:
+            return budget.steps * self.plan.batch_size * self.plan.window
+        return math.inf if budget.targets is None else budget.targets
 
     def _config(
         self, state: TrainState, evaluation: Evaluation | None, finished: bool

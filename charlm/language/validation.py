@@ -20,17 +20,29 @@ from charlm.training.task import Score
 STREAMS = 32
 WARM_UP = 64
 WINDOW = 128
-MAX_TOKENS = 120_000
+MIN_TOKENS, MAX_TOKENS = 10_000, 120_000  # of the held-out text are scored
+
+
+def tokens_worth_scoring(learned: float) -> int:
+    """Give how many tokens to score where `learned` are learned from between two scores.
+
+    Scoring no more than that keeps validations a small part of a run, however short.
+    """
+    return int(max(MIN_TOKENS, min(MAX_TOKENS, learned)))
 
 
 @dataclass(frozen=True)
 class Validation:
-    """Held-out ids, beginning with a boundary: prediction i is ids[i + 1] after ids[: i + 1]."""
+    """Held-out ids, beginning with a boundary: prediction i is ids[i + 1] after ids[: i + 1].
+
+    The first `max_tokens` predictions are scored, or all.
+    """
 
     ids: np.ndarray
+    max_tokens: int = MAX_TOKENS
 
     def nats_per_token(self, network: LanguageNetwork, device: torch.device) -> float:
-        """Score up to `MAX_TOKENS` of the text in nats per token."""
+        """Score the text, or its first `max_tokens`, in nats per token."""
         score = self.score(network, device)
         return score.nats / score.targets
 
@@ -43,7 +55,7 @@ class Validation:
         stop: Callable[[], bool] = lambda: False,
     ) -> Score:
         """Score the streams that process `rank` of `size` reads; give up where `stop` says so."""
-        total = min(len(self.ids) - 1, MAX_TOKENS)
+        total = min(len(self.ids) - 1, self.max_tokens)
         streams = min(STREAMS, max(1, total // WINDOW))
         length = total // streams
         first, end = rows_of(rank, size, streams)

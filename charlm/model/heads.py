@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-CHUNK_NUMBERS = 1 << 22  # logits held at a time
+CHUNK_NUMBERS = 1 << 22  # logits held at a time in training
+SCORED_NUMBERS = 1 << 20  # and in scoring, where larger chunks gain nothing and cost memory
 PLAIN_NUMBERS = 1 << 20  # below this the plain form is as fast and simpler
 
 
@@ -42,7 +43,8 @@ class SoftmaxHead(nn.Module):
     def nats(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Give -log p(target) of each row: outputs (N, E), targets (N,) -> (N,) float32."""
         pieces = []
-        for rows, ids in _chunks(outputs, targets, len(self.bias)):
+        size = max(1, SCORED_NUMBERS // len(self.bias))
+        for rows, ids in zip(torch.split(outputs, size), torch.split(targets, size), strict=True):
             logits = functional.linear(rows, self.weight, self.bias).float()  # (n, V)
             pieces.append(functional.cross_entropy(logits, ids, reduction="none"))
         return torch.cat(pieces) if pieces else outputs.new_zeros(0)
@@ -130,8 +132,3 @@ def _autocast_type(tensor: Tensor) -> torch.dtype:
     if torch.is_autocast_enabled(device):
         return torch.get_autocast_dtype(device)
     return tensor.dtype
-
-
-def _chunks(outputs: Tensor, targets: Tensor, vocab_size: int) -> Any:  # noqa: ANN401
-    rows = max(1, CHUNK_NUMBERS // vocab_size)
-    return zip(torch.split(outputs, rows), torch.split(targets, rows), strict=True)

@@ -81,8 +81,12 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 
 def json_bytes(value: Any) -> bytes:  # noqa: ANN401
-    """Turn a value into indented JSON that ends in a line feed."""
-    return (json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n").encode()
+    """Turn a value into indented JSON that ends in a line feed.
+
+    What is no Unicode, in the name of a file, is written as JSON's own escape and comes back.
+    """
+    text = json.dumps(value, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return text.encode("utf-8", "backslashreplace")
 
 
 class LineLog:

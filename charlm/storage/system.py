@@ -110,11 +110,11 @@ def temporary_name(path: Path) -> Path:
 
 def beside(path: Path, suffix: str) -> Path:
     """Give a hidden name beside `path` that says what it stands for, however long that name is."""
-    name = path.name.encode()
-    if len(name) > LONGEST_NAME:
-        digest = hashlib.sha256(name).hexdigest()[:8].encode()
-        name = name[: LONGEST_NAME - 9] + b"-" + digest
-    return path.with_name(f".{name.decode(errors='ignore')}.{suffix}")
+    name, data = path.name, os.fsencode(path.name)
+    if len(data) > LONGEST_NAME:
+        digest = hashlib.sha256(data).hexdigest()[:8]
+        name = f"{data[: LONGEST_NAME - 9].decode(errors='ignore')}-{digest}"
+    return path.with_name(f".{name}.{suffix}")
 
 
 def is_temporary(path: Path) -> bool:

@@ -26,6 +26,7 @@ from charlm.text.reading import (
     decompressed,
     encoding_is_single_byte,
     read_bytes,
+    read_errors,
     why_not_text,
 )
 from charlm.text.sources import Corpus, ReadOptions, Source, open_source
@@ -152,7 +153,7 @@ def _sniff(source: Source, options: ReadOptions) -> str | None:
     """Say why a file of a directory is no text, or None if it looks like it."""
     if source.format == "parquet":
         return None
-    with open_source(source) as file, decompressed(file) as stream:
+    with open_source(source) as file, decompressed(file, source.name) as stream:
         head = next(read_bytes(stream, source.name), b"")[:HEAD]
     why = why_not_text(head, options.encoding)
     if why is None and not encoding_is_single_byte(options.encoding):
@@ -187,7 +188,7 @@ def _facts(path: str) -> tuple[int, int]:
 
 def _recognised(source: Source) -> Source:
     """Look whether a file can be opened, and whether it is a Parquet table of another name."""
-    with open_source(source) as stream:
+    with open_source(source) as stream, read_errors(source.name):
         is_parquet = stream.read(len(PARQUET_MAGIC)) == PARQUET_MAGIC
     return replace(source, format="parquet") if is_parquet else source
 

@@ -84,6 +84,11 @@ def _revision(name: str) -> str | None:
         raise CorpusError(
             f"there is no dataset '{name}' on the Hub, or it is not for everyone", FORM
         ) from fault
+    except errors.HfHubHTTPError as fault:
+        raise CorpusError(
+            f"the Hub does not give the dataset '{name}': {_sentence(fault)}",
+            "try again later; what is not for everyone needs a valid HF_TOKEN",
+        ) from fault
     except Exception as fault:  # whichever the network library of the day raises
         raise CorpusError(
             f"cannot reach the Hub for the dataset '{name}': {_sentence(fault)}",

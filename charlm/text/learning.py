@@ -36,6 +36,7 @@ GROUP = 1_000  # texts handed to the trainer at once; it asks for 256 groups at 
 WORDS = 20_000
 WORD_MIN_COUNT = 2
 BPE_SIZE = 4_096
+MAX_BPE_SIZE = 1_000_000  # what the trainer makes room for; few texts have as many pairs
 FIXED = len(BYTE_SYMBOLS) + 1  # bytes and boundary, in every vocabulary
 
 
@@ -111,7 +112,7 @@ def _learn_bpe(texts: Texts, vocab_size: int) -> Tokenizer:
 
 def _train_merges(sample: list[str], vocab_size: int) -> list[tuple[str, str]]:
     trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size - 1,
+        vocab_size=min(vocab_size, MAX_BPE_SIZE) - 1,
         min_frequency=2,
         show_progress=False,
         special_tokens=[],

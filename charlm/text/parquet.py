@@ -85,7 +85,7 @@ def _refusing_damage(where: str) -> Iterator[None]:
 
 def _seekable(stream: BinaryIO, where: str) -> IO[bytes]:
     """Unpack a compressed file beside: a Parquet table is read from its end."""
-    unpacked = decompressed(stream)
+    unpacked = decompressed(stream, where)
     if unpacked is stream:
         return stream
     with disk_errors(Path(tempfile.gettempdir())):

@@ -9,7 +9,7 @@ import gzip
 import lzma
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from typing import IO, Any, BinaryIO
 
 from charlm.errors import CorpusError, UsageError
@@ -117,10 +117,20 @@ def check_encoding(encoding: str) -> None:
         raise UsageError(f"there is no encoding '{encoding}'", "such as utf-8, latin-1 or cp1251")
 
 
-def decompressed(stream: BinaryIO) -> IO[bytes]:
+@contextmanager
+def read_errors(where: str) -> Iterator[None]:
+    """Turn the system's errors while reading into CorpusError."""
+    try:
+        yield
+    except OSError as fault:
+        raise CorpusError(f"cannot read {where}: {fault.strerror or fault}") from fault
+
+
+def decompressed(stream: BinaryIO, where: str) -> IO[bytes]:
     """Look through compression, recognised by its first bytes, whatever the file is called."""
-    head = stream.read(max(map(len, COMPRESSED)))
-    stream.seek(0)
+    with read_errors(where):
+        head = stream.read(max(map(len, COMPRESSED)))
+        stream.seek(0)
     kind = next((name for magic, name in COMPRESSED.items() if head.startswith(magic)), None)
     if kind == "gzip":
         unpacked: IO[bytes] = gzip.GzipFile(fileobj=stream)  # type: ignore[assignment]

@@ -22,6 +22,7 @@ from charlm.text.reading import (
     check_encoding,
     decompressed,
     read_bytes,
+    read_errors,
     why_not_text,
 )
 from charlm.text.rows import Row, json_rows
@@ -229,7 +230,7 @@ class Corpus:
 
     def _decoded(self, stream: BinaryIO, source: Source) -> Iterator[str]:
         decoding = Decoding(self.options.encoding, source.name)
-        for data in read_bytes(decompressed(stream), source.name):
+        for data in read_bytes(decompressed(stream, source.name), source.name):
             if decoding.size == 0 and (why := why_not_text(data[:HEAD], self.options.encoding)):
                 raise CorpusError(f"{source.name} {why[0]}", why[1])
             text = decoding.decode(data)
@@ -262,10 +263,8 @@ class Corpus:
 
 def open_source(source: Source) -> BinaryIO:
     """Open a source; raise CorpusError if it has become unreadable."""
-    try:
+    with read_errors(source.name):
         return source.open()
-    except OSError as fault:
-        raise CorpusError(f"cannot read {source.name}: {fault.strerror}") from fault
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The language task: state carried and detached, slices equal the whole, a fair quick score."""
 
 import itertools
+import math
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ import torch
 from charlm.batches.padded import PaddedBatches
 from charlm.batches.streams import Streams
 from charlm.language.task import LanguageTask
-from charlm.language.validation import Validation
+from charlm.language.validation import Validation, tokens_worth_scoring
 from charlm.model.network import LanguageNetwork
 from charlm.model.shape import NetworkConfig
 from charlm.training.budget import Budget
@@ -97,3 +98,11 @@ def test_a_short_text_is_scored_exactly():
     exact, _ = network.nats(tensor[:, :-1], tensor[:, 1:], network.initial_state(1))
     quick = Validation(ids).nats_per_token(network, CPU)
     assert quick == pytest.approx(float(exact.mean()), rel=1e-5)
+
+
+def test_no_more_is_scored_than_is_learned_from_between_two_scores():
+    assert tokens_worth_scoring(0.1 * 200 * 560) == 11_200
+    assert tokens_worth_scoring(1) == 10_000 and tokens_worth_scoring(math.inf) == 120_000
+    network, ids = network_of().eval(), ids_of(40_000)
+    score = Validation(ids, max_tokens=11_200).score(network, CPU)
+    assert 11_000 < score.targets <= 11_200 and score.complete

@@ -13,6 +13,7 @@ N, E, V = 37, 8, 50
 def case(monkeypatch):
     monkeypatch.setattr(heads, "PLAIN_NUMBERS", 0)
     monkeypatch.setattr(heads, "CHUNK_NUMBERS", V * 10)
+    monkeypatch.setattr(heads, "SCORED_NUMBERS", V * 10)
     torch.manual_seed(0)
     head = SoftmaxHead(E, V)
     torch.nn.init.normal_(head.bias)
