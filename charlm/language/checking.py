@@ -4,15 +4,13 @@ import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 from charlm.errors import UsageError
-from charlm.language.corpus import open_texts
+from charlm.language.corpus import is_prepared, open_texts
 from charlm.language.estimate import Estimate, estimate
 from charlm.language.request import TrainRequest
 from charlm.text.sources import ReadReport
-from charlm.text.store import STORE
 from charlm.text.survey import Survey, survey
 
 MANY_REPEATED = 0.2  # share of lines that come again above which a user is warned
@@ -98,7 +96,7 @@ def check_corpus(paths: Sequence[str], request: TrainRequest) -> CorpusCheck:
 
     Raises CorpusError for what training would refuse.
     """
-    if prepared := next((path for path in paths if (Path(path) / STORE).exists()), None):
+    if prepared := next(filter(is_prepared, paths), None):
         raise UsageError(f"{prepared} is prepared already", "pass the text it was made of")
     with ExitStack() as corpora:
         corpus, valid = open_texts(paths, request, corpora, sys.stdin.buffer)

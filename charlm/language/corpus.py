@@ -21,7 +21,7 @@ Tell = Callable[[str], None]
 
 def open_or_prepare(paths: Sequence[str], request: TrainRequest, tell: Tell) -> TokenStore:
     """Give the token store of a run: a prepared directory as it is, or text, prepared once."""
-    if len(paths) == 1 and (Path(paths[0]) / STORE).exists():
+    if len(paths) == 1 and is_prepared(paths[0]):
         if request.tokenizer is not None or request.valid is not None:
             raise UsageError(
                 f"{paths[0]} is prepared: its tokenizer and held-out text are settled",
@@ -36,11 +36,17 @@ def open_or_prepare(paths: Sequence[str], request: TrainRequest, tell: Tell) -> 
     return store
 
 
+def is_prepared(path: str) -> bool:
+    """Tell whether a path is a directory that `charlm prepare` wrote."""
+    return os.path.exists(os.path.join(path, STORE))  # False also where it is not to be seen
+
+
 def prepare_directory(
     paths: Sequence[str], request: TrainRequest, out: Path, tell: Tell
 ) -> TokenStore:
     """Prepare text in a directory of the user's choice."""
-    if out.exists() and not request.force and (not out.is_dir() or any(out.iterdir())):
+    taken = os.path.exists(out) and (not out.is_dir() or any(out.iterdir()))
+    if taken and not request.force:
         raise UsageError(f"{out} is already there", "pass --force to replace it")
     with ExitStack() as corpora:
         corpus, valid = open_texts(paths, request, corpora, sys.stdin.buffer)
@@ -82,7 +88,7 @@ def cache_directory() -> Path:
 
 def _writable(folder: Path) -> bool:
     """Tell whether something could be made in a folder, or the folder itself made."""
-    there = next(parent for parent in [folder, *folder.parents] if parent.exists())
+    there = next(parent for parent in [folder, *folder.parents] if os.path.exists(parent))
     return there.is_dir() and os.access(there, os.W_OK)
 
 

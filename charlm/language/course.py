@@ -22,6 +22,7 @@ from charlm.language.result import FitResult
 from charlm.language.run import Run
 from charlm.options import from_json
 from charlm.text.store import TokenStore, open_store
+from charlm.training.meeting import Meeting
 from charlm.training.precision import choose_device, use_bf16
 from charlm.training.processes import Processes, join_processes
 from charlm.training.threads import fastest_thread_count
@@ -36,11 +37,12 @@ def lead(
     request: TrainRequest,
     store: TokenStore,
     asked: Asked,
+    meeting: Meeting,
     progress: TextIO | None,
     stop: Stop,
 ) -> FitResult:
     """Do what the first process does, or the only one."""
-    with join_processes(choose_device(request.device)) as processes:
+    with join_processes(choose_device(request.device), meeting) as processes:
         _agree(processes, asked)
         bf16 = _set_up_machine(request)
         device = choose_device(request.device)
@@ -72,10 +74,10 @@ def _complete(run: Run, progress: TextIO | None, stop: Stop) -> FitResult:
     return FitResult(model, state, evaluation, test, _sample(model), cut)
 
 
-def follow(paths: Sequence[str], request: TrainRequest, stop: Stop) -> None:
+def follow(paths: Sequence[str], request: TrainRequest, meeting: Meeting, stop: Stop) -> None:
     """Do what the other processes do: train with the first, on the corpus that it prepared."""
     device = choose_device(request.device)
-    with join_processes(device) as processes:
+    with join_processes(device, meeting) as processes:
         _agree(processes, (paths, request))
         told = json.loads(processes.announce(None))
         if told is None:
@@ -89,9 +91,9 @@ def follow(paths: Sequence[str], request: TrainRequest, stop: Stop) -> None:
         run.train(None, stop, lambda line: None)
 
 
-def dismiss(paths: Sequence[str], request: TrainRequest) -> None:
+def dismiss(paths: Sequence[str], request: TrainRequest, meeting: Meeting) -> None:
     """Tell the other processes, if there are any, that there is nothing to do."""
-    with join_processes(choose_device(request.device)) as processes:
+    with join_processes(choose_device(request.device), meeting) as processes:
         _agree(processes, (paths, request))
         processes.announce("null")
 

@@ -4,7 +4,6 @@ The text is prepared before PyTorch is loaded: a mistake in it shows at once, an
 needs of the memory is free again when training begins. What comes after is in course.py.
 """
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext, suppress
@@ -19,6 +18,7 @@ from charlm.language.record import check_corpus
 from charlm.language.request import TrainRequest
 from charlm.language.result import FitResult, finished_result
 from charlm.text.memory import return_freed_memory
+from charlm.training.meeting import Meeting, open_meeting
 
 Tell = Callable[[str], None]
 
@@ -71,25 +71,31 @@ def fit(
         from charlm.training.precision import choose_device
 
         choose_device(request.device)
-    if int(os.environ.get("RANK", "0")) > 0:
-        from charlm.language.course import follow
+    with open_meeting() as meeting:
+        if meeting.rank > 0:
+            from charlm.language.course import follow
 
-        follow(paths, request, stop)
-        return None
-    place = find_place(paths, request)
-    if place.why is not None:
-        tell(place.why)
-    if place.finished:
-        from charlm.language.course import dismiss
+            follow(paths, request, meeting, stop)
+            return None
+        place = find_place(paths, request)
+        if place.why is not None:
+            tell(place.why)
+        if place.finished:
+            from charlm.language.course import dismiss
 
-        dismiss(paths, request)
-        return finished_result(place.directory)
-    with place.opened():
-        return _train(place, list(paths), request, progress, stop)
+            dismiss(paths, request, meeting)
+            return finished_result(place.directory)
+        with place.opened():
+            return _train(place, list(paths), request, meeting, progress, stop)
 
 
 def _train(
-    place: Place, paths: list[str], request: TrainRequest, progress: TextIO | None, stop: Stop
+    place: Place,
+    paths: list[str],
+    request: TrainRequest,
+    meeting: Meeting,
+    progress: TextIO | None,
+    stop: Stop,
 ) -> FitResult:
     """Prepare the text, then train on it, in a directory that is ours."""
     asked, tell, began = (paths, request), teller(progress), time.perf_counter()
@@ -106,7 +112,7 @@ def _train(
     tell(f"prepared in {time.perf_counter() - began:.1f} s")
     from charlm.language.course import lead  # loads PyTorch
 
-    return lead(place, paths, request, store, asked, progress, stop)
+    return lead(place, paths, request, store, asked, meeting, progress, stop)
 
 
 def teller(stream: TextIO | None) -> Tell:

@@ -1,5 +1,6 @@
 """Where a run lives, and whether the run that is meant begins, goes on or is done already."""
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -85,6 +86,8 @@ def is_worth_keeping(directory: Path) -> bool:
     """Tell whether a directory holds a model, or a checkpoint in which something was learned."""
     if (directory / storage.MANIFEST).exists():
         return True
+    if not (directory / CHECKPOINTS).exists():
+        return False
     from charlm.training.checkpoints import Checkpoints  # loads PyTorch
 
     return Checkpoints(directory / CHECKPOINTS).newest_step() > 0
@@ -154,7 +157,7 @@ def _readable_record(directory: Path) -> RunRecord | None:
 
 def _is_free(path: Path) -> bool:
     """Tell whether there is nothing in a directory but what a killed process left."""
-    if not path.exists():
+    if not os.path.exists(path):
         return True
     return path.is_dir() and all(entry.name.startswith(".") for entry in path.iterdir())
 

@@ -141,8 +141,9 @@ def check_corpus(record: RunRecord, store: TokenStore) -> None:
     """Raise CorpusError where a run's corpus is no longer the one that it began with."""
     now, before = corpus_identity(store), record.corpus
     if any(now.get(name) != before[name] for name in before if name != "directory"):
+        where = ", ".join(record.paths[:3]) or "the text that ships with Python"
         raise CorpusError(
-            "the corpus is not the one that this run began with",
+            f"the corpus is not the one that this run began with: {where}",
             "bring the old text back, or start a new run with another --out",
         )
 

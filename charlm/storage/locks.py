@@ -41,7 +41,7 @@ def locked(directory: Path) -> Iterator[None]:
 
 def is_locked(directory: Path) -> bool:
     """Tell whether a process holds the lock of a directory."""
-    if os.name == "nt" or not (directory / LOCK).exists():
+    if os.name == "nt" or not os.path.exists(directory / LOCK):
         return False
     import fcntl
 

@@ -140,7 +140,7 @@ def disk_errors(path: Path, needed: int | None = None) -> Iterator[None]:
 def free_bytes(path: Path) -> int | None:
     """Give the bytes that are free where `path` is or would be; None if the system won't say."""
     there = next(
-        parent for parent in [path.absolute(), *path.absolute().parents] if parent.exists()
+        parent for parent in [path.absolute(), *path.absolute().parents] if os.path.exists(parent)
     )
     try:
         return shutil.disk_usage(there).free

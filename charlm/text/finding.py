@@ -94,7 +94,7 @@ def _expand(path: str) -> list[str]:
         return [path]
     found = sorted(glob.glob(path, recursive=True))
     if "**" in path:
-        found = [name for name in found if not Path(name).is_dir()]
+        found = [name for name in found if not os.path.isdir(name)]
     if not found:
         raise CorpusError(f"no file matches {path}")
     return found
@@ -130,7 +130,7 @@ def _directory_sources(path: str, options: ReadOptions, skipped: list[str]) -> l
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(name for name in files if not name.startswith(".")):
             file = os.path.join(folder, name)
-            if not Path(file).is_file():
+            if not os.path.isfile(file):
                 skipped.append(f"{file} is not a regular file")
                 continue
             source = _file_source(file)

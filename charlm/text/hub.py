@@ -59,13 +59,13 @@ def hub_source(words: str) -> Source:
 def _named(words: str) -> _Named:
     """Take hf:NAME:CONFIG:SPLIT apart; a local directory may have a colon in its name."""
     rest = words.removeprefix(HUB)
-    path, *others = [rest] if Path(rest).expanduser().is_dir() else rest.split(":")
+    path, *others = [rest] if os.path.isdir(os.path.expanduser(rest)) else rest.split(":")
     if not path or len(others) > 2:
         raise CorpusError(f"{words} names no dataset", FORM)
     config, split = [*others, "", ""][:2]
     folder = Path(path).expanduser()
-    local = folder.is_dir() or path.startswith(("/", "./", "../", "~"))
-    if local and not folder.is_dir():
+    local = os.path.isdir(folder) or path.startswith(("/", "./", "../", "~"))
+    if local and not os.path.isdir(folder):
         raise CorpusError(f"there is no directory {path}", FORM)
     return _Named(str(folder.resolve()) if local else path, config or None, split or SPLIT, local)
 

@@ -4,39 +4,33 @@ Memory is bounded whatever the text: counts are, and byte pairs are learned from
 sample.
 """
 
-import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
-
-import tokenizers
-from tokenizers import models, trainers
 
 from charlm.errors import UsageError
 from charlm.text.alphabets import make_byte_tokenizer, make_char_tokenizer
 from charlm.text.counting import count_characters, count_pretokens, count_whole_words
 from charlm.text.memory import return_freed_memory
+from charlm.text.merges import learn_merges
 from charlm.text.pretokens import find_pretokens
-from charlm.text.symbols import BYTE_SYMBOLS, BYTE_TO_CHARACTER, END_OF_LINE, UNKNOWN
+from charlm.text.symbols import BYTE_SYMBOLS, END_OF_LINE, UNKNOWN
 from charlm.text.tokenizers import Kind, Tokenizer
 from charlm.text.vocabularies import (
-    bpe_pre_tokenizer,
     make_bpe_tokenizer,
     make_closed_tokenizer,
     make_word_tokenizer,
 )
-from charlm.text.waiting import wait_for
 
 Texts = Callable[[], Iterable[str]]  # the training text in pieces, as often as it is asked for
+Tell = Callable[[str], None]
 
 MAX_CHARACTERS = 5_000  # distinct characters that get an id of their own
 BPE_SAMPLE = 32_000_000  # characters that byte pairs are learned from
 MAX_DISTINCT = 4_000_000  # characters of its distinct pre-tokens; each takes about 90 bytes
-GROUP = 1_000  # texts handed to the trainer at once; it asks for 256 groups at a time
 WORDS = 20_000
 WORD_MIN_COUNT = 2
 BPE_SIZE = 4_096
-MAX_BPE_SIZE = 1_000_000  # what the trainer makes room for; few texts have as many pairs
 FIXED = len(BYTE_SYMBOLS) + 1  # bytes and boundary, in every vocabulary
 
 
@@ -46,10 +40,12 @@ def learn_tokenizer(
     *,
     vocab_size: int | None = None,
     unknown: Literal["spell", "unk"] = "spell",
+    tell: Tell = lambda line: None,
 ) -> Tokenizer:
     """Make a tokenizer for a text; with less to tell apart than `vocab_size` it is smaller.
 
-    Raises UsageError for a size that leaves no room beside the bytes.
+    Where only a part of the text is looked at, `tell` is told. Raises UsageError for a size that
+    leaves no room beside the bytes.
     """
     if kind == "byte":
         return make_byte_tokenizer()
@@ -65,7 +61,7 @@ def learn_tokenizer(
         return make_char_tokenizer(_by_frequency(count_characters(texts()))[:room])
     if kind == "word":
         return _learn_open(texts, WORDS + FIXED if vocab_size is None else vocab_size)
-    return _learn_bpe(texts, BPE_SIZE if vocab_size is None else vocab_size)
+    return _learn_bpe(texts, BPE_SIZE if vocab_size is None else vocab_size, tell)
 
 
 def _learn_open(texts: Texts, vocab_size: int) -> Tokenizer:
@@ -104,30 +100,19 @@ def _learn_closed(texts: Texts, vocab_size: int | None) -> Tokenizer:
     return make_closed_tokenizer(_by_frequency(kept))
 
 
-def _learn_bpe(texts: Texts, vocab_size: int) -> Tokenizer:
-    merges = _train_merges(list(_not_too_varied(_sample(texts))), vocab_size)
+def _learn_bpe(texts: Texts, vocab_size: int, tell: Tell) -> Tokenizer:
+    total = sum(len(text) for text in texts())
+    sample = list(_not_too_varied(_sample(texts, total)))
+    size = sum(map(len, sample))
+    if size < total:
+        tell(f"byte pairs are learned from {size:,} of {total:,} characters")
+    merges = learn_merges(sample, vocab_size)
     return_freed_memory()  # other processes will now help to encode
     return make_bpe_tokenizer(merges)
 
 
-def _train_merges(sample: list[str], vocab_size: int) -> list[tuple[str, str]]:
-    trainer = trainers.BpeTrainer(
-        vocab_size=min(vocab_size, MAX_BPE_SIZE) - 1,
-        min_frequency=2,
-        show_progress=False,
-        special_tokens=[],
-        initial_alphabet=BYTE_TO_CHARACTER,
-    )
-    library = tokenizers.Tokenizer(models.BPE())
-    library.pre_tokenizer = bpe_pre_tokenizer()
-    wait_for(lambda: library.train_from_iterator(_handed_over(sample), trainer))
-    merges = json.loads(library.to_str())["model"]["merges"]
-    return [(left, right) for left, right in merges]
-
-
-def _sample(texts: Texts) -> Iterator[str]:
+def _sample(texts: Texts, total: int) -> Iterator[str]:
     """Give the whole text, or evenly spaced pieces of it that add up to `BPE_SAMPLE`."""
-    total = sum(len(text) for text in texts())
     share = min(1.0, BPE_SAMPLE / max(total, 1))
     due = 0.0
     for text in texts():
@@ -151,15 +136,6 @@ def _not_too_varied(texts: Iterable[str]) -> Iterator[str]:
         seen |= new
         if size > MAX_DISTINCT:
             return
-
-
-def _handed_over(texts: list[str]) -> Iterator[list[str]]:
-    """Give texts in large groups, and forget them: the trainer has its own copy."""
-    texts.reverse()
-    while texts:
-        group = texts[-GROUP:]
-        del texts[-GROUP:]
-        yield group[::-1]
 
 
 def _by_frequency(counts: Counter[str]) -> list[str]:

@@ -79,7 +79,9 @@ def prepare(
                 yield piece.text
 
     kind, vocab_size = choice.resolve(train_bytes)
-    tokenizer = learn_tokenizer(kind, train_texts, vocab_size=vocab_size, unknown=choice.unknown)
+    tokenizer = learn_tokenizer(
+        kind, train_texts, vocab_size=vocab_size, unknown=choice.unknown, tell=tell
+    )
     with storage.new_directory(directory, replace) as writer:
         parts = _write_parts(writer, tokenizer, split_pieces(corpus.pieces(), split), valid)
         own = [part["bytes"] for name, part in parts.items() if valid is None or name == "train"]

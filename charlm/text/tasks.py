@@ -117,11 +117,6 @@ class WordCounting(Counting):
         return Counted("", Counter(words))
 
 
-TASKS: dict[str, type[Task[Any]]] = {
-    task.__name__: task for task in (Encoding, ChunkCounting, WordCounting)
-}
-
-
-def name_of(task: Task[Any]) -> str:
+def name_of(task: type[Task[Any]]) -> str:
     """Give the name by which another process finds a task."""
-    return type(task).__name__
+    return task.__name__

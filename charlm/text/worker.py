@@ -1,9 +1,15 @@
 """The other end of a worker's pipes: takes a text, does its task, answers, until the pipe ends."""
 
 import sys
+from typing import Any
 
-from charlm.text.tasks import TASKS
+from charlm.text.merges import MergeLearning
+from charlm.text.tasks import ChunkCounting, Encoding, Task, WordCounting, name_of
 from charlm.text.workers import HEADER
+
+TASKS: dict[str, type[Task[Any]]] = {
+    name_of(task): task for task in (Encoding, ChunkCounting, WordCounting, MergeLearning)
+}
 
 
 def serve() -> None:
@@ -11,7 +17,7 @@ def serve() -> None:
     name, setup = _receive(), _receive()
     if name is None or setup is None:
         return
-    task = TASKS[name.decode()].made_of(setup)
+    task: Task[Any] = TASKS[name.decode()].made_of(setup)
     while (text := _receive()) is not None:
         answer = task.pack(task.run(text.decode("utf-8", "surrogatepass")))
         sys.stdout.buffer.write(HEADER.pack(len(answer)))

@@ -44,7 +44,7 @@ class Worker:
             start_new_session=True,
         )
         self._job: Job | None = None
-        self._send(name_of(task).encode())
+        self._send(name_of(type(task)).encode())
         self._send(task.setup())
 
     def take(self, job: "Job") -> None:
@@ -152,6 +152,19 @@ class Workers(Generic[Result]):
     def _result(self, tag: Tag, job: Job) -> tuple[Tag, Result]:
         answer = job.wait()
         return tag, self._task.run(job.text) if answer is None else self._task.unpack(answer)
+
+
+def do_elsewhere(task: Task[Result], text: str) -> Result:
+    """Do one thing in a process of its own; here where none can be started, or if it dies."""
+    try:
+        worker = Worker(task)
+    except OSError:  # the system has no room for more
+        return task.run(text)
+    try:
+        answer = Job(text, worker).wait()
+    finally:
+        worker.end()
+    return task.run(text) if answer is None else task.unpack(answer)
 
 
 def _processors() -> int:

@@ -7,7 +7,6 @@ decide alike.
 """
 
 import hashlib
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -17,9 +16,10 @@ import torch.distributed as dist
 from torch import Tensor
 
 from charlm.errors import LostProcessError, UsageError
+from charlm.training.meeting import Meeting
+from charlm.training.rendezvous import PATIENT_TIMEOUT, meet, meeting_errors
 
 STEP_TIMEOUT = timedelta(seconds=30)
-PATIENT_TIMEOUT = timedelta(hours=2)  # one reads the corpus, or saves, while the others wait
 
 
 class Processes:
@@ -53,27 +53,28 @@ class Processes:
 class TorchProcesses(Processes):
     """Several processes, started by torchrun, that talk through torch.distributed."""
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, device: torch.device, meeting: Meeting) -> None:
+        self.rank, self.size = meeting.rank, meeting.size
         self._device = device if device.type == "cuda" else torch.device("cpu")
         backend = "nccl" if device.type == "cuda" else "gloo"
-        try:
-            meeting = dist.rendezvous("env://", timeout=PATIENT_TIMEOUT)  # type: ignore[attr-defined]
-            store, rank, size = next(meeting)
-            # after a restart torchrun's store still holds the addresses of the dead
-            attempt = f"attempt-{os.environ.get('TORCHELASTIC_RESTART_COUNT', '0')}"
+        with meeting_errors(meeting):
             dist.init_process_group(
                 backend,
-                store=dist.PrefixStore(attempt, store),  # type: ignore[attr-defined]
-                rank=rank,
-                world_size=size,
+                store=meet(meeting),
+                rank=meeting.rank,
+                world_size=meeting.size,
                 timeout=PATIENT_TIMEOUT,
             )
-        except (ValueError, RuntimeError) as fault:
-            address = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
-            first = str(fault).splitlines()[0]
-            raise UsageError(f"the processes cannot meet at {address}: {first}") from fault
-        self.rank, self.size = dist.get_rank(), dist.get_world_size()
-        self._group = dist.new_group(timeout=STEP_TIMEOUT)
+            self._group = dist.new_group(timeout=STEP_TIMEOUT)
+
+    def leave(self, failed: bool) -> None:
+        """End gloo's threads: one that drops a tensor while Python ends takes the process down.
+
+        NCCL, after an error, might wait for those who are gone.
+        """
+        if not failed or self._device.type == "cpu":
+            del self._group
+            dist.destroy_process_group()
 
     def sums(self, numbers: Sequence[float]) -> list[float]:
         """Add up each number over all processes, in float64."""
@@ -136,21 +137,34 @@ class TorchProcesses(Processes):
 
 
 @contextmanager
-def join_processes(device: torch.device) -> Iterator[Processes]:
-    """Join the others that torchrun started, or find ourselves alone."""
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+def join_processes(device: torch.device, meeting: Meeting) -> Iterator[Processes]:
+    """Join the others of a run, or find ourselves alone.
+
+    Raises UsageError where they do not meet.
+    """
+    if meeting.size == 1:
         yield Processes()
         return
-    yield TorchProcesses(device)
-    dist.destroy_process_group()  # not after an error: the others may be gone
+    processes = TorchProcesses(device, meeting)
+    try:
+        yield processes
+    except BaseException:
+        processes.leave(failed=True)
+        raise
+    processes.leave(failed=False)
 
 
 @contextmanager
 def lost_processes() -> Iterator[None]:
-    """Turn the loss of another process into LostProcessError."""
+    """Turn the loss of another process into LostProcessError; our own mistakes stay what they are.
+
+    gloo speaks of its connections in plain RuntimeErrors; they begin with a place in its source.
+    """
     try:
         yield
     except RuntimeError as fault:
+        if not isinstance(fault, dist.DistError) and "/transport/" not in str(fault):
+            raise
         raise LostProcessError(
             "another process of this run is lost; the last checkpoint is intact",
             "torchrun --max-restarts N goes on from there by itself",

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -72,7 +73,7 @@ def test_how_the_text_is_cut_makes_no_difference():
 def test_byte_pairs_are_learned_from_an_even_sample(monkeypatch):
     monkeypatch.setattr(learning, "BPE_SAMPLE", 1000)
     texts = [f"{i:04}" * 25 for i in range(100)]
-    sample = list(learning._sample(lambda: texts))
+    sample = list(learning._sample(lambda: texts, 10_000))
     assert 900 <= sum(map(len, sample)) <= 1000
     places = [texts.index(text) for text in sample]
     assert places[0] < 15 and places[-1] > 85
@@ -109,25 +110,56 @@ def test_byte_pairs_of_text_that_never_repeats_are_learned_from_its_beginning(mo
     assert list(learning._not_too_varied(TEXT * 100)) == TEXT * 100
 
 
-LEARNING = """
-import pathlib, random, resource
+PEAK = """
+import random, resource
 from charlm.text.learning import learn_tokenizer
 
-def resident():
-    status = pathlib.Path("/proc/self/status").read_text()
-    return int(status.split("VmRSS:")[1].split()[0]) / 1024
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
-text = " ".join(f"{random.getrandbits(40):x}" for _ in range(100_000))
-before = resident()
+text = " ".join(f"{random.getrandbits(40):x}" for _ in range(200_000))
+before = peak()
 learn_tokenizer("bpe", lambda: [text], vocab_size=500)
-print(before, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, resident())
+print(peak() - before, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024)
 """
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="asks Linux for memory")
-def test_what_learning_byte_pairs_took_is_given_back():
-    command = [sys.executable, "-c", LEARNING]
+def test_learning_byte_pairs_of_much_text_takes_the_memory_of_another_process():
+    command = [sys.executable, "-c", PEAK]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    before, most, after = map(float, done.stdout.split())
-    assert most - before > 40
-    assert after - before < 0.6 * (most - before)
+    here, there = map(float, done.stdout.split())
+    assert there > 80 and here < 40
+
+
+STOPPED = """
+import random, signal, sys
+from charlm.text.learning import learn_tokenizer
+
+class Stopped(BaseException): pass
+def stop(number, frame): raise Stopped
+def texts():
+    for _ in range(300):
+        yield " ".join(f"{random.getrandbits(40):x}" for _ in range(8000))
+    print("ready", flush=True)
+
+signal.signal(signal.SIGTERM, stop)
+try:
+    learn_tokenizer("bpe", texts, vocab_size=8000)
+except Stopped:
+    sys.exit(143)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such signals")
+def test_a_signal_ends_the_training_of_byte_pairs_at_once():
+    command = [sys.executable, "-c", STOPPED]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"  # the text was walked over for its size
+        time.sleep(2)
+        assert process.poll() is None, "there was nothing left to interrupt"
+        start = time.monotonic()
+        process.terminate()
+        assert process.wait(timeout=30) == 143
+        assert time.monotonic() - start < 1

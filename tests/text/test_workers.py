@@ -10,11 +10,12 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from charlm.text import workers
+from charlm.text import merges, workers
 from charlm.text.counting import count_pretokens, count_whole_words
 from charlm.text.documents import Piece
 from charlm.text.encoding import encode_pieces
 from charlm.text.learning import learn_tokenizer
+from charlm.text.merges import learn_merges
 from charlm.text.pretokens import find_pretokens
 from charlm.text.tasks import ChunkCounting, Encoding, WordCounting
 from charlm.text.workers import Workers
@@ -87,6 +88,19 @@ def test_without_room_for_processes_all_is_done_here(eager, monkeypatch):
 
 
 @PROCESSES
+def test_merges_are_the_same_here_and_elsewhere(monkeypatch):
+    here = learn_merges(list(TEXTS), 400)
+    monkeypatch.setattr(merges, "LARGE", 0)
+    assert learn_merges(list(TEXTS), 400) == here and len(here) > 50
+
+    def refuse(*arguments, **options):
+        raise BlockingIOError("no more processes")
+
+    monkeypatch.setattr(subprocess, "Popen", refuse)
+    assert learn_merges(list(TEXTS), 400) == here
+
+
+@PROCESSES
 def test_no_process_is_left(eager):
     with Workers(WordCounting()) as group, pytest.raises(ZeroDivisionError):
         for i, _ in group.work(enumerate(TEXTS)):
@@ -97,7 +111,7 @@ def test_no_process_is_left(eager):
 
 ENDLESS = """
 import itertools
-from charlm.text import workers
+from charlm.text import merges, workers
 from charlm.text.tasks import WordCounting
 workers.LARGE, workers.SMALL, workers._processors = 0, 1, lambda: 2
 with workers.Workers(WordCounting()) as group:
