@@ -28,7 +28,8 @@ def learn_merges(sample: list[str], vocab_size: int) -> Merges:
 
     The list is emptied on the way, to free its memory.
     """
-    task, text = MergeLearning(vocab_size), json.dumps(sample, ensure_ascii=False)
+    task, lengths = MergeLearning(vocab_size), " ".join(str(len(text)) for text in sample)
+    text = "".join([lengths, "\n", *sample])
     sample.clear()
     if len(text) < LARGE:
         return task.run(text)
@@ -36,13 +37,13 @@ def learn_merges(sample: list[str], vocab_size: int) -> Merges:
 
 
 class MergeLearning(Task[Merges]):
-    """Learning merges from the texts of a JSON list."""
+    """Learning merges from several texts in one, which begins with a line of their lengths."""
 
     def __init__(self, vocab_size: int) -> None:
         self._vocab_size = vocab_size
 
     def run(self, text: str) -> Merges:
-        """Train, on texts that are forgotten as they are handed over."""
+        """Train on the texts."""
         trainer = trainers.BpeTrainer(
             vocab_size=min(self._vocab_size, MAX_SIZE) - 1,
             min_frequency=2,
@@ -52,7 +53,7 @@ class MergeLearning(Task[Merges]):
         )
         library = tokenizers.Tokenizer(models.BPE())
         library.pre_tokenizer = bpe_pre_tokenizer()
-        library.train_from_iterator(_handed_over(json.loads(text)), trainer)
+        library.train_from_iterator(_handed_over(text), trainer)
         merges = json.loads(library.to_str())["model"]["merges"]
         return [(left, right) for left, right in merges]
 
@@ -74,10 +75,14 @@ class MergeLearning(Task[Merges]):
         return cls(int(setup))
 
 
-def _handed_over(texts: list[str]) -> Iterator[list[str]]:
-    """Give texts in large groups, and forget them: the trainer has its own copy."""
-    texts.reverse()
-    while texts:
-        group = texts[-GROUP:]
-        del texts[-GROUP:]
-        yield group[::-1]
+def _handed_over(text: str) -> Iterator[list[str]]:
+    """Give texts in large groups; the trainer makes its own copies, and none is kept here."""
+    start = text.index("\n") + 1
+    group: list[str] = []
+    for length in map(int, text[:start].split()):
+        group.append(text[start : start + length])
+        start += length
+        if len(group) == GROUP:
+            yield group
+            group = []
+    yield group

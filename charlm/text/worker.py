@@ -18,8 +18,8 @@ def serve() -> None:
     if name is None or setup is None:
         return
     task: Task[Any] = TASKS[name.decode()].made_of(setup)
-    while (text := _receive()) is not None:
-        answer = task.pack(task.run(text.decode("utf-8", "surrogatepass")))
+    while (text := _receive_text()) is not None:
+        answer = task.pack(task.run(text))
         sys.stdout.buffer.write(HEADER.pack(len(answer)))
         sys.stdout.buffer.write(answer)
         sys.stdout.buffer.flush()
@@ -33,3 +33,8 @@ def _receive() -> bytes | None:
     (length,) = HEADER.unpack(head)
     data = sys.stdin.buffer.read(length)
     return data if len(data) == length else None
+
+
+def _receive_text() -> str | None:
+    data = _receive()
+    return None if data is None else data.decode("utf-8", "surrogatepass")
