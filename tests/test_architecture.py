@@ -25,6 +25,7 @@ WITHOUT_TORCH = [
     "tensors.py",
     "text/",
     "batches/",
+    "training/meeting.py",
     "predict/predictor.py",
     "predict/runtime.py",
     "evaluation/",

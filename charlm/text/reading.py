@@ -36,6 +36,7 @@ FOREIGN = {
     b"SQLite format 3": "an SQLite database",
     b"GGUF": "a model in GGUF form",
 }
+GIT_LFS = b"version https://git-lfs"
 NOT_FOR_FILES = ("idna", "punycode", "undefined", "unicode-escape", "raw-unicode-escape")
 BYTE_ORDER_MARKS = {
     codecs.BOM_UTF32_LE: "utf-32",
@@ -209,6 +210,8 @@ def why_not_text(head: bytes, encoding: str) -> tuple[str, str] | None:
     for magic, name in FOREIGN.items():
         if head.startswith(magic):
             return f"is {name}, not text", "extract its text first, or pass --tokenizer byte"
+    if head.startswith(GIT_LFS):
+        return "is a git-lfs pointer, not the file itself", "run git lfs pull"
     if head[257:262] == b"ustar":
         return "is a tar archive, not text", "extract it first, and pass its directory"
     if codecs.lookup(encoding).name.startswith(("utf-16", "utf-32")):

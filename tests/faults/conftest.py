@@ -2,6 +2,7 @@
 
 import pytest
 
+from charlm.cli.main import main
 from tests.faults.forge import Forge
 
 TEXT = "the cat sat on the mat and the dog sat on the log, né?\nso it goes\n\n" * 25
@@ -15,3 +16,14 @@ def forge(tmp_path_factory):
     forge = Forge(folder)
     yield forge
     forge.close()
+
+
+@pytest.fixture
+def charlm_here(capsys):
+    """Run a command line in this process; give its code and what it said on standard error."""
+
+    def run(*words):
+        code = main([str(word) for word in words])
+        return code, capsys.readouterr().err
+
+    return run

@@ -4,20 +4,29 @@ Python and PyTorch take seconds to start, so one process imports them and forks 
 trial. It reads one trial as a line of JSON from standard input and answers with a line:
 
     {"words": ["train", ...], "log": "trial.log", "fault": {"at": "write", "number": 3, ...}}
-    {"code": 137, "fired": true}
+    {"codes": [137], "fired": true}
 
 A fault's place ("at") is "operation" (any of storage's), "step", "loss" (a slice of a batch) or
-"validation"; "number" counts from 1; "does" is "kill", a signal's name or an error's ("ENOSPC");
-with "persistent" an error comes again at every later operation. "fired" says whether it got there.
+"validation"; "number" counts from 1; "does" is "kill", a signal's name, an error's ("ENOSPC",
+"MemoryError") or, for a loss, "nan"; with "persistent" it does so again at every later operation.
+"fired" says whether it got there.
+
+With a "size" that many children train together, meet at "port", write the same log, and tell a
+fingerprint of the weights that they have trained; the fault happens in the one of its "rank".
 """
 
 import errno
+import hashlib
 import json
+import math
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
+
+LONGEST = 60  # seconds that processes may train together; who waits longer is killed
 
 
 class Fault:
@@ -28,28 +37,33 @@ class Fault:
         self.fired = fired
         self.count = 0
 
-    def pass_by(self, *_: object) -> None:
+    def pass_by(self, *_: object) -> bool:
+        """Do it when the time has come; tell whether what is passed is to be spoiled."""
         self.count += 1
         number = self.fault["number"]
         if self.count != number and not (self.fault.get("persistent") and self.count > number):
-            return
+            return False
         os.close(os.open(self.fired, os.O_CREAT | os.O_WRONLY))
         does = self.fault["does"]
         if does == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         elif does.startswith("SIG"):
             os.kill(os.getpid(), getattr(signal, does))
-        else:
+        elif does == "MemoryError":
+            raise MemoryError
+        elif does != "nan":
             code = getattr(errno, does)
             raise OSError(code, os.strerror(code))
+        return does == "nan"
 
     def before(self, owner, name: str) -> None:
         """Let every call of a method pass by."""
         original = getattr(owner, name)
 
         def wrapped(*arguments, **keywords):
-            self.pass_by()
-            return original(*arguments, **keywords)
+            spoil = self.pass_by()
+            result = original(*arguments, **keywords)
+            return spoiled(*result) if spoil else result
 
         setattr(owner, name, wrapped)
 
@@ -71,19 +85,58 @@ class Fault:
             self.before(*owners[place])
 
 
-def run_child(trial, fired: Path) -> None:
+def spoiled(nats, state):
+    """Turn a loss and the state after it into NaN."""
+    return nats * math.nan, tuple(part * math.nan for part in state)
+
+
+def run_child(trial, fired: Path, rank: int) -> None:
     """Run one command line in this process, and leave."""
     from charlm.cli.main import main
 
-    log = os.open(trial["log"], os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+    log = os.open(trial["log"], os.O_CREAT | os.O_WRONLY | os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    if trial.get("fault"):
+    if trial.get("size"):
+        signal.alarm(LONGEST)
+        host = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(trial["port"])}
+        os.environ.update(host, WORLD_SIZE=str(trial["size"]), RANK=str(rank))
+        tell_weights()
+    if trial.get("fault") and trial["fault"].get("rank", 0) == rank:
         Fault(trial["fault"], fired).arm()
     code = main(trial["words"])
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+def tell_weights() -> None:
+    """Let the trainer print a fingerprint of the weights that its last step gave."""
+    from charlm.training.trainer import Trainer
+
+    original = Trainer._keep_best
+
+    def wrapped(trainer):
+        digest = hashlib.sha256()
+        for parameter in trainer.task.module.parameters():
+            digest.update(parameter.detach().numpy().tobytes())
+        os.write(1, f"weights {digest.hexdigest()}\n".encode())
+        original(trainer)
+
+    Trainer._keep_best = wrapped
+
+
+def fork_child(trial, fired: Path, rank: int) -> int:
+    """Fork a child that runs a trial; give its number."""
+    pid = os.fork()
+    if pid == 0:
+        try:
+            run_child(trial, fired, rank)
+        except BaseException as error:
+            print(f"Traceback: {error!r}", file=sys.stderr, flush=True)
+        finally:
+            os._exit(99)
+    return pid
 
 
 def serve() -> None:
@@ -98,17 +151,11 @@ def serve() -> None:
         trial = json.loads(line)
         fired = Path(trial["log"] + ".fired")
         fired.unlink(missing_ok=True)
-        pid = os.fork()
-        if pid == 0:
-            try:
-                run_child(trial, fired)
-            except BaseException as error:
-                print(f"Traceback: {error!r}", file=sys.stderr, flush=True)
-            finally:
-                os._exit(99)
-        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        answer = {"code": 128 - code if code < 0 else code, "fired": fired.exists()}
-        print(json.dumps(answer), flush=True)
+        Path(trial["log"]).write_bytes(b"")
+        children = [fork_child(trial, fired, rank) for rank in range(trial.get("size") or 1)]
+        codes = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+        codes = [128 - code if code < 0 else code for code in codes]
+        print(json.dumps({"codes": codes, "fired": fired.exists()}), flush=True)
 
 
 class Forge:
@@ -132,12 +179,23 @@ class Forge:
 
     def run(self, *words, fault=None):
         """Run `charlm WORDS`; give exit code, output, and whether the fault came to pass."""
-        trial = {"words": [str(word) for word in words], "log": str(self.log), "fault": fault}
+        answer = self._ask(words, fault=fault)
+        return answer["codes"][0], self.log.read_text(errors="replace"), answer["fired"]
+
+    def run_together(self, size, *words, fault=None):
+        """Run it in `size` processes; give the exit codes of all, and what all put out."""
+        with socket.create_server(("127.0.0.1", 0)) as one:
+            port = one.getsockname()[1]
+        answer = self._ask(words, fault=fault, size=size, port=port)
+        assert answer["fired"] == (fault is not None)
+        return answer["codes"], self.log.read_text(errors="replace")
+
+    def _ask(self, words, **more):
+        trial = {"words": [str(word) for word in words], "log": str(self.log)} | more
         assert self.process.stdin is not None and self.process.stdout is not None
         self.process.stdin.write(json.dumps(trial) + "\n")
         self.process.stdin.flush()
-        answer = json.loads(self.process.stdout.readline())
-        return answer["code"], self.log.read_text(errors="replace"), answer["fired"]
+        return json.loads(self.process.stdout.readline())
 
     def close(self) -> None:
         assert self.process.stdin is not None and self.process.stdout is not None

@@ -91,9 +91,9 @@ def measure(*words, cache):
             peaks.append(memory_of(process))
 
     began = time.monotonic()
-    process = subprocess.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    log = cache / "log.txt"
+    with log.open("wb") as stream:
+        process = subprocess.Popen(command, env=environment, stdout=stream, stderr=stream)
     watcher = threading.Thread(target=watch, args=(process.pid,))
     watcher.start()
     _, status, usage = os.wait4(process.pid, 0)
@@ -101,7 +101,7 @@ def measure(*words, cache):
     process.returncode = os.waitstatus_to_exitcode(status)
     ended.set()
     watcher.join()
-    assert process.returncode == 0, f"{words} ended with {process.returncode}"
+    assert process.returncode == 0, f"{words}: {process.returncode}\n{log.read_text()}"
     largest, together = map(max, zip(*peaks, strict=True))
     return Taken(clock, usage.ru_utime + usage.ru_stime, largest, together)
 

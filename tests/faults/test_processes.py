@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -11,13 +12,18 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+import torch
 
-from charlm.training.processes import rows_of
+from charlm.training.processes import lost_processes, rows_of
 
 ROOT = Path(__file__).parents[2]
 TEXT = "the cat sat on the mat and the dog sat on the log, né?\nso it goes\n\n" * 25
 SMALL = ["--hidden", 12, "--embed", 8, "--batch", 5, "--bptt", 12, "--lr", 0.001]
 SMALL += ["--dropout", 0, "--precision", "fp32", "--threads", 1, "--tokenizer", "char"]
+IMPATIENT = (
+    "from charlm.training import meeting; meeting.MEETING_TIMEOUT = 2.0\n"
+    "from charlm.cli.main import entry_point; entry_point()"
+)
 
 
 @pytest.fixture(scope="module")
@@ -33,8 +39,13 @@ def free_port():
         return one.getsockname()[1]
 
 
+def listens(port):
+    with socket.socket() as one:
+        return one.connect_ex(("127.0.0.1", port)) == 0
+
+
 def start(size, book, *words, fault=None, restarts=0):
-    """Start `size` processes; one is started without torchrun."""
+    """Start `size` processes under torchrun; one is started without."""
     command = [str(word) for word in ("train", book, *SMALL, *words)]
     runner = [str(ROOT / "tests/faults/rank.py"), json.dumps(fault)]
     launcher = [sys.executable]
@@ -63,6 +74,29 @@ def run(size, book, *words, **keywords):
     return process.returncode, out
 
 
+def start_alone(rank, port, *words, host="127.0.0.1", runner=("-m", "charlm")):
+    """Start one of two processes without torchrun."""
+    environment = os.environ | {
+        "RANK": str(rank),
+        "WORLD_SIZE": "2",
+        "MASTER_ADDR": host,
+        "MASTER_PORT": str(port),
+        "OMP_NUM_THREADS": "1",
+    }
+    return subprocess.Popen(
+        [sys.executable, *runner, "train", *map(str, words)],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    )
+
+
+def exit_codes(out):
+    """Give the exit codes that torchrun reports, the first process to fail as the last."""
+    return re.findall(r"exitcode +: (-?\d+)", out)
+
+
 def losses(out):
     """Give the losses and scores by step."""
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
@@ -72,6 +106,13 @@ def losses(out):
         for name in ("nats", "validation_nats")
         if name in line
     }
+
+
+def assert_close(some, others):
+    """Compare losses of runs whose sums were added up in another order."""
+    assert some.keys() == others.keys() and len(some) > 10 and None not in some.values()
+    for key in some:
+        assert others[key] == pytest.approx(some[key], rel=1e-5), key
 
 
 def test_each_stream_is_read_by_one_process_and_the_first_has_some():
@@ -89,10 +130,7 @@ def test_two_processes_equal_one(book, tmp_path, reading):
     for size in (1, 2):
         code, out = run(size, book, *more, "--out", tmp_path / str(size))
         assert code == 0, out
-    one, two = losses(tmp_path / "1"), losses(tmp_path / "2")
-    assert one.keys() == two.keys() and len(one) > 10
-    for key in one:
-        assert two[key] == pytest.approx(one[key], rel=1e-5), key
+    assert_close(losses(tmp_path / "1"), losses(tmp_path / "2"))
 
 
 def test_e6_a_run_goes_on_with_another_number_of_processes(book, tmp_path):
@@ -110,10 +148,7 @@ def test_e6_a_run_goes_on_with_another_number_of_processes(book, tmp_path):
         process.communicate(timeout=30)
     code, out = run(2, book, *words)
     assert code == 0 and ("going on from step" in out or "is finished" in out), out
-    one, many = losses(tmp_path / "one"), losses(tmp_path / "many")
-    assert one.keys() == many.keys()
-    for key in one:
-        assert many[key] == pytest.approx(one[key], rel=1e-5), key
+    assert_close(losses(tmp_path / "one"), losses(tmp_path / "many"))
 
 
 def test_e1_when_one_process_is_killed_the_other_leaves_soon(book, tmp_path):
@@ -152,30 +187,112 @@ def test_e2_sigterm_to_torchrun_saves_once_and_ends_all(book, tmp_path):
     assert config["run"]["stopped_by"] == "request"
 
 
+@pytest.fixture(scope="module")
+def whole(book, forge, tmp_path_factory):
+    """Give the losses of one process that nothing disturbs."""
+    out = tmp_path_factory.mktemp("whole") / "run"
+    code, log, _ = forge.run("train", book, *SMALL, "--steps", 60, "--out", out)
+    assert code == 0, log
+    return losses(out)
+
+
+def test_e3_all_skip_the_step_that_is_nan_in_one(book, forge, tmp_path):
+    words = ["train", book, *SMALL, "--steps", 60, "--out"]
+    fault = {"rank": 1, "at": "loss", "number": 7, "does": "nan"}
+    codes, out = forge.run_together(2, *words, tmp_path / "two", fault=fault)
+    assert codes == [0, 0], out
+    weights = re.findall(r"^weights (\w+)$", out, re.MULTILINE)
+    assert len(weights) == 2 and len(set(weights)) == 1, "all have the same weights"
+    forge.run(*words, tmp_path / "one", fault=fault | {"rank": 0})
+    assert_close(losses(tmp_path / "one"), losses(tmp_path / "two"))
+    lines = (tmp_path / "two" / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line)["step"] for line in lines if "skipped" in line] == [7]
+
+
+def test_e4_when_one_runs_out_of_memory_all_cut_their_batches(book, whole, forge, tmp_path):
+    words = ["train", book, *SMALL, "--steps", 60, "--out", tmp_path / "run"]
+    fault = {"rank": 1, "at": "loss", "number": 7, "does": "MemoryError"}
+    codes, out = forge.run_together(2, *words, fault=fault)
+    assert codes == [0, 0], out
+    assert_close(whole, losses(tmp_path / "run"))
+    last = max((tmp_path / "run" / "checkpoints").iterdir())
+    assert json.loads((last / "training.json").read_text())["pieces"] == 2
+
+
+def test_e4_where_no_piece_is_small_enough_all_stop(book, forge, tmp_path):
+    words = ["train", book, *SMALL, "--steps", 60, "--out", tmp_path / "run"]
+    fault = {"rank": 1, "at": "loss", "number": 7, "does": "MemoryError", "persistent": True}
+    codes, out = forge.run_together(2, *words, fault=fault)
+    assert codes == [7, 7], out
+
+
 def test_e5_processes_that_differ_are_refused(book, tmp_path):
-    port = str(free_port())
-    children = []
-    for rank in (0, 1):
-        environment = os.environ | {
-            "RANK": str(rank),
-            "WORLD_SIZE": "2",
-            "MASTER_ADDR": "127.0.0.1",
-            "MASTER_PORT": port,
-            "CHARLM_CACHE": str(book.parent / "cache"),
-        }
-        words = ["train", book, *SMALL, "--steps", 10 + rank, "--out", tmp_path / "run"]
-        command = [sys.executable, "-m", "charlm", *map(str, words)]
-        children.append(
-            subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
-        )
+    port, words = free_port(), [book, *SMALL, "--out", tmp_path / "run"]
+    children = [start_alone(rank, port, *words, "--steps", 10 + rank) for rank in (0, 1)]
     for child in children:
         err = child.communicate(timeout=60)[1]
         assert child.returncode == 2 and "the processes differ in what they do" in err, err
 
 
-def test_e7_when_the_first_has_no_disk_left_all_stop(book, tmp_path):
-    words = ["--steps", 100, "--save-every", 10, "--out", tmp_path / "run"]
+def test_e7_when_the_first_has_no_disk_left_all_stop(book, forge, tmp_path):
+    words = ["--steps", 100, "--save-every", 10, "--out"]
     fault = {"rank": 0, "at": "operation", "number": 90, "does": "ENOSPC", "persistent": True}
-    code, out = run(2, book, *words, fault=fault)
+    codes, out = forge.run_together(2, "train", book, *SMALL, *words, tmp_path / "a", fault=fault)
+    assert codes == [5, 5], out
+    code, out = run(2, book, *words, tmp_path / "b", fault=fault)
     assert code != 0 and "No space left" in out
+    assert exit_codes(out)[-1] == "5", "torchrun ends with 1 and tells the first one's code"
     assert f"{ROOT}/charlm" not in out, "no traceback of ours, whatever torchrun prints"
+
+
+def test_e8_processes_that_cannot_meet_say_where_and_end(book, tmp_path):
+    words = [book, *SMALL, "--steps", 5, "--out", tmp_path / "run"]
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        cases = [
+            (0, "127.0.0.1", other.getsockname()[1], "in use"),
+            (0, "127.0.0.1", free_port(), "process 1 of 2 did not come within 2 s"),
+            (1, "127.0.0.1", free_port(), "refused, for 2 s"),
+            (1, "no.such.host.invalid", free_port(), "for 2 s"),
+        ]
+        children = [
+            start_alone(rank, port, *words, host=host, runner=("-c", IMPATIENT))
+            for rank, host, port, _ in cases
+        ]
+        for child, (_, host, port, why) in zip(children, cases, strict=True):
+            err = child.communicate(timeout=30)[1]
+            assert child.returncode == 2 and "Traceback" not in err, err
+            assert f"cannot meet at {host}:{port}: " in err and why in err, err
+
+
+def test_e8_the_others_wait_for_as_long_as_the_first_prepares(tmp_path):
+    port, limit = free_port(), time.monotonic() + 30
+    words = ["-", *SMALL, "--steps", 5, "--out", tmp_path / "run"]
+    children = [start_alone(0, port, *words, runner=("-c", IMPATIENT))]
+    while not listens(port) and time.monotonic() < limit:
+        time.sleep(0.05)
+    children.append(start_alone(1, port, *words, runner=("-c", IMPATIENT)))
+    time.sleep(4)  # twice what finding each other may take
+    for child, text in zip(children, (TEXT, None), strict=True):
+        err = child.communicate(text, timeout=60)[1]
+        assert child.returncode == 0, err
+
+
+@pytest.mark.parametrize("reading", ["streams", "padded"])
+def test_e9_a_process_without_streams_keeps_none_waiting(book, forge, tmp_path, reading):
+    # padded: an epoch has 46 steps and a batch of one document, and 3 processes share 2 at most
+    size, batch = (2, 1) if reading == "streams" else (3, 2)
+    words = ["train", book, *SMALL, "--steps", 60, "--batches", reading, "--documents", "line"]
+    words += ["--batch", batch, "--bptt", 30, "--out"]
+    assert forge.run(*words, tmp_path / "one")[0] == 0
+    fault = {"rank": 0, "at": "step", "number": 31, "does": "SIGTERM"}
+    words.append(tmp_path / "many")
+    codes, out = forge.run_together(size, *words, fault=fault)
+    assert codes[0] == 143, out
+    codes, out = forge.run_together(size, *words, "--resume")
+    assert codes == [0] * size, out
+    assert_close(losses(tmp_path / "one"), losses(tmp_path / "many"))
+
+
+def test_a_mistake_in_an_exchange_is_not_taken_for_a_lost_process():
+    with pytest.raises(RuntimeError, match="Sizes of tensors must match"), lost_processes():
+        torch.cat([torch.zeros(2, 3), torch.zeros(2, 4)])

@@ -237,6 +237,7 @@ def test_a_binary_file_is_refused_unless_it_is_read_raw(file):
         (b"PK\x03\x04", "zip"),
         (b"PAR1", "Parquet"),
         (b"BZh91AY&SY", "bzip2"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "git lfs pull"),
     ],
 )
 def test_what_a_foreign_file_is_is_said(file, magic, name):
