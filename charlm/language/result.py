@@ -58,7 +58,7 @@ class FitResult:
                 f"bytes are left (charlm eval {name} scores all)"
             )
         if self.state.skipped_steps:
-            lines.append(f"{state.skipped_steps:,} steps had no finite gradient and were skipped")
+            lines.append(f"steps skipped, for want of a finite gradient: {state.skipped_steps:,}")
         lines.append("")
         for title, evaluation in (("held-out text", self.held_out), ("test text", self.test)):
             if evaluation is not None:

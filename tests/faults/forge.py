@@ -8,8 +8,9 @@ trial. It reads one trial as a line of JSON from standard input and answers with
 
 A fault's place ("at") is "operation" (any of storage's), "step", "loss" (a slice of a batch) or
 "validation"; "number" counts from 1; "does" is "kill", a signal's name, an error's ("ENOSPC",
-"MemoryError") or, for a loss, "nan"; with "persistent" it does so again at every later operation.
-"fired" says whether it got there.
+"MemoryError") or, for a loss, "nan", or "gradient inf" and the like, which only multiplies the
+gradient; with "persistent" it does so again at every later operation. "fired" says whether it got
+there.
 
 With a "size" that many children train together, meet at "port", write the same log, and tell a
 fingerprint of the weights that they have trained; the fault happens in the one of its "rank".
@@ -36,6 +37,7 @@ class Fault:
         self.fault = fault
         self.fired = fired
         self.count = 0
+        self.spoils = fault["does"] == "nan" or fault["does"].startswith("gradient ")
 
     def pass_by(self, *_: object) -> bool:
         """Do it when the time has come; tell whether what is passed is to be spoiled."""
@@ -51,10 +53,10 @@ class Fault:
             os.kill(os.getpid(), getattr(signal, does))
         elif does == "MemoryError":
             raise MemoryError
-        elif does != "nan":
+        elif not self.spoils:
             code = getattr(errno, does)
             raise OSError(code, os.strerror(code))
-        return does == "nan"
+        return self.spoils
 
     def before(self, owner, name: str) -> None:
         """Let every call of a method pass by."""
@@ -63,7 +65,7 @@ class Fault:
         def wrapped(*arguments, **keywords):
             spoil = self.pass_by()
             result = original(*arguments, **keywords)
-            return spoiled(*result) if spoil else result
+            return spoiled(self.fault["does"], *result) if spoil else result
 
         setattr(owner, name, wrapped)
 
@@ -85,9 +87,13 @@ class Fault:
             self.before(*owners[place])
 
 
-def spoiled(nats, state):
-    """Turn a loss and the state after it into NaN."""
-    return nats * math.nan, tuple(part * math.nan for part in state)
+def spoiled(does, nats, state):
+    """Turn a loss and the state after it into NaN, or multiply the loss's gradient alone."""
+    if does == "nan":
+        return nats * math.nan, tuple(part * math.nan for part in state)
+    nats = nats.clone()
+    nats.register_hook(lambda gradient: gradient * float(does.split()[1]))
+    return nats, state
 
 
 def run_child(trial, fired: Path, rank: int) -> None:

@@ -138,7 +138,7 @@ def test_the_state_is_carried_from_step_to_step():
     assert [float(state[0]) for state in task.seen] == [0, 1, 2, 3, 4]
 
 
-def test_a_bad_step_is_skipped_and_counted():
+def test_d8_a_bad_step_is_skipped_and_counted():
     task = LineTask(spoil=[3, 7])
     state = trainer(task, Budget(steps=200)).fit()
     assert state.skipped_steps == 2 and state.best_nats < 1e-2
@@ -150,7 +150,7 @@ def test_nothing_but_bad_steps_is_a_divergence():
         trainer(LineTask(spoil=range(100)), Budget(steps=100)).fit()
 
 
-def test_three_bad_steps_in_a_row_go_back_to_the_last_checkpoint_at_half_the_rate(tmp_path):
+def test_d8_three_bad_steps_in_a_row_go_back_to_the_last_checkpoint_at_half_the_rate(tmp_path):
     class Spoiled(LineTask):
         def loss(self, batch, state):
             nats, after = super().loss(batch, state)
@@ -175,7 +175,7 @@ def test_three_bad_steps_in_a_row_go_back_to_the_last_checkpoint_at_half_the_rat
     assert state.best_nats < 1e-2
 
 
-def test_after_three_returns_a_run_has_diverged(tmp_path):
+def test_d8_after_three_returns_a_run_has_diverged(tmp_path):
     task = LineTask(spoil=range(5, 100))
     run = trainer(task, Budget(steps=100), folder=tmp_path)
     with pytest.raises(DivergedError, match="after 3 returns"):
@@ -184,7 +184,7 @@ def test_after_three_returns_a_run_has_diverged(tmp_path):
     assert good.state["step"] == 0, "no weights after the bad steps are kept"
 
 
-def test_weights_that_are_not_finite_are_never_saved(tmp_path):
+def test_d11_weights_that_are_not_finite_are_never_saved(tmp_path):
     task = LineTask()
     run = trainer(task, Budget(steps=20), loop=LoopOptions(save_steps=5), folder=tmp_path)
     original, spoiled = run.optimizer.step, []
@@ -202,7 +202,7 @@ def test_weights_that_are_not_finite_are_never_saved(tmp_path):
     assert torch.isfinite(task.module.weight).all()
 
 
-def test_memory_that_is_short_is_met_with_smaller_pieces():
+def test_d12_memory_that_is_short_is_met_with_smaller_pieces():
     class Short(LineTask):
         def loss(self, batch, state):
             if len(batch) > 2:
@@ -215,7 +215,7 @@ def test_memory_that_is_short_is_met_with_smaller_pieces():
     torch.testing.assert_close(tasks[0].module.weight, tasks[1].module.weight)
 
 
-def test_memory_that_stays_short_is_said():
+def test_d12_memory_that_stays_short_is_said():
     class Short(LineTask):
         def loss(self, batch, state):
             raise torch.OutOfMemoryError("CUDA out of memory")
