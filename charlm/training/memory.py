@@ -7,9 +7,12 @@ import torch
 
 from charlm.errors import OutOfMemoryError
 
-SIGNS = ("can't allocate memory", "not enough memory", "bad_alloc", "cannot allocate memory")
-SIGNS += ("could not execute a primitive", "could not create a primitive")  # oneDNN, of any lack
-SIGNS += ("could not create a memory", "could not initialize a memory")
+SIGNS = (
+    *("can't allocate memory", "not enough memory", "bad_alloc", "cannot allocate memory"),
+    # oneDNN's words for any lack of means
+    *("could not execute a primitive", "could not create a primitive"),
+    *("could not create a memory", "could not initialize a memory"),
+)
 HINT = "try a smaller --batch, --bptt or --hidden, or close other programs"
 
 
