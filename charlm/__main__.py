@@ -1,6 +1,6 @@
 """`python -m charlm` is the same as the command `charlm`."""
 
-from charlm.cli.main import entry_point
+from charlm.cli.start import start
 
 if __name__ == "__main__":
-    entry_point()
+    start()

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from charlm.cli import check, evaluate, generate, info, prepare, suggest, train
 from charlm.cli.parser import Parser, parse
 from charlm.cli.signals import Stopped, stop_signals
-from charlm.errors import CharlmError
+from charlm.errors import CharlmError, DiskError
 from charlm.version import __version__
 
 COMMANDS = {
@@ -32,8 +32,9 @@ def entry_point() -> None:
     """
     code = main(sys.argv[1:])
     if code > SIGNALLED:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError, AttributeError):
+                stream.flush()
         os._exit(code)
     sys.exit(code)
 
@@ -44,7 +45,10 @@ def main(words: Sequence[str]) -> int:
     if "--debug" in words:
         return _run([word for word in words if word != "--debug"])
     try:
-        return _run(words)
+        code = _run(words)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return code
     except CharlmError as error:
         complain(error)
         return error.exit_code
@@ -52,12 +56,21 @@ def main(words: Sequence[str]) -> int:
         print(f"stopped by {stopped}", file=sys.stderr)
         return stopped.exit_code
     except BrokenPipeError:
-        with contextlib.suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _be_silent()
         return BROKEN_PIPE
+    except OSError as fault:  # of the output: whatever else is read or written has its own errors
+        _be_silent()
+        complain(DiskError(f"cannot write the output: {fault.strerror or fault}"))
+        return DiskError.exit_code
     except MemoryError:
         print("error: out of memory\nhint: close other programs", file=sys.stderr)
         return 7
+
+
+def _be_silent() -> None:
+    """Send what is still to be put out nowhere."""
+    with contextlib.suppress(OSError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def complain(error: CharlmError) -> None:

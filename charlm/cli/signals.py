@@ -8,9 +8,10 @@ safe from both: a checkpoint is there as a whole or not at all.
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any
 
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 
@@ -49,7 +50,7 @@ class StopRequest:
                 _leave(number)
             raise Stopped(number)
         self.number = number
-        if int(os.environ.get("RANK", "0")) > 0:  # the first process speaks for all
+        if os.environ.get("RANK", "0") not in ("", "0"):  # the first process speaks for all
             return
         name = signal.Signals(number).name
         print(f"\n{name}: saving what was learned (again to leave at once)", file=sys.stderr)
@@ -74,10 +75,24 @@ def _leave(number: int) -> None:
 def stop_signals() -> Iterator[StopRequest]:
     """Listen for the signals; put the old handlers back afterwards."""
     request = StopRequest()
-    numbers = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
-    before = [signal.signal(number, request._handle) for number in numbers]
+    before = _listen(request._handle)
     try:
         yield request
     finally:
-        for number, handler in zip(numbers, before, strict=True):
+        for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def leave_on_signals() -> None:
+    """Let the signals end the program quietly while it is only being loaded."""
+    _listen(lambda number, frame: _leave(number))
+
+
+def _listen(handle: Callable[[int, FrameType | None], None]) -> dict[int, Any]:
+    """Set a handler; give the ones that were there. A hang-up that is ignored (nohup) stays so."""
+    numbers = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
+    return {
+        number: signal.signal(number, handle)
+        for number in numbers
+        if signal.Signals(number).name != "SIGHUP" or signal.getsignal(number) != signal.SIG_IGN
+    }

@@ -1,13 +1,12 @@
 """Checking a corpus before training: what is in it, what is odd in it, what training would take."""
 
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from charlm.errors import UsageError
-from charlm.language.corpus import is_prepared, open_texts
+from charlm.language.corpus import is_prepared, open_texts, standard_input
 from charlm.language.estimate import Estimate, estimate
 from charlm.language.request import TrainRequest
 from charlm.text.sources import ReadReport
@@ -99,7 +98,7 @@ def check_corpus(paths: Sequence[str], request: TrainRequest) -> CorpusCheck:
     if prepared := next(filter(is_prepared, paths), None):
         raise UsageError(f"{prepared} is prepared already", "pass the text it was made of")
     with ExitStack() as corpora:
-        corpus, valid = open_texts(paths, request, corpora, sys.stdin.buffer)
+        corpus, valid = open_texts(paths, request, corpora, standard_input())
         held_out = None if valid is None else survey(valid).lines
         found = survey(corpus, held_out)
         if (not found.units.words and not corpus.options.raw) or not found.units.bytes:

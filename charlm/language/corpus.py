@@ -30,7 +30,7 @@ def open_or_prepare(paths: Sequence[str], request: TrainRequest, tell: Tell) -> 
         return open_store(Path(paths[0]))
     choice, corpora = _choice(request), ExitStack()
     with corpora:
-        corpus, valid = open_texts(paths, request, corpora, sys.stdin.buffer)
+        corpus, valid = open_texts(paths, request, corpora, standard_input())
         store, found = prepare_cached(corpus, choice, cache_directory(), valid=valid, tell=tell)
     tell(f"{'found' if found else 'prepared'} {store_line(store)}")
     return store
@@ -49,7 +49,7 @@ def prepare_directory(
     if taken and not request.force:
         raise UsageError(f"{out} is already there", "pass --force to replace it")
     with ExitStack() as corpora:
-        corpus, valid = open_texts(paths, request, corpora, sys.stdin.buffer)
+        corpus, valid = open_texts(paths, request, corpora, standard_input())
         return prepare(corpus, _choice(request), out, valid=valid, replace=True, tell=tell)
 
 
@@ -96,8 +96,13 @@ def _choice(request: TrainRequest) -> TokenizerChoice:
     return TokenizerChoice(request.tokenizer, request.vocab_size, request.unknown)
 
 
+def standard_input() -> BinaryIO | None:
+    """Give the bytes of standard input; None where it is closed."""
+    return getattr(sys.stdin, "buffer", None)
+
+
 def open_texts(
-    paths: Sequence[str], request: TrainRequest, corpora: ExitStack, stdin: BinaryIO
+    paths: Sequence[str], request: TrainRequest, corpora: ExitStack, stdin: BinaryIO | None
 ) -> tuple[Corpus, Corpus | None]:
     """Open a corpus and its held-out text, if one is named; `corpora` will close them."""
     options = ReadOptions(

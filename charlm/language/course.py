@@ -23,6 +23,7 @@ from charlm.language.run import Run
 from charlm.options import from_json
 from charlm.text.store import TokenStore, open_store
 from charlm.training.meeting import Meeting
+from charlm.training.memory import memory_errors
 from charlm.training.precision import choose_device, use_bf16
 from charlm.training.processes import Processes, join_processes
 from charlm.training.threads import fastest_thread_count
@@ -31,6 +32,7 @@ from charlm.version import __version__
 Asked = tuple[Sequence[str], TrainRequest]  # what was asked of every process
 
 
+@memory_errors("training")
 def lead(
     place: Place,
     paths: list[str],
@@ -51,6 +53,8 @@ def lead(
         record = RunRecord(paths, request, chosen, corpus_identity(store))
         if place.record is None:
             write_record(place.directory, record)
+        elif (changed := place.record.changed(asked[1], chosen)) != place.record:
+            write_record(place.directory, changed)
         told = record.to_json() | {"out": str(place.directory.resolve())}
         processes.announce(json.dumps(told))
         return _complete(run, progress, stop)
@@ -74,6 +78,7 @@ def _complete(run: Run, progress: TextIO | None, stop: Stop) -> FitResult:
     return FitResult(model, state, evaluation, test, _sample(model), cut)
 
 
+@memory_errors("training")
 def follow(paths: Sequence[str], request: TrainRequest, meeting: Meeting, stop: Stop) -> None:
     """Do what the other processes do: train with the first, on the corpus that it prepared."""
     device = choose_device(request.device)

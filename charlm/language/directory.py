@@ -30,6 +30,7 @@ TOKENIZER = "tokenizer.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
 GENERATION_CONFIG = "generation_config.json"
 CARD = "README.md"
+ROWS = 1 << 16  # of ids or documents that are copied at a time
 HELD_OUT = "held-out"
 
 
@@ -108,13 +109,12 @@ def write_held_out(writer: storage.DirectoryWriter, store: TokenStore) -> Config
     """Keep the run's held-out text with the model; give what config.json says of it."""
     if store.valid is None:
         return None
-    for suffix in (".bin", ".documents.bin"):
-        with (
-            (store.directory / f"valid{suffix}").open("rb") as source,
-            writer.open_binary(HELD_OUT + suffix) as target,
-        ):
-            while data := source.read(storage.CHUNK):
-                target.write(data)
+    # from what is open: the store itself may have been replaced or removed by now
+    arrays = {".bin": store.valid.ids, ".documents.bin": store.valid.documents}
+    for suffix, array in arrays.items():
+        with writer.open_binary(HELD_OUT + suffix) as target:
+            for start in range(0, len(array), ROWS):
+                target.write(np.ascontiguousarray(array[start : start + ROWS]).data.cast("B"))
     description: Config = store.info["parts"]["valid"]
     return description
 

@@ -17,6 +17,7 @@ from charlm.language.place import Place, find_place
 from charlm.language.record import check_corpus
 from charlm.language.request import TrainRequest
 from charlm.language.result import FitResult, finished_result
+from charlm.text.finding import check_text
 from charlm.text.memory import return_freed_memory
 from charlm.training.meeting import Meeting, open_meeting
 
@@ -105,6 +106,8 @@ def _train(
         paths = paths or place.record.paths
         for name, (before, now) in changes.items():
             tell(f"changed: {name.replace('_', '-')} {before} -> {now}")
+    if request.test is not None:  # is it there? It is read at the end only
+        check_text(request.test)
     store = open_or_prepare(paths, request, tell)
     if place.record is not None:
         check_corpus(place.record, store)

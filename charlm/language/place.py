@@ -12,6 +12,7 @@ from charlm.language.directory import CONFIG
 from charlm.language.record import RECORD, RunRecord, read_record
 from charlm.language.request import TrainRequest
 from charlm.text.finding import run_name
+from charlm.training.finished import newest_step
 
 RUNS = Path("runs")
 CHECKPOINTS = "checkpoints"
@@ -24,12 +25,14 @@ class Place:
 
     record:   what the run is, where it has begun already and is to go on
     finished: there is nothing left to do
+    replaces: what stands there, if anything, is to give way
     why:      a sentence for the user, where the place was not simply the one asked for
     """
 
     directory: Path
     record: RunRecord | None = None
     finished: bool = False
+    replaces: bool = False
     why: str | None = None
 
     @contextmanager
@@ -39,14 +42,20 @@ class Place:
         What a new run replaces comes back unless the run gets as far as a first checkpoint.
         """
         with ExitStack() as stack:
+            stack.enter_context(storage.locked(self.directory))
             if self.record is None:
-                if storage.is_locked(self.directory):
-                    raise UsageError(f"{self.directory} is in use by another process")
+                if not self.replaces:
+                    self._must_be_free()
                 room = storage.replaced_directory(self.directory, is_worth_keeping)
                 stack.enter_context(room)
-            stack.enter_context(storage.locked(self.directory))
             storage.remove_leftovers(self.directory)
             yield
+
+    def _must_be_free(self) -> None:
+        """Look again, now that nobody else is here; what a killed run was to replace comes back."""
+        storage.recover_replaced(self.directory)
+        if not _is_free(self.directory):
+            raise UsageError(f"{self.directory} is already there", "pass --force to replace it")
 
 
 def find_place(paths: Sequence[str], request: TrainRequest) -> Place:
@@ -60,10 +69,12 @@ def find_place(paths: Sequence[str], request: TrainRequest) -> Place:
     if request.resume and not paths:
         return _newest_unfinished()
     free, last = _numbered(RUNS / run_name(paths))
-    if last is None or request.force or storage.is_locked(last):
+    if last is None or request.force:
         return Place(free)
     if request.resume:
-        return _resumed(last, request)
+        return _resumed(last, request)  # where it is in use, the lock says so
+    if storage.is_locked(last):
+        return Place(free)
     record = None if is_finished(last) else _readable_record(last)
     if record is not None and record.same_request(paths, request):
         return Place(last, record, why=f"{last} is not finished: going on with it")
@@ -79,18 +90,15 @@ def is_finished(directory: Path) -> bool:
     except CharlmError:
         return False
     run = config.get("run") if isinstance(config, dict) else None
-    return isinstance(run, dict) and run.get("finished", True) is True
+    if not isinstance(run, dict) or run.get("finished", True) is not True:
+        return False
+    steps = run.get("steps")  # a run that was to go on may have got further than its model
+    return not isinstance(steps, int) or newest_step(directory / CHECKPOINTS) <= steps
 
 
 def is_worth_keeping(directory: Path) -> bool:
     """Tell whether a directory holds a model, or a checkpoint in which something was learned."""
-    if (directory / storage.MANIFEST).exists():
-        return True
-    if not (directory / CHECKPOINTS).exists():
-        return False
-    from charlm.training.checkpoints import Checkpoints  # loads PyTorch
-
-    return Checkpoints(directory / CHECKPOINTS).newest_step() > 0
+    return (directory / storage.MANIFEST).exists() or newest_step(directory / CHECKPOINTS) > 0
 
 
 def _given(out: Path, paths: Sequence[str], request: TrainRequest) -> Place:
@@ -103,7 +111,7 @@ def _given(out: Path, paths: Sequence[str], request: TrainRequest) -> Place:
             raise UsageError(f"{out} is not a run of charlm's; it will not be replaced")
         raise UsageError(f"{out} is already there", "choose another --out")
     if request.force:
-        return Place(out)
+        return Place(out, replaces=True)
     if request.resume:
         return _resumed(out, request)
     if is_finished(out):
@@ -125,14 +133,18 @@ def _resumed(directory: Path, request: TrainRequest) -> Place:
             return Place(directory, record, finished=True, why=f"{directory} is finished")
         return Place(directory, record, why=f"{directory} is finished: going on with new options")
     if record is None:
-        return Place(directory, why=f"the run at {directory} has no checkpoint yet: it begins")
+        why = f"the run at {directory} has no checkpoint yet: it begins"
+        return Place(directory, replaces=True, why=why)
     return Place(directory, record)
 
 
 def _newest_unfinished() -> Place:
     found = []
     for directory in RUNS.iterdir() if RUNS.is_dir() else ():
-        if _readable_record(directory) is not None and not storage.is_locked(directory):
+        hidden = directory.name.startswith(".")  # such as one that was to be replaced
+        if hidden or storage.is_locked(directory):
+            continue
+        if _readable_record(directory) is not None:
             found.append((is_finished(directory), -_last_touched(directory), directory))
     if not found:
         free, _ = _numbered(RUNS / run_name([]))

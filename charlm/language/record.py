@@ -84,7 +84,16 @@ class RunRecord:
             values = dict.fromkeys(BUDGETS) | values
         for name in OF_NO_ACCOUNT:
             values[name] = getattr(request, name)
+        values["save_every"] = request.save_every or self.request.save_every
         return replace(self.request, **values)
+
+    def changed(self, request: TrainRequest, chosen: dict[str, Any]) -> "RunRecord":
+        """Give the record of the run as it goes on: with what `request` changes, and `chosen`."""
+        values = {name: now for name, (_, now) in self.changes(request).items()}
+        if any(name in values for name in BUDGETS):
+            values = dict.fromkeys(BUDGETS) | values
+        values["save_every"] = request.save_every or self.request.save_every
+        return replace(self, request=replace(self.request, **values), chosen=chosen)
 
 
 def read_record(directory: Path) -> RunRecord | None:

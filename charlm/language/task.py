@@ -49,7 +49,9 @@ class LanguageTask:
 
     def batches(self, position: Any) -> Iterator[tuple[Batch, Any]]:  # noqa: ANN401
         """Yield (batch, position after it) without end; positions are plain data."""
-        start = None if position is None else Position.from_json(position)
+        return self._batches_from(None if position is None else Position.from_json(position))
+
+    def _batches_from(self, start: Position | None) -> Iterator[tuple[Batch, Any]]:
         for number, (batch, after) in enumerate(self._batches.batches(start)):
             if number % RELEASE_EVERY == 0:
                 self._release()

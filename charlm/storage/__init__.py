@@ -17,17 +17,18 @@ from charlm.storage.directories import (
     existing_directory,
     forget_replaced,
     new_directory,
+    recover_replaced,
     remove_directory,
     remove_leftovers,
     replaced_directory,
+    set_aside,
 )
-from charlm.storage.files import CHUNK, HashingFile, LineLog, json_bytes, write_bytes
+from charlm.storage.files import HashingFile, LineLog, json_bytes, write_bytes
 from charlm.storage.locks import is_locked, locked
 from charlm.storage.manifest import MANIFEST, file_sha256, read_json, verify
 from charlm.storage.system import disk_errors, free_bytes
 
 __all__ = [
-    "CHUNK",
     "MANIFEST",
     "DirectoryWriter",
     "HashingFile",
@@ -42,9 +43,11 @@ __all__ = [
     "locked",
     "new_directory",
     "read_json",
+    "recover_replaced",
     "remove_directory",
     "remove_leftovers",
     "replaced_directory",
+    "set_aside",
     "verify",
     "write_bytes",
 ]

@@ -57,12 +57,21 @@ class DirectoryWriter:
         write_bytes(self.path / MANIFEST, json_bytes({"format": 1, "files": self._entries}))
 
 
+def unchecked(path: Path) -> None:
+    """Look at nothing: what a directory is made of is trusted to be on the disk."""
+
+
 @contextmanager
-def new_directory(target: Path, replace: bool = False) -> Iterator[DirectoryWriter]:
+def new_directory(
+    target: Path, replace: bool = False, check: Callable[[Path], None] = unchecked
+) -> Iterator[DirectoryWriter]:
     """Make the directory `target` as a whole, or not at all.
 
-    With `replace` an existing one gives way at the last moment. Raises DiskError.
+    It gets its name only when `check` has found nothing wrong with it. With `replace` an existing
+    one gives way at the last moment. Raises DiskError.
     """
+    if replace:
+        recover_replaced(target)
     temporary = system.temporary_name(target)
     with disk_errors(target):
         system.make_directory(temporary)
@@ -70,6 +79,7 @@ def new_directory(target: Path, replace: bool = False) -> Iterator[DirectoryWrit
     try:
         yield writer
         writer.write_manifest()
+        check(temporary)
         with disk_errors(target):
             _move_into_place(temporary, target, replace)
     except BaseException:
@@ -124,6 +134,27 @@ def forget_replaced(target: Path) -> None:
     remove_directory(_retired(target))
 
 
+def recover_replaced(target: Path) -> None:
+    """Bring back what a directory was to replace, if the process died before it took its place."""
+    retired = _retired(target)
+    if not retired.exists():
+        return
+    if (target / MANIFEST).exists():
+        remove_directory(retired)
+        return
+    with disk_errors(target):
+        remove_directory(target)
+        system.rename(retired, target)
+
+
+def set_aside(path: Path) -> None:
+    """Give a damaged directory a name under which nobody takes it for a whole one."""
+    aside = system.beside(path, "damaged")
+    remove_directory(aside)
+    with contextlib.suppress(OSError):  # a disk that can only be read is as good
+        system.rename(path, aside)
+
+
 def remove_directory(path: Path) -> None:
     """Remove a directory with all that is in it, as far as the disk lets us."""
     if path.exists():
@@ -153,7 +184,7 @@ def _retired(target: Path) -> Path:
 def _move_into_place(temporary: Path, target: Path, replace: bool) -> None:
     system.sync_directory(temporary)
     if replace and target.exists():
-        retired = system.temporary_name(target)
+        retired = _retired(target)
         system.rename(target, retired)
         try:
             system.rename(temporary, target)

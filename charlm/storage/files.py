@@ -12,8 +12,6 @@ from typing import Any, Self
 from charlm.storage import system
 from charlm.storage.system import disk_errors
 
-CHUNK = 1024 * 1024
-
 
 class HashingFile:
     """A file under a temporary name that counts and hashes what is written to it."""
@@ -102,7 +100,10 @@ class LineLog:
             system.make_directory(path.parent)
             if keep is not None and path.exists() and path.stat().st_size > keep:
                 system.truncate(path, keep)
+            is_new = not path.exists()
             self._stream = system.open_log(path)
+            if is_new:
+                system.sync_directory(path.parent)
         self.size = self._stream.tell()
 
     def append(self, value: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,22 +15,26 @@ from charlm.errors import UsageError
 from charlm.storage import system
 from charlm.storage.system import disk_errors
 
-LOCK = ".lock"
+LOCK = "lock"
+SECONDS = 0.5  # for which a lock is tried: whoever only asks whether it is held, holds it too
 TAKEN = {errno.EWOULDBLOCK, errno.EACCES}
 
 
 @contextmanager
 def locked(directory: Path) -> Iterator[None]:
-    """Keep other processes out of a directory; it must exist.
+    """Keep other processes out of a directory, which need not exist yet and may be replaced.
 
-    The lock is the system's own (flock): it goes when the process goes, however that ends, so a
-    file left behind locks nobody out. Raises UsageError where another process holds it.
+    The lock is the system's own (flock), on a file beside the directory: it goes when the process
+    goes, however that ends, so a file left behind locks nobody out. Raises UsageError where another
+    process holds it.
     """
     if os.name == "nt":  # Windows has other locks, which we leave alone
         yield
         return
-    path = directory / LOCK
-    stream = _take(path)
+    path = _beside(directory)
+    with disk_errors(path):
+        system.make_directory(path.parent)
+    stream = _take(path, directory)
     try:
         yield
     finally:
@@ -41,11 +46,11 @@ def locked(directory: Path) -> Iterator[None]:
 
 def is_locked(directory: Path) -> bool:
     """Tell whether a process holds the lock of a directory."""
-    if os.name == "nt" or not os.path.exists(directory / LOCK):
+    if os.name == "nt" or not os.path.exists(_beside(directory)):
         return False
     import fcntl
 
-    with contextlib.suppress(FileNotFoundError), (directory / LOCK).open("rb") as stream:
+    with contextlib.suppress(OSError), _beside(directory).open("rb") as stream:
         try:
             fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
         except OSError as fault:
@@ -53,10 +58,15 @@ def is_locked(directory: Path) -> bool:
     return False
 
 
-def _take(path: Path) -> IO[Any]:
+def _beside(directory: Path) -> Path:
+    return system.beside(directory.absolute(), LOCK)
+
+
+def _take(path: Path, directory: Path) -> IO[Any]:
     """Lock the file at `path`, not one that its last owner has just removed."""
     import fcntl
 
+    deadline = time.monotonic() + SECONDS
     while True:
         with disk_errors(path):
             stream = system.open_log(path)
@@ -65,8 +75,11 @@ def _take(path: Path) -> IO[Any]:
         except OSError as fault:
             stream.close()
             if fault.errno in TAKEN:
+                if time.monotonic() < deadline:
+                    time.sleep(SECONDS / 10)
+                    continue
                 raise UsageError(
-                    f"{path.parent} is in use by {_owner(path)}",
+                    f"{directory} is in use by {_owner(path)}",
                     "wait for it to end, or choose another directory with --out",
                 ) from None
             return system.open_log(path)  # a file system without locks

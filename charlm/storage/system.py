@@ -73,10 +73,14 @@ def truncate(path: Path, size: int) -> None:
 
 
 def make_directory(path: Path) -> None:
-    """Make a directory with its parents; it may be there already."""
-    if not path.is_dir():
-        observer("mkdir", path)
-        path.mkdir(parents=True, exist_ok=True)
+    """Make a directory with its parents, and bring their names to the disk; it may be there."""
+    if path.is_dir():
+        return
+    if path.parent != path:
+        make_directory(path.parent)
+    observer("mkdir", path)
+    path.mkdir(exist_ok=True)
+    sync_directory(path.parent)
 
 
 def rename(source: Path, target: Path) -> None:

@@ -50,19 +50,48 @@ def open_corpus(
     sources: list[Source] = []
     skipped: list[str] = []
     spools: list[str] = []
+    try:
+        _find(paths, options, stdin, sources, skipped, spools)
+    except BaseException:
+        for spool in spools:
+            with suppress(OSError):
+                os.unlink(spool)
+        raise
+    corpus = Corpus(run_name(paths), sources, options, skipped)
+    for spool in spools:
+        corpus.keep_until_close(spool)
+    return corpus
+
+
+def _find(
+    paths: Sequence[str],
+    options: ReadOptions,
+    stdin: BinaryIO | None,
+    sources: list[Source],
+    skipped: list[str],
+    spools: list[str],
+) -> None:
+    """Find the sources that words name, what is left out, and files that were made on the way."""
     for path in paths:
         if path == "-":
-            assert stdin is not None, "standard input was not passed on"
+            if stdin is None:
+                raise CorpusError(
+                    "there is no standard input to read here", "name a file instead of -"
+                )
             sources.append(_spool(stdin, "standard input", spools))
         elif path.startswith(HUB):
             sources.append(hub_source(path))
         else:
             for found in _expand(path):
                 sources += _path_sources(found, options, skipped, spools)
-    corpus = Corpus(run_name(paths), sources, options, skipped)
-    for spool in spools:
-        corpus.keep_until_close(spool)
-    return corpus
+
+
+def check_text(path: str) -> None:
+    """Raise CorpusError where a text to be read later is not there; a pipe is left alone."""
+    with suppress(OSError, ValueError):
+        if stat.S_ISFIFO(os.stat(path).st_mode):
+            return
+    open_corpus([path]).close()
 
 
 def corpus_from_text(text: str | bytes, options: ReadOptions | None = None) -> Corpus:
@@ -200,13 +229,18 @@ def _spool(stream: IO[bytes], name: str, spools: list[str]) -> Source:
         descriptor, path = tempfile.mkstemp(prefix="charlm-")
         spools.append(path)
         with os.fdopen(descriptor, "wb") as file:
-            while data := stream.read(PIECE):
+            while data := _read_piece(stream, name):
                 digest.update(data)
                 file.write(data)
     identity = {"sha256": digest.hexdigest()}
     return _recognised(
         Source(name, lambda: Path(path).open("rb"), identity, format=format_of(name))
     )
+
+
+def _read_piece(stream: IO[bytes], name: str) -> bytes:
+    with read_errors(name):
+        return stream.read(PIECE)
 
 
 def run_name(paths: Sequence[str]) -> str:

@@ -5,7 +5,7 @@
         model.safetensors     the weights
         optimizer.safetensors its moments, by parameter and name
         carried.safetensors   hidden state of each stream, states of the random generators
-        best.safetensors      the weights with the best validation, where they are others
+        best.safetensors      the weights with the best validation, once there was one
         MANIFEST.json         size and SHA-256 of each, written last
 
 The newest two stay, and the newest that was made in the regular course of the run: what an
@@ -22,14 +22,17 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from charlm import storage
-from charlm.errors import CharlmError, ModelError
+from charlm.errors import CharlmError, DiskError, ModelError
 from charlm.tensors import check_header
+from charlm.training.finished import PREFIX, finished_checkpoints, name_of, step_of
 
 STATE = "training.json"
 FORMAT = 1
 KEPT = 2
-PREFIX = "step-"
 SUFFIX = ".safetensors"
+REPLACED = ".replaced"
+PARTS = ("model", "optimizer", "carried")  # of every checkpoint
+CONTENTS = {"step": int, "scheduled": bool, "progress": dict, "seconds": int | float}
 
 Tensors = Mapping[str, Tensor]
 Tell = Callable[[str], None]
@@ -55,29 +58,38 @@ class Checkpoints:
         self._tell = tell
 
     def save(self, checkpoint: Checkpoint) -> None:
-        """Write a checkpoint, read it back, and only then let older ones go."""
-        path = self.directory / f"{PREFIX}{checkpoint.state['step']:09d}"
-        with storage.new_directory(path, replace=True) as writer:
+        """Write a checkpoint, read it back, and only then let older ones go.
+
+        One of the same step that was made in the regular course gives way to one that counts so.
+        """
+        path = self.directory / name_of(checkpoint.state["step"])
+        state = dict(checkpoint.state)
+        state["scheduled"] = state["scheduled"] or self._is_scheduled(path)
+        with storage.new_directory(path, replace=True, check=_read_back) as writer:
             for name, tensors in checkpoint.tensors.items():
                 writer.write_bytes(name + SUFFIX, tensor_bytes(tensors))
-            writer.write_json(STATE, {"format": FORMAT} | checkpoint.state)
-        storage.verify(path, ModelError, contents=True)
+            writer.write_json(STATE, {"format": FORMAT} | state)
         self._let_go(path)
 
     def newest(self, fall_back: bool = True) -> Checkpoint | None:
         """Read the newest checkpoint that is whole; None where none was ever finished.
 
-        A damaged one is named, and the one before it taken; without `fall_back`, or where all are
-        damaged, ModelError is raised.
+        A damaged one is named and set aside, and the one before it taken; without `fall_back`, or
+        where all are damaged, ModelError is raised.
         """
-        paths = self.finished()
+        paths, damaged = self.finished(), []
         for path in paths:
             try:
-                return read_checkpoint(path)
+                checkpoint = read_checkpoint(path)
             except ModelError as fault:
                 if not fall_back:
                     raise
                 self._tell(f"warning: {fault.message}; going on from the checkpoint before it")
+                damaged.append(path)
+                continue
+            for other in damaged:  # only now: without any whole one, all stay as they are
+                storage.set_aside(other)
+            return checkpoint
         if paths:
             raise ModelError(
                 f"no checkpoint in {self.directory} can be read", "--force starts the run anew"
@@ -88,30 +100,28 @@ class Checkpoints:
         """Read the newest whole checkpoint of the regular course; later ones are removed."""
         for path in self.finished():
             if self._is_scheduled(path):
-                return read_checkpoint(path)
+                try:
+                    return read_checkpoint(path)
+                except ModelError as fault:
+                    self._tell(f"warning: {fault.message}; going back to the checkpoint before it")
             storage.remove_directory(path)
         return None
 
     def finished(self) -> list[Path]:
-        """List the checkpoints that have a manifest, the newest, by its step, first."""
-        if not self.directory.is_dir():
-            return []
-        found = [path for path in self.directory.iterdir() if _step(path) is not None]
-        found = [path for path in found if (path / storage.MANIFEST).exists()]
-        return sorted(found, key=lambda path: _step(path) or 0, reverse=True)
-
-    def newest_step(self) -> int:
-        """Give the step of the newest checkpoint; 0 where there is none."""
-        return next((_step(path) or 0 for path in self.finished()), 0)
+        """List the checkpoints that have a manifest, the newest first."""
+        return finished_checkpoints(self.directory)
 
     def clean(self) -> None:
-        """Remove what killed processes left behind: half directories under temporary names."""
+        """Mend what killed processes left behind: half directories, and what was being replaced."""
         if self.directory.is_dir():
+            for path in self.directory.glob(f".{PREFIX}*{REPLACED}"):
+                name = path.name.removeprefix(".").removesuffix(REPLACED)
+                storage.recover_replaced(self.directory / name)
             for path in storage.remove_leftovers(self.directory):
                 self._tell(f"removed {path}, which a killed process left unfinished")
 
     def _let_go(self, saved: Path) -> None:
-        paths = [path for path in self.finished() if (_step(path) or 0) <= (_step(saved) or 0)]
+        paths = [path for path in self.finished() if (step_of(path) or 0) <= (step_of(saved) or 0)]
         scheduled = next((path for path in paths if self._is_scheduled(path)), None)
         for path in paths[KEPT:]:
             if path != scheduled:
@@ -132,8 +142,18 @@ def read_checkpoint(path: Path) -> Checkpoint:
     state = storage.read_json(path / STATE, ModelError)
     if not isinstance(state, dict) or state.get("format") != FORMAT:
         raise ModelError(f"{path / STATE} is of another version of charlm")
-    files = [file for file in path.iterdir() if file.suffix == SUFFIX]
-    return Checkpoint(state, {file.stem: _read_tensors(file) for file in files})
+    for name, kind in CONTENTS.items():
+        if not isinstance(state.get(name), kind):
+            raise ModelError(f"{path / STATE} is damaged: it does not say '{name}'")
+    files = [path / (name + SUFFIX) for name in (*PARTS, "best")]
+    return Checkpoint(
+        state, {f.stem: _read_tensors(f) for f in files if f.stem in PARTS or f.exists()}
+    )
+
+
+def _read_back(path: Path) -> None:
+    """Raise DiskError where the disk gives back other bytes than were written."""
+    storage.verify(path, DiskError, contents=True)
 
 
 def tensor_bytes(tensors: Tensors) -> bytes:
@@ -150,8 +170,3 @@ def _read_tensors(path: Path) -> dict[str, Tensor]:
     except (SafetensorError, OSError, ValueError, KeyError) as fault:
         raise ModelError(f"{path} is not a readable safetensors file: {fault}") from fault
     return tensors
-
-
-def _step(path: Path) -> int | None:
-    number = path.name.removeprefix(PREFIX)
-    return int(number) if path.name.startswith(PREFIX) and number.isdecimal() else None

@@ -5,15 +5,16 @@ data. With several processes the first one keeps the rows of all, and each takes
 that a run can go on with another number of processes.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, fields
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from charlm.errors import ModelError
-from charlm.training.checkpoints import Checkpoint
+from charlm.errors import DiskError, ModelError
+from charlm.training.checkpoints import Checkpoint, Checkpoints
 from charlm.training.processes import Processes, rows_of
 from charlm.training.task import Task, TrainState
 
@@ -91,6 +92,18 @@ def set_carried(task: Task, tensors: Mapping[str, Tensor], processes: Processes,
     return task.unpack([tensor[start:end].clone().to(device) for tensor in hidden])
 
 
+@contextmanager
+def damaged_checkpoints(step: int) -> Iterator[None]:
+    """Turn what goes wrong while a checkpoint's contents are taken over into ModelError."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as fault:
+        raise ModelError(
+            f"the checkpoint of step {step} is damaged or of another version: {fault!r}",
+            "--force starts the run anew",
+        ) from fault
+
+
 def capture(
     task: Task,
     state: TrainState,
@@ -108,6 +121,19 @@ def capture(
     if best is not None:
         tensors["best"] = dict(best)
     return Checkpoint(asdict(state), tensors)
+
+
+def save_for_all(checkpoints: Checkpoints, checkpoint: Checkpoint, processes: Processes) -> None:
+    """Let the first process write; raise DiskError in all where it could not."""
+    fault = None
+    if processes.rank == 0:
+        try:
+            checkpoints.save(checkpoint)
+        except DiskError as error:
+            fault = error
+    processes.wait()
+    if processes.sums([float(fault is not None)])[0]:
+        raise fault or DiskError("the first process could not save the checkpoint")
 
 
 def train_state(values: Mapping[str, Any]) -> TrainState:

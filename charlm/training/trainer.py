@@ -13,7 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
-from charlm.errors import DiskError, DivergedError
+from charlm.errors import DivergedError
 from charlm.training.budget import Budget
 from charlm.training.checkpoints import Checkpoint, Checkpoints
 from charlm.training.gradients import Gradients
@@ -31,6 +31,8 @@ from charlm.training.schedules import SCHEDULES
 from charlm.training.snapshot import (
     are_finite,
     capture,
+    damaged_checkpoints,
+    save_for_all,
     set_carried,
     set_optimizer,
     set_weights,
@@ -78,13 +80,16 @@ class Trainer:
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint as if the run had never stopped."""
-        self.state = replace(train_state(checkpoint.state), stopped_by=None)
-        set_weights(self.task.module, checkpoint.tensors["model"])
-        set_optimizer(self.optimizer, checkpoint.tensors["optimizer"])
-        carried = checkpoint.tensors["carried"]
-        self.hidden = set_carried(self.task, carried, self.processes, self.options.seed)
-        self._best = checkpoint.tensors.get("best")
-        self.progress.restore(checkpoint.state["progress"])
+        tensors = checkpoint.tensors
+        with damaged_checkpoints(checkpoint.state["step"]):
+            self.state = replace(train_state(checkpoint.state), stopped_by=None)
+            set_weights(self.task.module, tensors["model"])
+            set_optimizer(self.optimizer, tensors["optimizer"])
+            carried, seed = tensors["carried"], self.options.seed
+            self.hidden = set_carried(self.task, carried, self.processes, seed)
+            self._best = tensors.get("best")
+            self.progress.restore(checkpoint.state["progress"])
+            self.task.batches(self.state.position)  # can they begin there?
         self._saved_step, self._saved_seconds = self.state.step, self.state.seconds
 
     def fit(self) -> TrainState:
@@ -115,10 +120,11 @@ class Trainer:
                 return
 
     def _save_or_roll_back(self) -> None:
-        seconds = self.state.seconds - self._saved_seconds
+        step, seconds = self.state.step, self.state.seconds - self._saved_seconds
+        due = self.options.save_is_due(step, self._saved_step, seconds)
         if self.state.bad_in_a_row >= MAX_BAD_STEPS:
             self._roll_back()
-        elif self.state.bad_in_a_row == 0 and self.options.save_is_due(self.state.step, seconds):
+        elif self.state.bad_in_a_row == 0 and due:
             self.save()
 
     def _save_end(self) -> bool:
@@ -205,21 +211,8 @@ class Trainer:
         )
         checkpoint.state["scheduled"] = scheduled
         checkpoint.state["progress"] = self.progress.state()
-        fault = self._write(checkpoint)
-        if self.processes.sums([float(fault is not None)])[0]:
-            raise fault or DiskError("the first process could not save the checkpoint")
+        save_for_all(self.checkpoints, checkpoint, self.processes)
         self._saved_step, self._saved_seconds = self.state.step, self.state.seconds
-
-    def _write(self, checkpoint: Checkpoint) -> DiskError | None:
-        """Let the first process write; the error is kept until all know of it."""
-        fault = None
-        if self.processes.rank == 0 and self.checkpoints is not None:
-            try:
-                self.checkpoints.save(checkpoint)
-            except DiskError as error:
-                fault = error
-        self.processes.wait()
-        return fault
 
     def _judge(self, nats: float) -> None:
         """Compare a validation with the best so far."""
@@ -264,8 +257,7 @@ class Trainer:
         return self.checkpoints.newest_scheduled()
 
     def _must_stop(self) -> bool:
-        if self.processes.size == 1 and self.stop_requested():
-            self._stopping = True
+        self._stopping |= self.processes.size == 1 and self.stop_requested()
         return self._stopping
 
     def _keep_best(self) -> None:

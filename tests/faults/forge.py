@@ -7,10 +7,10 @@ trial. It reads one trial as a line of JSON from standard input and answers with
     {"codes": [137], "fired": true}
 
 A fault's place ("at") is "operation" (any of storage's), "step", "loss" (a slice of a batch) or
-"validation"; "number" counts from 1; "does" is "kill", a signal's name, an error's ("ENOSPC",
-"MemoryError") or, for a loss, "nan", or "gradient inf" and the like, which only multiplies the
-gradient; with "persistent" it does so again at every later operation. "fired" says whether it got
-there.
+"validation"; "number" counts from 1; "does" is "kill", a signal's name ("SIGINT twice"), an error's
+("ENOSPC", "MemoryError"), "remove the cache" or, for a loss, "nan", or "gradient inf" and the like,
+which only multiplies the gradient; with "persistent" it does so again at every later operation.
+"fired" says whether it got there.
 
 With a "size" that many children train together, meet at "port", write the same log, and tell a
 fingerprint of the weights that they have trained; the fault happens in the one of its "rank".
@@ -21,6 +21,7 @@ import hashlib
 import json
 import math
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -50,7 +51,10 @@ class Fault:
         if does == "kill":
             os.kill(os.getpid(), signal.SIGKILL)
         elif does.startswith("SIG"):
-            os.kill(os.getpid(), getattr(signal, does))
+            for _ in range(2 if does.endswith(" twice") else 1):
+                os.kill(os.getpid(), getattr(signal, does.split()[0]))
+        elif does == "remove the cache":
+            shutil.rmtree(os.environ["CHARLM_CACHE"])
         elif does == "MemoryError":
             raise MemoryError
         elif not self.spoils:

@@ -119,4 +119,4 @@ def test_g10_what_the_wheel_holds_runs(built, tmp_path):
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
     assert done.stdout == f"charlm {charlm.__version__}\n", done.stderr
     points = tmp_path / f"charlm_toolkit-{charlm.__version__}.dist-info" / "entry_points.txt"
-    assert "charlm = charlm.cli.main:entry_point" in points.read_text()
+    assert "charlm = charlm.cli.start:start" in points.read_text()

@@ -1,5 +1,7 @@
 """A run interrupted as often and as rudely as may be comes to the same end, to the last bit."""
 
+import hashlib
+import json
 import random
 import shutil
 
@@ -144,6 +146,67 @@ def test_d13_a_change_that_makes_another_run_is_refused_with_what_differs(forge,
     assert code == 2 and "--hidden was 12, is now 16" in log
     code, log, _ = forge.run(*words, "--steps", 30, "--lr", 0.02)
     assert code == 0 and "changed: lr 0.01 -> 0.02" in log and "changed: steps 24 -> 30" in log
+
+
+def test_d13_changes_last_for_all_later_resumes(forge, tmp_path):
+    out, kind = tmp_path / "run", "char lstm"
+    stop = {"at": "step", "number": 7, "does": "SIGTERM"}
+    assert forge.run(*words_of(forge, kind, out), fault=stop)[0] == 143
+    again = ["train", "--resume", "--out", out]
+    assert forge.run(*again, "--steps", 30, "--lr", 0.005, fault=stop)[0] == 143
+    code, log, _ = forge.run(*again)
+    assert code == 0 and "trained 30 steps" in log and "rate 0.005" in log, log
+    record = json.loads((out / "run.json").read_text())
+    assert record["request"]["steps"] == 30 and record["request"]["save_every"] == "5"
+
+
+def test_a_finished_run_that_is_to_go_on_does_so_however_often_it_is_killed(forge, tmp_path):
+    out, kind = tmp_path / "run", "char lstm"
+    assert forge.run(*words_of(forge, kind, out))[0] == 0
+    again = ["train", "--resume", "--out", out]
+    kill = {"at": "step", "number": 9, "does": "kill"}
+    assert forge.run(*again, "--steps", 60, fault=kill)[0] == 137
+    code, log, _ = forge.run(*again)
+    assert code == 0 and "going on from step 30" in log and "trained 60 steps" in log, log
+
+
+def test_the_interval_between_saves_is_kept_when_a_run_goes_on(forge, tmp_path):
+    out, kind = tmp_path / "run", "char lstm"
+    for number in (7, 9):
+        kill = {"at": "step", "number": number, "does": "kill"}
+        words = words_of(forge, kind, out) if number == 7 else ["train", "--resume", "--out", out]
+        assert forge.run(*words, fault=kill)[0] == 137
+    assert max(path.name for path in (out / "checkpoints").glob("step-*")) == "step-000000010"
+
+
+def test_the_corpus_may_go_once_it_is_open(forge, tmp_path):
+    out, kind = tmp_path / "run", "char lstm"
+    fault = {"at": "step", "number": 7, "does": "remove the cache"}
+    code, log, fired = forge.run(*words_of(forge, kind, out), fault=fault)
+    assert code == 0 and fired and "held-out text" in log, log
+    assert forge.run("eval", out)[0] == 0
+
+
+@pytest.mark.parametrize("name", ["progress", "step", "position", "model.safetensors"])
+def test_a_checkpoint_of_strange_contents_is_refused_in_a_sentence(forge, tmp_path, name):
+    out, kind = tmp_path / "run", "char lstm"
+    kill = {"at": "step", "number": 7, "does": "kill"}
+    assert forge.run(*words_of(forge, kind, out), fault=kill)[0] == 137
+    for folder in (out / "checkpoints").glob("step-*"):
+        state = json.loads((folder / "training.json").read_text())
+        listed = json.loads((folder / "MANIFEST.json").read_text())
+        if name in state:
+            state[name] = "strange"
+            data = json.dumps(state).encode()
+            (folder / "training.json").write_bytes(data)
+            facts = {"size": len(data), "sha256": hashlib.sha256(data).hexdigest()}
+            listed["files"]["training.json"] = facts
+        else:
+            (folder / name).unlink()
+            del listed["files"][name]
+        (folder / "MANIFEST.json").write_text(json.dumps(listed))
+    code, log, _ = forge.run(*words_of(forge, kind, out))
+    assert code == 4 and "Traceback" not in log and "--force" in log, log
 
 
 def test_d13_another_text_is_refused(forge, tmp_path):

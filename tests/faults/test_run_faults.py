@@ -57,6 +57,102 @@ def test_d7_signals_to_the_whole_group_end_it_once(tmp_path, text_file):
     assert process.returncode == 143 and "Traceback" not in err
 
 
+INTERRUPTED = """
+import os, signal, sys
+
+class Finder:
+    def find_spec(name, path=None, target=None):
+        if name == "charlm.cli.check":
+            os.kill(os.getpid(), getattr(signal, sys.argv[1]))
+
+sys.meta_path.insert(0, Finder)
+from charlm.cli.start import start
+start()
+"""
+
+
+@pytest.mark.parametrize("name, code", [("SIGINT", 130), ("SIGTERM", 143), ("SIGHUP", 129)])
+def test_d5_a_signal_while_the_program_is_loaded_is_a_line(name, code):
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, name], capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == code and done.stderr == f"stopped by {name}\n"
+
+
+def test_d5_a_hang_up_that_is_ignored_stays_so(forge, tmp_path):
+    words = ["train", forge.folder / "book.txt", *SMALL, "--steps", 100_000]
+    command = ["nohup", sys.executable, "-m", "charlm", *map(str, words)]
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    out = tmp_path / "run"
+    with subprocess.Popen([*command, "--out", str(out)], text=True, **pipes) as process:
+        deadline = time.monotonic() + 60
+        while not (out / "metrics.jsonl").exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGHUP)
+        time.sleep(1)
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+    assert process.returncode == 143
+
+
+def test_a_run_in_use_is_not_gone_on_with_elsewhere(forge, tmp_path):
+    words = ["train", forge.folder / "book.txt", *SMALL]
+    with charlm_process(*words, "--minutes", 5, cwd=tmp_path) as process:
+        log = tmp_path / "runs" / "book" / "metrics.jsonl"
+        deadline = time.monotonic() + 60
+        while not log.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        code, _, err = run(*words, "--resume", cwd=tmp_path)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=30)
+    assert code == 2 and "in use" in err and not (tmp_path / "runs" / "book-2").exists()
+
+
+@pytest.mark.parametrize("words", [["train", "{}"], ["check", "{}"], ["check", "-"]])
+def test_d15_without_a_standard_input(text_file, tmp_path, words):
+    words = [word.format(text_file) for word in words]
+    if words[0] == "train":
+        words += [*SMALL, "--steps", 2, "--out", tmp_path / "run"]
+    shell = 'exec "$@" <&-'
+    command = ["sh", "-c", shell, "sh", sys.executable, "-m", "charlm", *map(str, words)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert "Traceback" not in done.stderr
+    assert done.returncode == (3 if "-" in words else 0), done.stderr
+
+
+@pytest.mark.parametrize("option", ["--valid", "--test"])
+def test_standard_input_cannot_be_held_out_text(text_file, tmp_path, option):
+    words = ["train", text_file, *SMALL, "--steps", 2, "--out", tmp_path / "run", option]
+    for name in ("-", "nothing.txt"):
+        code, _, err = run(*words, name)
+        assert code == 3 and not (tmp_path / "run").exists(), err
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_d15_output_to_a_full_disk_is_a_sentence(model, text_file):
+    for words in (["check", text_file], ["generate", model, "the", "--max-tokens", "5"]):
+        command = [sys.executable, "-m", "charlm", *map(str, words)]
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+        assert done.returncode == 5 and "Traceback" not in done.stderr, done.stderr
+        assert "No space left" in done.stderr
+
+
+def test_d12_a_network_too_large_for_the_machine_is_a_sentence(forge, tmp_path):
+    words = ["train", forge.folder / "book.txt", "--hidden", 3_000_000, "--steps", 1]
+    code, log, _ = forge.run(*words, "--out", tmp_path / "run")
+    assert code == 7 and "--hidden" in log and "Traceback" not in log, log
+
+
+def test_what_was_kept_of_standard_input_goes_whatever_happens(tmp_path):
+    environment = os.environ | {"TMPDIR": str(tmp_path)}
+    command = [sys.executable, "-m", "charlm", "check", "-", "nothing.txt"]
+    options = {"input": "some text " * 100, "capture_output": True, "text": True}
+    done = subprocess.run(command, env=environment, **options)
+    assert done.returncode == 3 and list(tmp_path.iterdir()) == []
+
+
 def test_d14_a_stream_that_nobody_reads_any_more_does_not_end_a_run(forge, tmp_path):
     words = ["train", forge.folder / "book.txt", *SMALL, "--steps", 200]
     with charlm_process(*words, "--out", tmp_path / "run") as process:

@@ -4,10 +4,8 @@ import errno
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -170,7 +168,31 @@ def test_c8_a_second_process_is_kept_out_and_a_dead_one_locks_nobody_out(tmp_pat
         process.kill()
     with storage.locked(tmp_path):
         assert storage.is_locked(tmp_path)
-    assert list(tmp_path.iterdir()) == []
+    assert not storage.is_locked(tmp_path) and list(tmp_path.iterdir()) == []
+    assert not (tmp_path.parent / f".{tmp_path.name}.lock").exists()
+
+
+def test_c8_of_processes_that_begin_at_once_one_is_let_in(tmp_path):
+    code = (
+        "import sys, time; from pathlib import Path\n"
+        "from charlm.errors import UsageError; from charlm.language.place import Place\n"
+        "place = Place(Path(sys.argv[1]))\n"
+        "print(flush=True); sys.stdin.readline()\n"
+        "try:\n"
+        "    with place.opened(): print('in', flush=True); time.sleep(1.5)\n"
+        "except UsageError: print('out', flush=True)\n"
+    )
+    for number in range(4):
+        words = [sys.executable, "-c", code, str(tmp_path / str(number))]
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+        children = [subprocess.Popen(words, text=True, **pipes) for _ in range(3)]
+        for child in children:
+            child.stdout.readline()
+        for child in children:
+            child.stdin.write("\n")
+            child.stdin.flush()
+        said = [child.communicate(timeout=20) for child in children]
+        assert sorted(out for out, _ in said) == ["in\n", "out\n", "out\n"], said
 
 
 def checkpoint(step, scheduled=True):
@@ -178,8 +200,9 @@ def checkpoint(step, scheduled=True):
 
     from charlm.training.checkpoints import Checkpoint
 
-    state = {"step": step, "scheduled": scheduled}
-    return Checkpoint(state, {"model": {"weight": torch.full((3,), float(step))}})
+    state = {"step": step, "scheduled": scheduled, "seconds": 0.0, "progress": {}}
+    weights = {"weight": torch.full((3,), float(step))}
+    return Checkpoint(state, dict.fromkeys(("model", "optimizer", "carried"), weights))
 
 
 def steps(folder):
@@ -205,11 +228,53 @@ def test_c9_nothing_goes_before_the_new_one_is_verified(tmp_path, monkeypatch):
         original(stream, bytes(len(data)), path)
 
     monkeypatch.setattr(system, "write", lying_disk)
-    with pytest.raises(ModelError):
+    with pytest.raises(DiskError):
         checkpoints.save(checkpoint(30))
     monkeypatch.undo()
     assert {10, 20} <= set(steps(tmp_path))
     assert checkpoints.newest().state["step"] == 20
+
+
+def test_c9_a_checkpoint_saved_again_is_there_whenever_the_process_dies(tmp_path):
+    code = (
+        "import os, signal, sys; from pathlib import Path; import torch\n"
+        "from charlm.storage import system\n"
+        "from charlm.training.checkpoints import Checkpoint, Checkpoints\n"
+        "def save(value):\n"
+        "    state = {'step': 10, 'scheduled': value == 1, 'seconds': 0.0, 'progress': {}}\n"
+        "    weights = {'weight': torch.full((3,), float(value))}\n"
+        "    parts = dict.fromkeys(('model', 'optimizer', 'carried'), weights)\n"
+        "    Checkpoints(Path(sys.argv[1])).save(Checkpoint(state, parts))\n"
+        "save(1)\n"
+        "for number in range(1, 60):\n"
+        "    if (pid := os.fork()) == 0:\n"
+        "        count = [0]\n"
+        "        def kill(*_):\n"
+        "            count[0] += 1\n"
+        "            if count[0] == number: os.kill(os.getpid(), signal.SIGKILL)\n"
+        "        system.observer = kill\n"
+        "        save(number + 1); os._exit(0)\n"
+        "    code = os.waitpid(pid, 0)[1]\n"
+        "    checkpoints = Checkpoints(Path(sys.argv[1]))\n"
+        "    checkpoints.clean()\n"
+        "    found = checkpoints.newest()\n"
+        "    assert found.state['step'] == 10 and found.state['scheduled'], number\n"
+        "    assert float(found.tensors['model']['weight'][0]) in range(1, number + 2)\n"
+        "    if code == 0: break\n"
+        "assert code == 0 and number > 20, number\n"
+    )
+    words = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+def test_c9_a_return_passes_a_damaged_checkpoint_over(tmp_path):
+    told = []
+    checkpoints = Checkpoints(tmp_path, told.append)
+    for step in (10, 20):
+        checkpoints.save(checkpoint(step))
+    (tmp_path / "step-000000020" / "model.safetensors").write_bytes(b"")
+    assert checkpoints.newest_scheduled().state["step"] == 10 and "step-000000020" in told[0]
 
 
 def test_c11_contents_reach_the_disk_before_names(tmp_path, monkeypatch):
@@ -257,26 +322,13 @@ def test_a_replaced_run_comes_back_if_nothing_comes_of_the_new_one(forge, refere
     assert outcome(out) == reference
 
 
-def charlm(*words, **keywords):
-    command = [sys.executable, "-m", "charlm", *map(str, words)]
-    return subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **keywords
-    )
-
-
-def test_d6_a_second_signal_leaves_at_once_with_the_last_checkpoint_whole(tmp_path, text_file):
+def test_d6_a_second_signal_leaves_at_once_with_the_last_checkpoint_whole(forge, tmp_path):
     out = tmp_path / "run"
-    words = ["train", text_file, "--minutes", 5, "--hidden", 16, "--threads", 1]
-    with charlm(*words, "--save-every", 20, "--out", out) as process:
-        deadline = time.monotonic() + 60
-        while not len(list(out.glob("checkpoints/step-*"))) > 1 and time.monotonic() < deadline:
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        process.send_signal(signal.SIGINT)
-        began = time.monotonic()
-        _, err = process.communicate(timeout=30)
-        assert time.monotonic() - began < 4
-    assert process.returncode == 130 and "Traceback" not in err, err
+    fault = {"at": "step", "number": 8, "does": "SIGINT twice"}
+    code, log, fired = forge.run(*words_of(forge, out), fault=fault)
+    assert code == 130 and fired and "Traceback" not in log, log
+    assert "saving what was learned" in log and log.endswith("stopped by SIGINT\n")
+    assert steps(out / "checkpoints")[0] == 6, "nothing was saved any more"
     assert Checkpoints(out / "checkpoints").newest() is not None
 
 

@@ -9,6 +9,7 @@ from torch import nn
 from charlm.model.recurrent import RecurrentConfig, RecurrentStack
 from charlm.model.shape import GATES
 from charlm.model.state import detach_state, select_state
+from charlm.training.precision import has_bf16
 
 B, T, I, H = 3, 7, 5, 6  # noqa: E741
 CELLS = [("lstm", "tanh"), ("gru", "tanh"), ("rnn", "tanh"), ("rnn", "relu")]
@@ -181,6 +182,8 @@ def test_no_gradient_passes_a_reset():
 
 @pytest.mark.parametrize("cell, nonlinearity", CELLS)
 def test_windows_under_autocast_stay_close_also_over_resets(cell, nonlinearity):
+    if cell == "lstm" and not has_bf16(torch.device("cpu")):
+        pytest.skip("this processor has no bfloat16, and PyTorch's LSTM then none either")
     stack = stack_of(cell, nonlinearity, 2)
     resets = torch.zeros(B, T, dtype=torch.bool)
     resets[1, 3] = True
