@@ -11,8 +11,9 @@ from typing import BinaryIO
 from charlm.errors import UsageError
 from charlm.evaluation.report import counts_table
 from charlm.language.request import TrainRequest
+from charlm.text.cache import prepare_cached
 from charlm.text.finding import open_corpus
-from charlm.text.preparation import TokenizerChoice, prepare, prepare_cached
+from charlm.text.preparation import TokenizerChoice, prepare
 from charlm.text.sources import Corpus, ReadOptions
 from charlm.text.store import STORE, TokenStore, open_store
 

@@ -20,6 +20,7 @@ from charlm.storage.directories import (
     recover_replaced,
     remove_directory,
     remove_leftovers,
+    remove_old_leftovers,
     replaced_directory,
     set_aside,
 )
@@ -46,6 +47,7 @@ __all__ = [
     "recover_replaced",
     "remove_directory",
     "remove_leftovers",
+    "remove_old_leftovers",
     "replaced_directory",
     "set_aside",
     "verify",

@@ -1,6 +1,7 @@
 """Directories whose files belong together, made as a whole or not at all."""
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,8 +9,11 @@ from typing import Any
 
 from charlm.storage import system
 from charlm.storage.files import HashingFile, json_bytes, write_bytes
+from charlm.storage.locks import is_locked
 from charlm.storage.manifest import MANIFEST
 from charlm.storage.system import disk_errors
+
+OLD = 86_400  # seconds
 
 
 class DirectoryWriter:
@@ -175,6 +179,19 @@ def remove_leftovers(directory: Path) -> list[Path]:
             with contextlib.suppress(OSError):
                 system.remove(path)
     return found
+
+
+def remove_old_leftovers(directory: Path) -> None:
+    """Remove the half directories that killed processes left here, where others may be at work.
+
+    They are known by their age: for `OLD` seconds nothing was begun in them, and no process holds
+    the lock of what they were to become.
+    """
+    for path in directory.iterdir():
+        with contextlib.suppress(OSError):  # another process may remove it at the same time
+            old = system.is_temporary(path) and time.time() - path.stat().st_mtime > OLD
+            if old and not is_locked(system.target_of(path)):
+                remove_directory(path)
 
 
 def _retired(target: Path) -> Path:

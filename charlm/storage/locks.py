@@ -6,7 +6,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -17,16 +17,19 @@ from charlm.storage.system import disk_errors
 
 LOCK = "lock"
 SECONDS = 0.5  # for which a lock is tried: whoever only asks whether it is held, holds it too
+INTERVAL = 0.05  # seconds between two tries
 TAKEN = {errno.EWOULDBLOCK, errno.EACCES}
 
 
 @contextmanager
-def locked(directory: Path) -> Iterator[None]:
+def locked(
+    directory: Path, seconds: float = SECONDS, waiting: Callable[[str], None] = lambda owner: None
+) -> Iterator[None]:
     """Keep other processes out of a directory, which need not exist yet and may be replaced.
 
     The lock is the system's own (flock), on a file beside the directory: it goes when the process
-    goes, however that ends, so a file left behind locks nobody out. Raises UsageError where another
-    process holds it.
+    goes, however that ends, so a file left behind locks nobody out. Where another process holds it,
+    `waiting` is told which, and after `seconds` UsageError raised.
     """
     if os.name == "nt":  # Windows has other locks, which we leave alone
         yield
@@ -34,7 +37,7 @@ def locked(directory: Path) -> Iterator[None]:
     path = _beside(directory)
     with disk_errors(path):
         system.make_directory(path.parent)
-    stream = _take(path, directory)
+    stream = _take(path, directory, seconds, waiting)
     try:
         yield
     finally:
@@ -62,27 +65,37 @@ def _beside(directory: Path) -> Path:
     return system.beside(directory.absolute(), LOCK)
 
 
-def _take(path: Path, directory: Path) -> IO[Any]:
-    """Lock the file at `path`, not one that its last owner has just removed."""
+def _take(path: Path, directory: Path, seconds: float, waiting: Callable[[str], None]) -> IO[Any]:
+    """Lock the file at `path`, waiting for as long as another process holds it."""
+    begin, told = time.monotonic(), False
+    while (stream := _try(path)) is None:
+        waited = time.monotonic() - begin
+        if waited >= seconds:
+            raise UsageError(
+                f"{directory} is in use by {_owner(path)}",
+                "wait for it to end, or choose another directory with --out",
+            )
+        if waited >= SECONDS and not told:
+            waiting(_owner(path))
+            told = True
+        time.sleep(INTERVAL)
+    return stream
+
+
+def _try(path: Path) -> IO[Any] | None:
+    """Lock the file at `path` at once, not one that its last owner has just removed."""
     import fcntl
 
-    deadline = time.monotonic() + SECONDS
     while True:
         with disk_errors(path):
             stream = system.open_log(path)
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as fault:
+            if fault.errno not in TAKEN:
+                return stream  # a file system without locks
             stream.close()
-            if fault.errno in TAKEN:
-                if time.monotonic() < deadline:
-                    time.sleep(SECONDS / 10)
-                    continue
-                raise UsageError(
-                    f"{directory} is in use by {_owner(path)}",
-                    "wait for it to end, or choose another directory with --out",
-                ) from None
-            return system.open_log(path)  # a file system without locks
+            return None
         if _is_at(stream, path):
             break
         stream.close()

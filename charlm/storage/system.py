@@ -126,6 +126,11 @@ def is_temporary(path: Path) -> bool:
     return path.name.startswith(".") and path.name.endswith(".tmp")
 
 
+def target_of(temporary: Path) -> Path:
+    """Give the path for which `temporary_name` made up a name."""
+    return temporary.with_name(temporary.name[1:].rsplit(".", 2)[0])
+
+
 @contextmanager
 def disk_errors(path: Path, needed: int | None = None) -> Iterator[None]:
     """Turn the system's errors while writing `path` into DiskError.

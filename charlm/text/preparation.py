@@ -1,29 +1,23 @@
-"""Preparing a corpus: read it, learn its tokenizer, store its ids. Done once, then found again."""
+"""Preparing a corpus: read it, learn its tokenizer, store its ids."""
 
-import hashlib
-import json
 import math
-import os
-import shutil
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
 from charlm import storage
-from charlm.errors import CharlmError, CorpusError, DiskError
+from charlm.errors import CorpusError
 from charlm.text.documents import Piece
 from charlm.text.encoding import encode_pieces
 from charlm.text.learning import learn_tokenizer
-from charlm.text.sources import Corpus, ReadReport
+from charlm.text.sources import Corpus
 from charlm.text.splitting import Split, held_out_offset, split_pieces
 from charlm.text.store import FORMAT, STORE, PartWriter, TokenStore, open_store
 from charlm.text.tokenizers import Kind, Tokenizer
 from charlm.text.units import count_bytes
 
-KEPT = 16  # prepared corpora that stay in the cache
 CHARACTERS_BELOW = 3_000_000  # bytes of text up to which characters are the default
 
 Tell = Callable[[str], None]
@@ -96,40 +90,10 @@ def prepare(
             "parts": parts,
             "tokenizer_sha256": tokenizer.sha256(),
             "read": asdict(corpus.report()),
-            "source": _identity(corpus, choice, valid),
+            "source": identity(corpus, choice, valid),
         }
         writer.write_json(STORE, info)
     return open_store(directory)
-
-
-def prepare_cached(
-    corpus: Corpus,
-    choice: TokenizerChoice,
-    cache: Path,
-    *,
-    valid: Corpus | None = None,
-    tell: Tell = lambda line: None,
-) -> tuple[TokenStore, bool]:
-    """Find the prepared corpus in `cache`, or prepare it there; say whether it was found."""
-    identity = json.dumps(_identity(corpus, choice, valid), sort_keys=True).encode()
-    directory = cache / f"{corpus.name}-{hashlib.sha256(identity).hexdigest()[:16]}"
-    with suppress(CharlmError):
-        store = open_store(directory)
-        with suppress(OSError):  # a cache that can only be read is as good
-            os.utime(directory)
-        for line in _told(store.info):
-            tell(line)
-        return store, True
-    shutil.rmtree(directory, ignore_errors=True)  # damaged, if it is there at all
-    try:
-        store = prepare(corpus, choice, directory, valid=valid, tell=tell)
-    except DiskError:
-        # another process may have put the same corpus there in the meantime: it stays
-        with suppress(CharlmError):
-            return open_store(directory), True
-        raise
-    _forget_oldest(cache)
-    return store, False
 
 
 def _measure(corpus: Corpus) -> int:
@@ -175,7 +139,7 @@ def _write_parts(
         raise
 
 
-def _identity(corpus: Corpus, choice: TokenizerChoice, valid: Corpus | None) -> dict[str, Any]:
+def identity(corpus: Corpus, choice: TokenizerChoice, valid: Corpus | None) -> dict[str, Any]:
     """Name everything that the stored ids depend on."""
     return {
         "format": FORMAT,
@@ -183,18 +147,3 @@ def _identity(corpus: Corpus, choice: TokenizerChoice, valid: Corpus | None) -> 
         "valid": None if valid is None else valid.fingerprint(),
         "tokenizer": asdict(choice),
     }
-
-
-def _told(info: dict[str, Any]) -> list[str]:
-    return ReadReport(**info.get("read", {})).lines()
-
-
-def _forget_oldest(cache: Path) -> None:
-    """Keep the cache from growing without end."""
-    ages = []
-    for path in cache.iterdir():
-        if path.is_dir() and path.name[0] != ".":
-            with suppress(OSError):  # another process may forget it at the same time
-                ages.append((path.stat().st_mtime, path))
-    for _, path in sorted(ages, reverse=True)[KEPT:]:
-        shutil.rmtree(path, ignore_errors=True)

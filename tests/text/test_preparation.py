@@ -1,9 +1,4 @@
-"""Preparation: the cut, the vocabulary of the training text alone, found again or rebuilt."""
-
-import os
-import subprocess
-import sys
-import time
+"""Preparation: the cut, the vocabulary of the training text alone, what is refused."""
 
 import pytest
 
@@ -11,7 +6,7 @@ from charlm.errors import CorpusError
 from charlm.text import preparation
 from charlm.text.finding import open_corpus
 from charlm.text.learning import learn_tokenizer
-from charlm.text.preparation import TokenizerChoice, bpe_size, prepare, prepare_cached
+from charlm.text.preparation import TokenizerChoice, bpe_size, prepare
 from charlm.text.sources import ReadOptions
 from charlm.text.store import open_store
 
@@ -87,59 +82,6 @@ def test_no_text_is_refused(tmp_path, data):
     assert not (tmp_path / "out").exists()
 
 
-def test_a_prepared_corpus_is_found_again_and_rebuilt_when_the_text_changes(text_file, tmp_path):
-    def run(kind="char"):
-        with open_corpus([str(text_file)]) as corpus:
-            return prepare_cached(corpus, TokenizerChoice(kind), tmp_path / "cache")
-
-    first, found = run()
-    assert not found
-    again, found = run()
-    assert found and again.directory == first.directory
-    assert not run("word")[1]
-    text_file.write_text(text_file.read_text() + "More.\n")
-    changed, found = run()
-    assert not found and changed.train.counts().bytes > first.train.counts().bytes
-
-
-def test_a_damaged_prepared_corpus_is_rebuilt(text_file, tmp_path):
-    for _ in range(2):
-        with open_corpus([str(text_file)]) as corpus:
-            store, found = prepare_cached(corpus, TokenizerChoice("char"), tmp_path / "cache")
-        assert not found
-        (store.directory / "train.bin").write_bytes(b"short")
-
-
-@pytest.mark.parametrize("name", ["tokenizer.json", "store.json"])
-def test_damage_that_keeps_the_size_is_found_too(text_file, tmp_path, name):
-    for _ in range(2):
-        with open_corpus([str(text_file)]) as corpus:
-            store, found = prepare_cached(corpus, TokenizerChoice("char"), tmp_path / "cache")
-        assert not found
-        damaged = store.directory / name
-        damaged.write_bytes(b"[" + damaged.read_bytes()[1:])
-
-
-RACE = """
-import pathlib, sys, time
-from charlm.text.finding import open_corpus
-from charlm.text.preparation import TokenizerChoice, prepare_cached
-for step in range(30):
-    time.sleep(max(0, float(sys.argv[3]) + 0.03 * step - time.time()))
-    choice = TokenizerChoice("char", 300 + step)
-    store, _ = prepare_cached(open_corpus(sys.argv[1:2]), choice, pathlib.Path(sys.argv[2]))
-    assert store.train.counts().bytes > 1000
-"""
-
-
-def test_several_processes_at_once_do_no_harm(text_file, tmp_path):
-    start = str(time.time() + 1)
-    command = [sys.executable, "-c", RACE, str(text_file), str(tmp_path / "cache"), start]
-    running = [subprocess.Popen(command, stderr=subprocess.PIPE) for _ in range(3)]
-    for process in running:
-        assert process.communicate()[1] == b"" and process.returncode == 0
-
-
 @pytest.mark.parametrize("text", ["", "Much less than it was.\n"])
 def test_a_file_that_shrinks_while_it_is_read_is_refused(text_file, tmp_path, monkeypatch, text):
     def learn(*arguments, **options):
@@ -150,16 +92,6 @@ def test_a_file_that_shrinks_while_it_is_read_is_refused(text_file, tmp_path, mo
     with pytest.raises(CorpusError, match="changed while it was read"):
         prepared(text_file, tmp_path)
     assert not (tmp_path / "out").exists()
-
-
-def test_the_cache_does_not_grow_without_end(text_file, tmp_path, monkeypatch):
-    monkeypatch.setattr(preparation, "KEPT", 2)
-    for size in (300, 310, 320):
-        with open_corpus([str(text_file)]) as corpus:
-            choice = TokenizerChoice("char", size)
-            store, _ = prepare_cached(corpus, choice, tmp_path / "cache")
-        os.utime(store.directory, (size, size))
-    assert len(list((tmp_path / "cache").iterdir())) <= 2
 
 
 def test_a_store_of_another_format_is_refused(text_file, tmp_path, monkeypatch):
