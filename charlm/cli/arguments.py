@@ -33,16 +33,18 @@ def load_model(arguments: argparse.Namespace) -> "LanguageModel":
 
 def read_text(argument: str) -> str:
     """Take a text from the command line: as it stands, `-` from standard input, `@FILE`."""
-    if argument == "-":
-        data, where = sys.stdin.buffer.read(), "standard input"
-    elif argument.startswith("@") and len(argument) > 1:
-        path = Path(argument[1:])
-        try:
-            data, where = path.read_bytes(), str(path)
-        except OSError as fault:
-            raise CorpusError(f"cannot read {path}: {fault.strerror}") from fault
-    else:
+    if argument != "-" and not (argument.startswith("@") and len(argument) > 1):
         return argument
+    where = "standard input" if argument == "-" else argument[1:]
+    try:
+        if argument != "-":
+            data = Path(where).read_bytes()
+        elif sys.stdin is None:  # closed
+            raise CorpusError("there is no standard input to read here")
+        else:
+            data = sys.stdin.buffer.read()
+    except OSError as fault:
+        raise CorpusError(f"cannot read {where}: {fault.strerror}") from fault
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as fault:

@@ -75,10 +75,11 @@ def _rows(check: "CorpusCheck") -> list[tuple[str, str]]:
         )
     )
     epochs = f"{plan.epochs:.2g}" if plan.epochs < 10 else f"{plan.epochs:,.0f}"
+    threads = f"{plan.threads} thread{'s' * (plan.threads > 1)}"
     rows.append(
         (
             "training",
-            f"{plan.minutes:g} minutes are about {epochs} epochs on {plan.threads} threads, "
+            f"{plan.minutes:g} minutes are about {epochs} epochs on {threads}, "
             f"in about {plan.memory_bytes / 1e6:,.0f} MB of memory",
         )
     )

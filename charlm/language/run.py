@@ -75,7 +75,8 @@ class Run:
     def describe(self) -> str:
         """Say in a line what will be trained."""
         shape = self.plan.network
-        where = f"{torch.get_num_threads()} threads" if self.device.type == "cpu" else "GPU"
+        threads = torch.get_num_threads()
+        where = f"{threads} thread{'s' * (threads > 1)}" if self.device.type == "cpu" else "GPU"
         several = f"{self.processes.size} processes of " if self.processes.size > 1 else ""
         return (
             f"training {shape.num_layers} x {shape.hidden_size} {shape.cell} "

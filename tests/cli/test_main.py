@@ -15,7 +15,7 @@ SMALL = ["--steps", "30", "--hidden", "24", "--embed", "12", "--batch", "8"]
 SMALL += ["--bptt", "16", "--lr", "0.01", "--threads", "1"]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def model(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cli")
     (folder / "book.txt").write_text("the cat sat on the mat and the dog sat too\n" * 60)

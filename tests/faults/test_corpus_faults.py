@@ -117,7 +117,7 @@ def checked(forge):
     return run
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def model(forge):
     out = forge.folder / "model-corpus-faults"
     code, log, _ = forge.run("train", forge.folder / "book.txt", *SMALL, "--steps", 2, "--out", out)
@@ -125,7 +125,7 @@ def model(forge):
     return out
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def scratch(tmp_path_factory):
     """Give a folder to laws whose examples each write there."""
     return tmp_path_factory.mktemp("scratch")

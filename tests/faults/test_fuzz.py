@@ -7,7 +7,7 @@ from tests.faults.fuzz import Parsers, fuzz
 SECONDS = 5
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def parsers(tmp_path_factory):
     return Parsers(tmp_path_factory.mktemp("fuzz"))
 

@@ -36,7 +36,7 @@ def are_finite(tensors):
     return all((abs(tensor) < float("inf")).all() for tensor in tensors.values())
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def reference(forge):
     out = forge.folder / "reference-numbers"
     assert forge.run(*words_of(forge, out))[0] == 0

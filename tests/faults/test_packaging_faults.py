@@ -24,7 +24,7 @@ BUILD = (
 FORBIDDEN = (".pyc", ".pyo", ".pkl", ".pickle", ".pt", ".pth", ".bin", ".so", ".pyd", ".c", ".npy")
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def tree(tmp_path_factory):
     """Copy what the distributions are built of."""
     tree = tmp_path_factory.mktemp("tree")
@@ -42,7 +42,7 @@ def build(tree, out, *forms):
     assert done.returncode == 0, done.stderr
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def built(tree, tmp_path_factory):
     """Build both."""
     out = tmp_path_factory.mktemp("built")
@@ -51,7 +51,7 @@ def built(tree, tmp_path_factory):
     return wheel, sdist
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def names(built):
     """Name the files of both, without the sdist's own folder."""
     wheel, sdist = built

@@ -26,7 +26,7 @@ IMPATIENT = (
 )
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def book(tmp_path_factory):
     folder = tmp_path_factory.mktemp("processes")
     (folder / "book.txt").write_text(TEXT)
@@ -183,7 +183,7 @@ def test_e2_sigterm_to_torchrun_saves_once_and_ends_all(book, tmp_path):
     assert config["run"]["stopped_by"] == "request"
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def whole(book, forge, tmp_path_factory):
     """Give the losses of one process that nothing disturbs."""
     out = tmp_path_factory.mktemp("whole") / "run"

@@ -23,7 +23,7 @@ KINDS = {
 }
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def references(forge):
     """Run each kind once without interruption; runs are kept to compare with."""
     kept = {}

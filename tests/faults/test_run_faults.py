@@ -37,7 +37,7 @@ def run(*words, **keywords):
     return process.returncode, out, err
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def model(forge):
     out = forge.folder / "model-run-faults"
     words = ["train", forge.folder / "book.txt", *SMALL, "--steps", 9, "--out", out]
@@ -119,6 +119,13 @@ def test_d15_without_a_standard_input(text_file, tmp_path, words):
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert "Traceback" not in done.stderr
     assert done.returncode == (3 if "-" in words else 0), done.stderr
+
+
+def test_d15_a_prompt_from_a_closed_standard_input(model):
+    command = ["sh", "-c", 'exec "$@" <&-', "sh", sys.executable, "-m", "charlm"]
+    command += ["generate", str(model), "-"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (3, "error: there is no standard input to read here\n")
 
 
 @pytest.mark.parametrize("option", ["--valid", "--test"])

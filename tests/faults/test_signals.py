@@ -8,7 +8,7 @@ import pytest
 from tests.faults.soak import signal_in_phase, write_long_text
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("signals")
     write_long_text(folder / "long.txt", 30_000_000)

@@ -25,7 +25,7 @@ def words_of(forge, out):
     return ["train", forge.folder / "book.txt", *SMALL, "--out", out, "--resume"]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def reference(forge):
     out = forge.folder / "reference-faults"
     assert forge.run(*words_of(forge, out))[0] == 0
