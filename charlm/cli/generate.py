@@ -1,6 +1,7 @@
 """Continue a text, one token at a time, and print it as it comes."""
 
 import argparse
+import itertools
 import json
 import sys
 import time
@@ -47,8 +48,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.max_tokens is not None:
         keywords["max_tokens"] = arguments.max_tokens
     if not arguments.json and arguments.samples == 1:
+        pieces = model.stream(prompt, **keywords)
+        first = next(pieces, "")  # what is wrong with the options is said before anything else
         sys.stdout.write(prompt)
-        for piece in model.stream(prompt, **keywords):
+        for piece in itertools.chain([first], pieces):
             sys.stdout.write(piece)
             sys.stdout.flush()
         sys.stdout.write("\n")

@@ -1,6 +1,7 @@
 """The command `charlm`: finds the command asked for, runs it, and turns errors into exit codes."""
 
 import contextlib
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -23,6 +24,9 @@ COMMANDS = {
 SIGNALLED = 128
 BROKEN_PIPE = 141
 DEBUG_HELP = "show Python's traceback of an error"
+
+
+FULL = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EBADF}  # of an output
 
 
 def entry_point() -> None:
@@ -53,17 +57,21 @@ def main(words: Sequence[str]) -> int:
         complain(error)
         return error.exit_code
     except Stopped as stopped:
-        print(f"stopped by {stopped}", file=sys.stderr)
+        say(f"stopped by {stopped}")
         return stopped.exit_code
     except BrokenPipeError:
         _be_silent()
         return BROKEN_PIPE
-    except OSError as fault:  # of the output: whatever else is read or written has its own errors
-        _be_silent()
-        complain(DiskError(f"cannot write the output: {fault.strerror or fault}"))
+    except OSError as fault:  # most of what is read or written has errors of its own
+        if fault.filename is None and fault.errno in FULL:
+            _be_silent()
+            complain(DiskError(f"cannot write the output: {fault.strerror}"))
+        else:
+            where = "" if fault.filename is None else f" at {fault.filename}"
+            complain(DiskError(f"the system refused something{where}: {fault.strerror or fault}"))
         return DiskError.exit_code
     except MemoryError:
-        print("error: out of memory\nhint: close other programs", file=sys.stderr)
+        say("error: out of memory\nhint: close other programs")
         return 7
 
 
@@ -75,9 +83,15 @@ def _be_silent() -> None:
 
 def complain(error: CharlmError) -> None:
     """Print an error and its hint on standard error, each in one line."""
-    print(f"error: {_one_line(error.message)}", file=sys.stderr)
+    say(f"error: {_one_line(error.message)}")
     if error.hint:
-        print(f"hint: {_one_line(error.hint)}", file=sys.stderr)
+        say(f"hint: {_one_line(error.hint)}")
+
+
+def say(line: str) -> None:
+    """Print a line on standard error, if anybody still reads it."""
+    with contextlib.suppress(OSError):
+        print(line, file=sys.stderr, flush=True)
 
 
 def _one_line(message: str) -> str:

@@ -7,9 +7,8 @@ safe from both: a checkpoint is there as a whole or not at all.
 
 import os
 import signal
-import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import Any
 
@@ -53,7 +52,7 @@ class StopRequest:
         if os.environ.get("RANK", "0") not in ("", "0"):  # the first process speaks for all
             return
         name = signal.Signals(number).name
-        print(f"\n{name}: saving what was learned (again to leave at once)", file=sys.stderr)
+        _say(f"\n{name}: saving what was learned (again to leave at once)")
 
 
 def _is_importing(frame: FrameType | None) -> bool:
@@ -65,9 +64,18 @@ def _is_importing(frame: FrameType | None) -> bool:
     return False
 
 
+def _say(line: str) -> None:
+    """Write a line to standard error past Python's own buffers, which may be in use just now.
+
+    Who has hung up is told nothing, and that must not keep the rest from being done.
+    """
+    with suppress(OSError):
+        os.write(2, f"{line}\n".encode())
+
+
 def _leave(number: int) -> None:
     """End the program without unwinding; what it left half made is removed by the next one."""
-    print(f"stopped by {signal.Signals(number).name}", file=sys.stderr, flush=True)
+    _say(f"stopped by {signal.Signals(number).name}")
     os._exit(128 + number)
 
 

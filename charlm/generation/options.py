@@ -16,7 +16,10 @@ class SamplingOptions:
     repetition_penalty: float = option(1.0, "above 1 makes recent tokens less probable")
 
     def __post_init__(self) -> None:
-        check(0 <= self.temperature < 1e6, "--temperature must be 0 or more")
+        check(
+            0 <= self.temperature < 1e6,
+            f"--temperature must be 0 or more, and below a million, not {self.temperature}",
+        )
         check(self.top_k >= 0, f"--top-k must be 0 or more, not {self.top_k}")
         check(0 < self.top_p <= 1, f"--top-p must be above 0 and at most 1, not {self.top_p}")
         check(0 <= self.min_p <= 1, f"--min-p must be between 0 and 1, not {self.min_p}")

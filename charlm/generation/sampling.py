@@ -9,6 +9,7 @@ import numpy as np
 from charlm.generation.options import SamplingOptions
 
 NEVER = -np.inf
+COLDEST = 1e-6  # a lower temperature takes the most probable, as 0 does
 
 
 def apply_rules(
@@ -20,7 +21,7 @@ def apply_rules(
     """
     if options.repetition_penalty != 1.0 and history is not None:
         log_probs = penalise_repetition(log_probs, history, options.repetition_penalty)
-    if options.temperature == 0.0:
+    if options.temperature < COLDEST:
         return keep_top_k(log_probs, 1)
     if options.temperature != 1.0:
         log_probs = log_probs / options.temperature

@@ -5,8 +5,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from charlm.errors import UsageError
-from charlm.language.corpus import is_prepared, open_texts, standard_input
+from charlm.language.corpus import open_texts, standard_input
 from charlm.language.estimate import Estimate, estimate
 from charlm.language.request import TrainRequest
 from charlm.text.sources import ReadReport
@@ -95,8 +94,6 @@ def check_corpus(paths: Sequence[str], request: TrainRequest) -> CorpusCheck:
 
     Raises CorpusError for what training would refuse.
     """
-    if prepared := next(filter(is_prepared, paths), None):
-        raise UsageError(f"{prepared} is prepared already", "pass the text it was made of")
     with ExitStack() as corpora:
         corpus, valid = open_texts(paths, request, corpora, standard_input())
         held_out = None if valid is None else survey(valid).lines

@@ -8,14 +8,15 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
 
+from charlm import storage
 from charlm.errors import UsageError
 from charlm.evaluation.report import counts_table
 from charlm.language.request import TrainRequest
 from charlm.text.cache import prepare_cached
-from charlm.text.finding import open_corpus
+from charlm.text.finding import is_prepared, open_corpus
 from charlm.text.preparation import TokenizerChoice, prepare
 from charlm.text.sources import Corpus, ReadOptions
-from charlm.text.store import STORE, TokenStore, open_store
+from charlm.text.store import TokenStore, open_store
 
 Tell = Callable[[str], None]
 
@@ -28,7 +29,7 @@ def open_or_prepare(paths: Sequence[str], request: TrainRequest, tell: Tell) -> 
                 f"{paths[0]} is prepared: its tokenizer and held-out text are settled",
                 "leave out --tokenizer and --valid, or pass the text itself",
             )
-        return open_store(Path(paths[0]))
+        return open_store(Path(paths[0]), contents=True)
     choice, corpora = _choice(request), ExitStack()
     with corpora:
         corpus, valid = open_texts(paths, request, corpora, standard_input())
@@ -37,19 +38,20 @@ def open_or_prepare(paths: Sequence[str], request: TrainRequest, tell: Tell) -> 
     return store
 
 
-def is_prepared(path: str) -> bool:
-    """Tell whether a path is a directory that `charlm prepare` wrote."""
-    return os.path.exists(os.path.join(path, STORE))  # False also where it is not to be seen
-
-
 def prepare_directory(
     paths: Sequence[str], request: TrainRequest, out: Path, tell: Tell
 ) -> TokenStore:
     """Prepare text in a directory of the user's choice."""
-    taken = os.path.exists(out) and (not out.is_dir() or any(out.iterdir()))
-    if taken and not request.force:
-        raise UsageError(f"{out} is already there", "pass --force to replace it")
     with ExitStack() as corpora:
+        corpora.enter_context(storage.locked(out))
+        taken = os.path.exists(out) and (not out.is_dir() or any(out.iterdir()))
+        if not taken:
+            storage.recover_replaced(out)
+            taken = os.path.exists(out) and any(out.iterdir())
+        if taken and not request.force:
+            raise UsageError(f"{out} is already there", "pass --force to replace it")
+        if taken and not is_prepared(str(out)):
+            raise UsageError(f"{out} was not made by charlm prepare; it will not be replaced")
         corpus, valid = open_texts(paths, request, corpora, standard_input())
         return prepare(corpus, _choice(request), out, valid=valid, replace=True, tell=tell)
 
@@ -102,17 +104,22 @@ def standard_input() -> BinaryIO | None:
     return getattr(sys.stdin, "buffer", None)
 
 
-def open_texts(
-    paths: Sequence[str], request: TrainRequest, corpora: ExitStack, stdin: BinaryIO | None
-) -> tuple[Corpus, Corpus | None]:
-    """Open a corpus and its held-out text, if one is named; `corpora` will close them."""
-    options = ReadOptions(
+def read_options(request: TrainRequest) -> ReadOptions:
+    """Give the options with which a request reads its texts."""
+    return ReadOptions(
         encoding=request.encoding,
         strict=request.strict,
         documents=request.documents,
         raw=request.tokenizer == "byte",
         text_column=request.text_column,
     )
+
+
+def open_texts(
+    paths: Sequence[str], request: TrainRequest, corpora: ExitStack, stdin: BinaryIO | None
+) -> tuple[Corpus, Corpus | None]:
+    """Open a corpus and its held-out text, if one is named; `corpora` will close them."""
+    options = read_options(request)
     corpus = corpora.enter_context(open_corpus(paths, options, stdin))
     if request.valid is None:
         return corpus, None

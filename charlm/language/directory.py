@@ -21,7 +21,7 @@ from charlm.language.held_out import open_held_out
 from charlm.language.weights import check_weights, load_weights
 from charlm.model.shape import NetworkConfig
 from charlm.text.loading import load_tokenizer
-from charlm.text.store import TokenPart, TokenStore
+from charlm.text.store import STORE, TokenPart, TokenStore
 from charlm.text.tokenizers import Tokenizer
 
 CONFIG = "config.json"
@@ -115,6 +115,7 @@ def write_held_out(writer: storage.DirectoryWriter, store: TokenStore) -> Config
         with writer.open_binary(HELD_OUT + suffix) as target:
             for start in range(0, len(array), ROWS):
                 target.write(np.ascontiguousarray(array[start : start + ROWS]).data.cast("B"))
+                store.valid.release()
     description: Config = store.info["parts"]["valid"]
     return description
 
@@ -185,6 +186,9 @@ def _must_be_a_model(directory: Path) -> None:
     if not directory.is_dir():
         raise ModelError(f"{directory} is a file; a model is a directory that charlm train wrote")
     if not os.path.lexists(directory / storage.MANIFEST):
-        unfinished = os.path.exists(directory / "metrics.jsonl")
-        why = "its training has not finished" if unfinished else f"it has no {storage.MANIFEST}"
-        raise ModelError(f"{directory} is not a finished model: {why}")
+        why, hint = f"it has no {storage.MANIFEST}", "pass a directory that charlm train wrote"
+        if os.path.exists(directory / STORE):
+            why = "it is a prepared corpus"
+        elif os.path.exists(directory / "metrics.jsonl"):
+            hint = f"if its training has not finished: charlm train --resume --out {directory}"
+        raise ModelError(f"{directory} is not a finished model: {why}", hint)

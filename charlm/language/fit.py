@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol, TextIO
 
 from charlm.errors import UsageError
-from charlm.language.corpus import open_or_prepare
+from charlm.language.corpus import open_or_prepare, read_options
 from charlm.language.handle import LanguageModel
 from charlm.language.place import Place, find_place
 from charlm.language.record import check_corpus
@@ -107,7 +107,7 @@ def _train(
         for name, (before, now) in changes.items():
             tell(f"changed: {name.replace('_', '-')} {before} -> {now}")
     if request.test is not None:  # is it there? It is read at the end only
-        check_text(request.test)
+        check_text(request.test, read_options(request))
     store = open_or_prepare(paths, request, tell)
     if place.record is not None:
         check_corpus(place.record, store)

@@ -3,13 +3,13 @@
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from charlm import storage
 from charlm.errors import CharlmError, ModelError, UsageError
 from charlm.language.directory import CONFIG
-from charlm.language.record import RECORD, RunRecord, read_record
+from charlm.language.record import BUDGETS, RECORD, RunRecord, read_record
 from charlm.language.request import TrainRequest
 from charlm.text.finding import run_name
 from charlm.training.finished import newest_step
@@ -52,20 +52,23 @@ class Place:
             yield
 
     def _must_be_free(self) -> None:
-        """Look again, now that nobody else is here; what a killed run was to replace comes back."""
-        storage.recover_replaced(self.directory)
+        """Look again, now that nobody else is here."""
         if not _is_free(self.directory):
             raise UsageError(f"{self.directory} is already there", "pass --force to replace it")
 
 
 def find_place(paths: Sequence[str], request: TrainRequest) -> Place:
-    """Find the place of the run that is meant; nothing on the disk is changed.
+    """Find the place of the run that is meant; only what a killed run was to replace comes back.
 
     With `resume` that is the one given, or the newest one that is not finished; without it, an
     unfinished run of the very same command. Raises UsageError for a directory that is taken.
     """
     if request.out is not None:
-        return _given(Path(request.out), paths, request)
+        out = Path(request.out)
+        if out.is_symlink() or out.name in ("", ".."):
+            out = out.resolve()  # one directory has one name, and one lock
+        _recover(out)
+        return _given(out, paths, request)
     if request.resume and not paths:
         return _newest_unfinished()
     free, last = _numbered(RUNS / run_name(paths))
@@ -92,7 +95,13 @@ def is_finished(directory: Path) -> bool:
     run = config.get("run") if isinstance(config, dict) else None
     if not isinstance(run, dict) or run.get("finished", True) is not True:
         return False
-    steps = run.get("steps")  # a run that was to go on may have got further than its model
+    # a run that was to go on may have another budget than its model, or have got further
+    record, made_with = _readable_record(directory), run.get("request")
+    if record is not None and isinstance(made_with, dict):
+        asked = asdict(record.request)
+        if any(asked[name] != made_with.get(name) for name in BUDGETS):
+            return False
+    steps = run.get("steps")
     return not isinstance(steps, int) or newest_step(directory / CHECKPOINTS) <= steps
 
 
@@ -104,7 +113,7 @@ def is_worth_keeping(directory: Path) -> bool:
 def _given(out: Path, paths: Sequence[str], request: TrainRequest) -> Place:
     if _is_free(out):
         why = f"there is no run at {out} yet: it begins" if request.resume else None
-        return Place(out, why=why)
+        return Place(out, replaces=request.force, why=why)
     ours = out.is_dir() and any((out / name).exists() for name in (RECORD, *LOGS))
     if not ours:
         if request.force:
@@ -174,10 +183,20 @@ def _is_free(path: Path) -> bool:
     return path.is_dir() and all(entry.name.startswith(".") for entry in path.iterdir())
 
 
+def _recover(directory: Path) -> None:
+    """Bring back what a run was to replace that was killed before it was anything itself."""
+    if storage.waits_replaced(directory) and not storage.is_locked(directory):
+        with storage.locked(directory):
+            if _is_free(directory):
+                storage.recover_replaced(directory)
+
+
 def _numbered(path: Path) -> tuple[Path, Path | None]:
     """Find the first free name, NAME, NAME-2, NAME-3, ..., and the last that is taken."""
     number, free, last = 1, path, None
+    _recover(path)
     while not _is_free(free) or storage.is_locked(free):
         number, last = number + 1, free
         free = path.with_name(f"{path.name}-{number}")
+        _recover(free)
     return free, last

@@ -1,5 +1,6 @@
 """What a user asks of a training run; everything left at None is for the plan to choose."""
 
+import math
 import re
 from dataclasses import dataclass
 from typing import Literal
@@ -7,6 +8,7 @@ from typing import Literal
 from charlm.options import check, option
 
 SAVE_SECONDS = 60.0
+LARGEST = {"layers": 1_000, "hidden": 10**7, "embed": 10**7, "threads": 1_024}  # else 10^9
 
 
 @dataclass(frozen=True)
@@ -79,13 +81,19 @@ class TrainRequest:
     def __post_init__(self) -> None:
         given = [n for n in ("minutes", "epochs", "steps") if getattr(self, n) is not None]
         check(len(given) <= 1, f"--{' and --'.join(given)} cannot be given together")
-        for name in ("minutes", "epochs", "steps", "vocab_size", "lr", "weight_decay", "clip_norm"):
+        for name in ("minutes", "epochs", "steps", "vocab_size", "lr", "clip_norm"):
             value = getattr(self, name)
             shown = "--" + name.replace("_", "-")
             check(value is None or value > 0, f"{shown} must be above 0, not {value}")
+            check(value is None or value < math.inf, f"{shown} must be a finite number")
+        decay = self.weight_decay
+        check(
+            decay is None or 0 <= decay < math.inf, f"--weight-decay must be 0 or more, not {decay}"
+        )
         for name in ("layers", "hidden", "embed", "batch", "bptt", "accumulate", "threads"):
-            value = getattr(self, name)
+            value, largest = getattr(self, name), LARGEST.get(name, 10**9)
             check(value is None or value >= 1, f"--{name} must be 1 or more, not {value}")
+            check(value is None or value <= largest, f"--{name} must be at most {largest:,}")
         for name in ("dropout", "weight_dropout", "embed_dropout"):
             value = getattr(self, name)
             shown = "--" + name.replace("_", "-")
@@ -94,13 +102,14 @@ class TrainRequest:
             self.unknown == "spell" or self.tokenizer == "word",
             "--unknown unk is for --tokenizer word",
         )
-        check(self.seed >= 0, f"--seed must be 0 or more, not {self.seed}")
+        check(0 <= self.seed < 2**63, f"--seed must be in [0, 2^63), not {self.seed}")
         check(
             self.save_every is None or re.fullmatch(r"0*[1-9]\d*s?", self.save_every) is not None,
             f"--save-every must be a number of steps, or of seconds with an s, not "
             f"'{self.save_every}'",
             "such as --save-every 200 or --save-every 30s",
         )
+        check(self.out != "", "--out must name a directory")
         check(not (self.force and self.resume), "--force and --resume cannot be given together")
 
     @property

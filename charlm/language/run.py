@@ -92,12 +92,16 @@ class Run:
         if first:
             checkpoints.clean()
         self.processes.wait()
-        checkpoint = checkpoints.newest(self.request.fallback)
+        checkpoint = checkpoints.newest(self.request.fallback) if first else None
+        step = -1 if checkpoint is None else checkpoint.state["step"]
+        [step] = self.processes.sums([step if first else 0])
+        if not first and step >= 0:
+            checkpoint = checkpoints.at(int(step))
         if first and checkpoint is None:
             self._check_space()
         elif first and checkpoint is not None:
             tell(f"going on from step {checkpoint.state['step']:,}")
-        logs = self._logs(checkpoint) if first else {}
+        logs = self._logs(checkpoint, tell) if first else {}
         with Progress(self.plan.budget, self.unit, stream=stream, **logs) as progress:
             trainer = Trainer(
                 LanguageTask(
@@ -148,11 +152,15 @@ class Run:
                 "free some, or put the run on another disk with --out",
             )
 
-    def _logs(self, checkpoint: Checkpoint | None) -> dict[str, LineLog]:
+    def _logs(self, checkpoint: Checkpoint | None, tell: Tell) -> dict[str, LineLog]:
         """Open the logs; what was logged after the checkpoint will be logged again."""
         kept = {} if checkpoint is None else checkpoint.state["progress"]["logs"]
         names = [name.removesuffix(".jsonl") for name in LOGS]
-        return {n: LineLog(self.out / f"{n}.jsonl", keep=kept.get(n) or 0) for n in names}
+        logs = {n: LineLog(self.out / f"{n}.jsonl", keep=kept.get(n) or 0) for n in names}
+        for log in logs.values():
+            if log.lost:
+                tell(f"warning: {log.path} has lost lines since the checkpoint was made")
+        return logs
 
     def _batches(self) -> Batches:
         part, request, plan = self.store.train, self.request, self.plan

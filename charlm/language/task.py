@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from charlm.batches.batch import Batch, Position
+from charlm.errors import ModelError
 from charlm.language.validation import Validation
 from charlm.model.network import LanguageNetwork
 from charlm.model.state import State, detach_state, select_state, stack_states
@@ -88,6 +89,8 @@ class LanguageTask:
         """Give the sum of nats over the batch's real targets and the detached state after it."""
         if state is None or batch.fresh:
             state = self.module.initial_state(len(batch.inputs))
+        elif len(state[0]) != len(batch.inputs):
+            raise ModelError("the checkpoint's hidden states are of another number of streams")
         with autocast(self.device, self.bf16):
             nats, state = self.module.nats_sum(
                 self._tensor(batch.inputs),
@@ -114,7 +117,12 @@ class LanguageTask:
         return list(self.module.initial_state(0) if state is None else state)
 
     def unpack(self, tensors: Sequence[Tensor]) -> State:
-        """Make a state of such tensors."""
+        """Make a state of such tensors; raise ModelError where they are of another network."""
+        own = [tensor.shape[1:] for tensor in self.module.initial_state(0)]
+        if [tensor.shape[1:] for tensor in tensors] != own or len(set(map(len, tensors))) > 1:
+            raise ModelError(
+                "the checkpoint's hidden states are of another network than this run's"
+            )
         return tuple(tensors)
 
     def _tensor(self, array: np.ndarray) -> Tensor:

@@ -23,6 +23,7 @@ from charlm.storage.directories import (
     remove_old_leftovers,
     replaced_directory,
     set_aside,
+    waits_replaced,
 )
 from charlm.storage.files import HashingFile, LineLog, json_bytes, write_bytes
 from charlm.storage.locks import is_locked, locked
@@ -51,5 +52,6 @@ __all__ = [
     "replaced_directory",
     "set_aside",
     "verify",
+    "waits_replaced",
     "write_bytes",
 ]

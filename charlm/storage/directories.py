@@ -1,6 +1,7 @@
 """Directories whose files belong together, made as a whole or not at all."""
 
 import contextlib
+import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -116,9 +117,9 @@ def replaced_directory(target: Path, worth_keeping: Callable[[Path], bool]) -> I
     """
     retired = _retired(target)
     with disk_errors(target):
-        if retired.exists() and not (target / MANIFEST).exists():
+        if retired.exists() and not worth_keeping(target):
             remove_directory(target)
-        elif target.exists():
+        elif target.exists() and any(target.iterdir()):
             remove_directory(retired)
             system.rename(target, retired)
         system.make_directory(target)
@@ -136,6 +137,11 @@ def replaced_directory(target: Path, worth_keeping: Callable[[Path], bool]) -> I
 def forget_replaced(target: Path) -> None:
     """Remove what a directory has replaced, if it still waits."""
     remove_directory(_retired(target))
+
+
+def waits_replaced(target: Path) -> bool:
+    """Tell whether what a directory was to replace still waits."""
+    return os.path.lexists(_retired(target))
 
 
 def recover_replaced(target: Path) -> None:

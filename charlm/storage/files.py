@@ -91,16 +91,21 @@ class LineLog:
     """A file of JSON lines that grows at its end; each line is handed to the system at once.
 
     With `keep` the file first goes back to its first `keep` bytes: what a run wrote after its last
-    checkpoint, a torn line perhaps, it will write again.
+    checkpoint, a torn line perhaps, it will write again. Where it has fewer, it goes back to its
+    last whole line, and `lost` is set.
     """
 
     def __init__(self, path: Path, keep: int | None = None) -> None:
         self.path = path
         with disk_errors(path):
             system.make_directory(path.parent)
-            if keep is not None and path.exists() and path.stat().st_size > keep:
-                system.truncate(path, keep)
             is_new = not path.exists()
+            size = 0 if is_new else path.stat().st_size
+            self.lost = keep is not None and size < keep
+            if keep is not None and not is_new:
+                whole = _whole_lines(path) if self.lost else keep
+                if whole < size:
+                    system.truncate(path, whole)
             self._stream = system.open_log(path)
             if is_new:
                 system.sync_directory(path.parent)
@@ -124,3 +129,12 @@ class LineLog:
         """Close the file."""
         with disk_errors(self.path):
             self._stream.close()
+
+
+def _whole_lines(path: Path) -> int:
+    """Give the size of a file without what follows its last line end."""
+    size = 0
+    with path.open("rb") as stream:
+        for line in stream:
+            size += len(line) if line.endswith(b"\n") else 0
+    return size

@@ -24,7 +24,8 @@ def read_json(path: Path, error: type[CharlmError]) -> Any:  # noqa: ANN401
     except OSError as fault:
         raise error(f"cannot read {path}: {fault.strerror}") from fault
     except (ValueError, RecursionError) as fault:
-        raise error(f"{path} is not valid JSON: {fault}") from fault
+        hint = "it is damaged: copy it again from where it came"
+        raise error(f"{path} is not valid JSON: {fault}", hint) from fault
 
 
 def verify(directory: Path, error: type[CharlmError], contents: bool) -> None:
@@ -38,9 +39,14 @@ def verify(directory: Path, error: type[CharlmError], contents: bool) -> None:
         except OSError:
             raise error(f"{path} is missing", "copy the whole directory") from None
         if size != entry.get("size"):
-            raise error(f"{path} has {size:,} bytes instead of {entry.get('size')}")
+            raise error(f"{path} has {size:,} bytes instead of {_shown(entry)}")
         if contents and _hash_or_raise(path, error) != entry.get("sha256"):
             raise error(f"{path} is damaged: its SHA-256 differs from the manifest's")
+
+
+def _shown(entry: dict[str, Any]) -> str:
+    size = entry.get("size")
+    return f"{size:,}" if isinstance(size, int) else repr(size)
 
 
 def file_sha256(path: Path) -> str:

@@ -19,6 +19,7 @@ from charlm.errors import DiskError
 
 Observer = Callable[[str, Path], None]
 
+NO_SPACE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 NO_RENAME = {errno.ENOSYS, errno.EPERM, errno.EOPNOTSUPP, errno.EXDEV}
 NO_DIRECTORY_SYNC = {errno.EINVAL, errno.EBADF, errno.EOPNOTSUPP, errno.EACCES}
 LONGEST_NAME = 200  # bytes of a name that another, made of it, keeps; systems allow 255 in all
@@ -141,9 +142,8 @@ def disk_errors(path: Path, needed: int | None = None) -> Iterator[None]:
         yield
     except OSError as fault:
         size = "" if needed is None else f" ({needed:,} bytes)"
-        raise DiskError(
-            f"cannot write {path}{size}: {fault.strerror or fault}", _space_hint(path)
-        ) from fault
+        hint = _space_hint(path) if fault.errno in NO_SPACE else None
+        raise DiskError(f"cannot write {path}{size}: {fault.strerror or fault}", hint) from fault
 
 
 def free_bytes(path: Path) -> int | None:

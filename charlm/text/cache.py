@@ -51,8 +51,8 @@ def prepare_cached(
 
 def _find(directory: Path, tell: Tell) -> TokenStore | None:
     """Open a prepared corpus; None where there is none, or a damaged one."""
-    with suppress(CharlmError):
-        store = open_store(directory)
+    with suppress(CharlmError, TypeError):
+        store = open_store(directory, contents=True)
         with suppress(OSError):  # a cache that can only be read is as good
             os.utime(directory)
         for line in _told(store.info):

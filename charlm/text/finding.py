@@ -14,7 +14,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import IO, BinaryIO
 
-from charlm.errors import CharlmError, CorpusError
+from charlm.errors import CharlmError, CorpusError, UsageError
 from charlm.storage import disk_errors
 from charlm.text.formats import PARQUET_MAGIC, format_of
 from charlm.text.hub import HUB, hub_source
@@ -30,6 +30,7 @@ from charlm.text.reading import (
     why_not_text,
 )
 from charlm.text.sources import Corpus, ReadOptions, Source, open_source
+from charlm.text.store import STORE
 from charlm.text.tokenizers import refuse_surrogates
 
 BUILTIN = "python-topics"
@@ -86,12 +87,21 @@ def _find(
                 sources += _path_sources(found, options, skipped, spools)
 
 
-def check_text(path: str) -> None:
-    """Raise CorpusError where a text to be read later is not there; a pipe is left alone."""
+def check_text(path: str, options: ReadOptions) -> None:
+    """Raise CorpusError where a text to be read later is not there or empty; not for a pipe."""
     with suppress(OSError, ValueError):
         if stat.S_ISFIFO(os.stat(path).st_mode):
             return
-    open_corpus([path]).close()
+    with open_corpus([path], options) as corpus:
+        if not any(
+            piece.text and (options.raw or not piece.text.isspace()) for piece in corpus.pieces()
+        ):
+            raise corpus.nothing_in_it()
+
+
+def is_prepared(path: str) -> bool:
+    """Tell whether a path is a directory that `charlm prepare` wrote."""
+    return os.path.exists(os.path.join(path, STORE))  # False also where it is not to be seen
 
 
 def corpus_from_text(text: str | bytes, options: ReadOptions | None = None) -> Corpus:
@@ -138,6 +148,11 @@ def _path_sources(
         raise CorpusError(f"there can be no file of the name {path!r}") from None
     except OSError as fault:
         raise CorpusError(f"cannot read {path}: {fault.strerror}", _similar(path)) from fault
+    if is_prepared(path):
+        raise UsageError(
+            f"{path} is prepared already, and can only be trained on, alone",
+            "pass the text it was made of",
+        )
     if stat.S_ISDIR(mode):
         return _directory_sources(path, options, skipped)
     if stat.S_ISFIFO(mode):
@@ -157,6 +172,9 @@ def _directory_sources(path: str, options: ReadOptions, skipped: list[str]) -> l
 
     for folder, folders, files in os.walk(path, onerror=unreadable):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        if is_prepared(folder):
+            skipped.append(f"{folder} is prepared already")
+            folders[:] = files[:] = []
         for name in sorted(name for name in files if not name.startswith(".")):
             file = os.path.join(folder, name)
             if not os.path.isfile(file):

@@ -87,7 +87,13 @@ class Decoding:
 
     def _decode_other(self, data: bytes, final: bool) -> str:
         before, state = self._decoder.getstate()
-        text = self._decoder.decode(data, final)
+        try:
+            text = self._decoder.decode(data, final)
+        except UnicodeError as fault:  # UTF-16 and UTF-32 that do not begin with their mark
+            raise CorpusError(
+                f"{self.where} is not {self._encoding.upper()}: {fault}",
+                f"pass its real encoding, such as utf-8 or {self._encoding}-le",
+            ) from fault
         if self.size == len(data) and text.startswith("\ufeff"):
             self.byte_order_mark = True
             text = text[1:]

@@ -93,7 +93,7 @@ def _json_value(line: str) -> tuple[Any, str]:
     try:
         return DECODER.decode(line), ""
     except json.JSONDecodeError as fault:
-        return None, f"not JSON ({fault.msg} at column {fault.colno})"
+        return None, f"not JSON ({fault.msg}, column {fault.colno})"
     except RecursionError:
         return None, "not read: nested too deeply"
 

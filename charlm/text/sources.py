@@ -290,4 +290,5 @@ def _changed(source: Source) -> CorpusError | None:
 def _encoding_hint(options: ReadOptions) -> str:
     if options.strict:
         return "leave out --strict to have them replaced"
-    return "pass its real encoding, such as --encoding latin-1 or --encoding cp1251"
+    others = [name for name in ("utf-8", "latin-1", "cp1251") if name != options.encoding]
+    return f"pass its real encoding, such as --encoding {others[0]} or --encoding {others[1]}"

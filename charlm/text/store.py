@@ -203,9 +203,12 @@ def open_part(directory: Path, name: str, info: Any, error: type[CharlmError]) -
     return TokenPart(ids, rows)
 
 
-def open_store(directory: Path) -> TokenStore:
-    """Open a prepared corpus; raise CorpusError if it is damaged or of another format."""
-    storage.verify(directory, CorpusError, contents=False)
+def open_store(directory: Path, contents: bool = False) -> TokenStore:
+    """Open a prepared corpus; raise CorpusError if it is damaged or of another format.
+
+    With `contents` every byte is compared with the manifest, at some gigabytes a second.
+    """
+    storage.verify(directory, CorpusError, contents)
     info = storage.read_json(directory / STORE, CorpusError)
     if not isinstance(info, dict) or info.get("format") != FORMAT:
         raise CorpusError(f"{directory} was prepared by another version of charlm", "prepare anew")

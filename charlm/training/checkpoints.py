@@ -84,7 +84,9 @@ class Checkpoints:
             except ModelError as fault:
                 if not fall_back:
                     raise
-                self._tell(f"warning: {fault.message}; going on from the checkpoint before it")
+                last = path == paths[-1]
+                before = "" if last else "; going on from the checkpoint before it"
+                self._tell(f"warning: {fault.message}{before}")
                 damaged.append(path)
                 continue
             for other in damaged:  # only now: without any whole one, all stay as they are
@@ -97,15 +99,31 @@ class Checkpoints:
         return None
 
     def newest_scheduled(self) -> Checkpoint | None:
-        """Read the newest whole checkpoint of the regular course; later ones are removed."""
+        """Read the newest whole checkpoint of the regular course; later ones are removed.
+
+        Where there is none, all stay as they are.
+        """
+        later, damaged = [], []
         for path in self.finished():
-            if self._is_scheduled(path):
-                try:
-                    return read_checkpoint(path)
-                except ModelError as fault:
-                    self._tell(f"warning: {fault.message}; going back to the checkpoint before it")
-            storage.remove_directory(path)
+            if not self._is_scheduled(path):
+                later.append(path)
+                continue
+            try:
+                checkpoint = read_checkpoint(path)
+            except ModelError as fault:
+                self._tell(f"warning: {fault.message}; going back to the checkpoint before it")
+                damaged.append(path)
+                continue
+            for other in later:
+                storage.remove_directory(other)
+            for other in damaged:
+                storage.set_aside(other)
+            return checkpoint
         return None
+
+    def at(self, step: int) -> Checkpoint:
+        """Read the checkpoint of a step; raise ModelError where it is damaged."""
+        return read_checkpoint(self.directory / name_of(step))
 
     def finished(self) -> list[Path]:
         """List the checkpoints that have a manifest, the newest first."""

@@ -27,12 +27,13 @@ class LoopOptions:
         check(0 < self.validate_every <= 1, "--validate-every must be above 0 and at most 1")
         check(self.patience >= 0, "--patience must be 0 or more")
 
-    def save_is_due(self, step: int, saved_step: int, seconds: float) -> bool:
-        """Tell whether to save after `step`, where `saved_step` was saved `seconds` ago.
+    def save_is_due(self, step: int, scheduled_step: int, seconds: float) -> bool:
+        """Tell whether to save after `step`; anything was saved last `seconds` ago.
 
-        In steps, that is when a multiple of them has come since: also where none could be saved
-        at the multiple itself, and wherever an interruption saved.
+        In steps, that is when a multiple of them has come since the last save of the regular
+        course: also where none could be saved at the multiple itself, and wherever an interruption
+        saved.
         """
         if self.save_steps is not None:
-            return step // self.save_steps > saved_step // self.save_steps
+            return step // self.save_steps > scheduled_step // self.save_steps
         return self.save_seconds is not None and seconds >= self.save_seconds

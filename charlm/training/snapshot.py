@@ -53,9 +53,12 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 def set_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
     """Give an optimizer the state that `optimizer_tensors` gave."""
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     state: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         number, name = key.split(".", 1)
+        if tensor.ndim > 0 and tensor.shape != parameters[int(number)].shape:
+            raise ModelError("the checkpoint is of another optimizer than this run's")
         state.setdefault(int(number), {})[name] = tensor.clone()
     optimizer.load_state_dict(
         {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
@@ -92,12 +95,15 @@ def set_carried(task: Task, tensors: Mapping[str, Tensor], processes: Processes,
     return task.unpack([tensor[start:end].clone().to(device) for tensor in hidden])
 
 
+DAMAGE = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, RuntimeError)
+
+
 @contextmanager
 def damaged_checkpoints(step: int) -> Iterator[None]:
     """Turn what goes wrong while a checkpoint's contents are taken over into ModelError."""
     try:
         yield
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as fault:
+    except DAMAGE as fault:
         raise ModelError(
             f"the checkpoint of step {step} is damaged or of another version: {fault!r}",
             "--force starts the run anew",
@@ -141,7 +147,13 @@ def train_state(values: Mapping[str, Any]) -> TrainState:
     names = [field.name for field in fields(TrainState)]
     if missing := [name for name in names if name not in values]:
         raise ModelError(f"the checkpoint does not say '{missing[0]}'")
-    return TrainState(**{name: values[name] for name in names})
+    state = TrainState(**{name: values[name] for name in names})
+    for name, default in asdict(TrainState()).items():
+        value = values[name]
+        number = isinstance(value, int | float if isinstance(default, float) else int)
+        if isinstance(default, int | float) and not (number and default - 1 <= value < 2**63):
+            raise ModelError(f"the checkpoint says '{name}' is {value!r}")
+    return state
 
 
 def _generators(task: Task) -> dict[str, Tensor]:

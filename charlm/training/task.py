@@ -63,6 +63,7 @@ class TrainState:
     pieces:          slices that a batch is cut into; more where memory has been short
     bad_in_a_row:    steps without a finite gradient since the last good one
     rollbacks:       how often the run went back to a checkpoint; each halves the learning rate
+    scheduled_step:  the step after which the run was last saved in its regular course
     stopped_by:      "budget", "patience" or "request"; None while it goes on
     """
 
@@ -80,4 +81,5 @@ class TrainState:
     bad_in_a_row: int = 0
     rollbacks: int = 0
     pieces: int = 1
+    scheduled_step: int = 0
     stopped_by: str | None = None

@@ -121,7 +121,7 @@ class Trainer:
 
     def _save_or_roll_back(self) -> None:
         step, seconds = self.state.step, self.state.seconds - self._saved_seconds
-        due = self.options.save_is_due(step, self._saved_step, seconds)
+        due = self.options.save_is_due(step, self.state.scheduled_step, seconds)
         if self.state.bad_in_a_row >= MAX_BAD_STEPS:
             self._roll_back()
         elif self.state.bad_in_a_row == 0 and due:
@@ -206,6 +206,8 @@ class Trainer:
         if not are_finite(weights_of(self.task.module)):
             return self._roll_back()
         self.state.seconds = self._seconds()
+        if scheduled:
+            self.state.scheduled_step = self.state.step
         checkpoint = capture(
             self.task, self.state, self.optimizer, self.hidden, self._best, self.processes
         )
