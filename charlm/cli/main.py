@@ -50,7 +50,7 @@ def main(words: Sequence[str]) -> int:
         return _run([word for word in words if word != "--debug"])
     try:
         code = _run(words)
-        if sys.stdout is not None:
+        if sys.stdout is not None and code < SIGNALLED:
             sys.stdout.flush()
         return code
     except CharlmError as error:

@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from contextlib import nullcontext, suppress
 
 from charlm.cli.signals import StopRequest
 from charlm.language.request import TrainRequest
@@ -31,10 +32,9 @@ def run(arguments: argparse.Namespace) -> int:
     from charlm.language.fit import fit  # imports PyTorch: after the options are checked
 
     result = fit(arguments.corpus, request, progress=sys.stderr, stop=stop)
-    if result is None:  # one of several processes, and not the first
-        pass
-    elif arguments.json:
-        print(json.dumps(result.to_json(), ensure_ascii=False))
-    else:
-        print(result.summary())
+    if result is not None:  # not one of several processes other than the first
+        told = json.dumps(result.to_json(), ensure_ascii=False) if arguments.json else None
+        # where a signal came because nobody listens any more, its exit code still counts
+        with suppress(OSError) if stop.requested() else nullcontext():
+            print(told or result.summary(), flush=True)
     return 128 + stop.number if stop.number is not None else 0

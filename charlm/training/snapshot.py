@@ -152,7 +152,7 @@ def train_state(values: Mapping[str, Any]) -> TrainState:
         value = values[name]
         number = isinstance(value, int | float if isinstance(default, float) else int)
         if isinstance(default, int | float) and not (number and default - 1 <= value < 2**63):
-            raise ModelError(f"the checkpoint says '{name}' is {value!r}")
+            raise ValueError(f"'{name}' is {value!r}")
     return state
 
 

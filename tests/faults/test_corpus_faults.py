@@ -790,3 +790,33 @@ def test_a20_a_vocabulary_is_no_larger_than_the_text_allows(forge, checked, tmp_
 @pytest.mark.parametrize("kind, size", [("char", 257), ("word", 1), ("bpe", 257), ("closed", 2)])
 def test_a20_a_vocabulary_without_room_is_a_mistake(refused, file, kind, size):
     assert "too small" in refused(file(PROSE), *KINDS[kind], "--vocab-size", size, code=2)
+
+
+@pytest.mark.parametrize("command", ["train", "check", "eval"])
+def test_a_prepared_directory_is_never_read_as_text(forge, model, tmp_path, command):
+    prepared, book = tmp_path / "texts" / "prepared", forge.folder / "book.txt"
+    assert forge.run("prepare", book, "--tokenizer", "char", "--out", prepared)[0] == 0
+    words = [command, model] if command == "eval" else [command, book]
+    code, log, _ = forge.run(*words, prepared)
+    assert code == 2 and "is prepared already" in log, log
+    code, log, _ = forge.run(command, *words[1:][: command == "eval"], tmp_path / "texts")
+    assert code == 3 and "is prepared already" in log, log
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32"])
+def test_a9_text_without_the_mark_that_its_encoding_begins_with(forge, tmp_path, encoding):
+    (tmp_path / "a.txt").write_bytes(b"plain text, and some more of it\n" * 20)
+    code, log, _ = forge.run("check", tmp_path / "a.txt", "--encoding", encoding)
+    assert code == 3 and f"is not {encoding.upper()}" in log and "Traceback" not in log, log
+
+
+def test_a_flipped_byte_of_a_prepared_corpus_is_noticed(forge, tmp_path):
+    prepared = tmp_path / "prepared"
+    words = ["prepare", forge.folder / "book.txt", "--tokenizer", "char", "--out", prepared]
+    assert forge.run(*words)[0] == 0
+    data = bytearray((prepared / "train.bin").read_bytes())
+    data[100] ^= 1
+    (prepared / "train.bin").write_bytes(data)
+    words = ["train", prepared, *SMALL, "--steps", 2, "--out", tmp_path / "run"]
+    code, log, _ = forge.run(*words)
+    assert code == 3 and "train.bin is damaged" in log, log

@@ -6,7 +6,9 @@ import random
 import shutil
 
 import pytest
+import torch
 
+from charlm.training.checkpoints import Checkpoint, Checkpoints
 from tests.faults.forge import outcome
 
 SMALL = ["--hidden", 12, "--embed", 8, "--batch", 4, "--bptt", 12, "--lr", 0.01, "--threads", 1]
@@ -164,10 +166,13 @@ def test_a_finished_run_that_is_to_go_on_does_so_however_often_it_is_killed(forg
     out, kind = tmp_path / "run", "char lstm"
     assert forge.run(*words_of(forge, kind, out))[0] == 0
     again = ["train", "--resume", "--out", out]
-    kill = {"at": "step", "number": 9, "does": "kill"}
-    assert forge.run(*again, "--steps", 60, fault=kill)[0] == 137
+    for number, words in ((3, [*again, "--steps", 60]), (9, again)):
+        kill = {"at": "step", "number": number, "does": "kill"}
+        assert forge.run(*words, fault=kill)[0] == 137, "before a checkpoint, and after one"
     code, log, _ = forge.run(*again)
     assert code == 0 and "going on from step 30" in log and "trained 60 steps" in log, log
+    code, log, _ = forge.run(*again)
+    assert code == 0 and "is finished" in log, log
 
 
 def test_the_interval_between_saves_is_kept_when_a_run_goes_on(forge, tmp_path):
@@ -187,7 +192,34 @@ def test_the_corpus_may_go_once_it_is_open(forge, tmp_path):
     assert forge.run("eval", out)[0] == 0
 
 
-@pytest.mark.parametrize("name", ["progress", "step", "position", "model.safetensors"])
+STRANGE = {
+    "a moment of another shape": ("optimizer", lambda t: t | {"1.exp_avg": torch.zeros(7)}),
+    "another width": ("carried", lambda t: t | {"hidden.0": torch.zeros(4, 5)}),
+    "too few streams": (
+        "carried",
+        lambda t: t | {f"hidden.{n}": torch.zeros(1, 12) for n in (0, 1)},
+    ),
+    "half a generator": ("carried", lambda t: t | {"random.cpu": t["random.cpu"][:, :100]}),
+}
+
+
+@pytest.mark.parametrize("case", STRANGE)
+def test_a_checkpoint_of_strange_tensors_is_refused_in_a_sentence(forge, tmp_path, case):
+    out, kind = tmp_path / "run", "char lstm"
+    kill = {"at": "step", "number": 7, "does": "kill"}
+    assert forge.run(*words_of(forge, kind, out), fault=kill)[0] == 137
+    checkpoints, (name, change) = Checkpoints(out / "checkpoints", print), STRANGE[case]
+    found = checkpoints.newest()
+    tensors = dict(found.tensors)
+    tensors[name] = {key: tensor.clone() for key, tensor in change(tensors[name]).items()}
+    checkpoints.save(Checkpoint(found.state, tensors))
+    code, log, _ = forge.run(*words_of(forge, kind, out))
+    assert code == 4 and "Traceback" not in log and "checkpoint" in log, (code, log)
+
+
+@pytest.mark.parametrize(
+    "name", ["progress", "step", "position", "rollbacks", "seconds", "model.safetensors"]
+)
 def test_a_checkpoint_of_strange_contents_is_refused_in_a_sentence(forge, tmp_path, name):
     out, kind = tmp_path / "run", "char lstm"
     kill = {"at": "step", "number": 7, "does": "kill"}
@@ -228,3 +260,15 @@ def test_c10_a_torn_line_of_the_log_is_mended(forge, references, tmp_path):
         log.write(b'{"step": 14, "targ')
     assert forge.run(*words_of(forge, "char lstm", out))[0] == 0
     assert outcome(out) == references("char lstm")
+
+
+def test_c10_a_log_that_lost_lines_ends_in_a_whole_one_and_it_is_said(forge, tmp_path):
+    out = tmp_path / "run"
+    fault = {"at": "step", "number": 14, "does": "kill"}
+    assert forge.run(*words_of(forge, "char lstm", out), fault=fault)[0] == 137
+    data = (out / "metrics.jsonl").read_bytes()
+    (out / "metrics.jsonl").write_bytes(data[: data.index(b"\n") + 10])
+    code, log, _ = forge.run(*words_of(forge, "char lstm", out))
+    assert code == 0 and "metrics.jsonl has lost lines" in log, log
+    lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert lines[0]["step"] < lines[-1]["step"] == 24

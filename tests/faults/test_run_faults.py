@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import charlm
+from charlm.cli.main import main
 from charlm.errors import UsageError
 from tests.faults.forge import outcome
 
@@ -267,3 +268,66 @@ def test_g11_no_door_to_foreign_code():
     doors = r"import pickle|(?<!safetensors\.)torch\.load\(|os\.system\(|shell=True|yaml\.load\("
     for path in PACKAGE.rglob("*.py"):
         assert not re.search(doors, path.read_text()), path
+
+
+@pytest.mark.parametrize("gone", ["pipe", "full"])
+def test_d14_a_signal_to_a_run_that_nobody_listens_to_is_saved_all_the_same(tmp_path, gone):
+    if gone == "full" and not Path("/dev/full").exists():
+        pytest.skip("no device that is always full")
+    (tmp_path / "book.txt").write_text("the cat sat on the mat\n" * 200)
+    words = ["train", tmp_path / "book.txt", *SMALL, "--minutes", 5, "--out", tmp_path / "run"]
+    command = [sys.executable, "-m", "charlm", *map(str, words)]
+    read, write = os.pipe() if gone == "pipe" else (None, os.open("/dev/full", os.O_WRONLY))
+    with subprocess.Popen(command, stdout=write, stderr=write) as process:
+        os.close(write)
+        if read is not None:
+            os.close(read)
+        log, deadline = tmp_path / "run" / "metrics.jsonl", time.monotonic() + 60
+        while not (log.exists() and log.stat().st_size) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        process.send_signal(signal.SIGTERM)
+    assert process.returncode == 143
+    saved = sorted((tmp_path / "run" / "checkpoints").glob("step-*"))
+    assert saved and saved[-1].name > "step-000000000"
+
+
+@pytest.mark.parametrize(
+    "words, told",
+    [
+        (["--minutes", "inf"], "--minutes must be a finite number"),
+        (["--lr", "inf"], "--lr must be a finite number"),
+        (["--seed", 10**30], "--seed must be in"),
+        (["--hidden", 10**30], "--hidden must be at most"),
+        (["--layers", 100_000], "--layers must be at most"),
+        (["--threads", 100_000], "--threads must be at most"),
+        (["--weight-decay", "-1"], "--weight-decay must be 0 or more"),
+        (["--out", ""], "--out must name a directory"),
+    ],
+)
+def test_g1_numbers_beyond_all_bounds_are_refused(text_file, words, told, capfd):
+    assert main(["train", str(text_file), *map(str, words)]) == 2
+    assert told in capfd.readouterr().err
+
+
+def test_d15_a_closed_output_takes_nothing_and_harms_nothing(model):
+    for closed in (">&-", ">&- 2>&-"):
+        command = ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, "-m", "charlm"]
+        command += ["generate", str(model), "the", "--max-tokens", "3"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_d15_an_error_that_nobody_can_read_keeps_its_code():
+    command = [sys.executable, "-m", "charlm", "info", "nothing"]
+    read, write = os.pipe()
+    os.close(read)
+    done = subprocess.run(command, stderr=write, stdout=subprocess.DEVNULL, timeout=60)
+    os.close(write)
+    assert done.returncode == 4
+
+
+def test_an_empty_test_text_is_refused_before_training(text_file, tmp_path, capfd):
+    (tmp_path / "empty.txt").write_text(" \n")
+    words = ["train", text_file, *SMALL, "--steps", 2, "--out", tmp_path / "run"]
+    assert main([*map(str, words), "--test", str(tmp_path / "empty.txt")]) == 3
+    assert "no text in" in capfd.readouterr().err and not (tmp_path / "run").exists()

@@ -13,11 +13,12 @@ import pytest
 from charlm import storage
 from charlm.errors import DiskError, ModelError, UsageError
 from charlm.storage import system
-from charlm.training.checkpoints import Checkpoints
+from charlm.training.checkpoints import Checkpoint, Checkpoints
 from tests.faults.forge import outcome
 
 SMALL = ["--hidden", 8, "--embed", 8, "--batch", 4, "--bptt", 12, "--lr", 0.01, "--threads", 1]
 SMALL += ["--steps", 9, "--save-every", 3, "--tokenizer", "char"]
+ROOT = Path(__file__).parents[2]
 STRIDE = 17  # of the places that the long form (scripts/soak) goes through one by one
 
 
@@ -342,3 +343,73 @@ def test_info_verify_names_what_is_damaged(forge, tmp_path):
         card.write(b"!!!")
     code, log, _ = forge.run("info", out, "--verify")
     assert code == 4 and "README.md is damaged" in log
+
+
+def test_the_same_forced_command_goes_on_after_a_kill_before_its_first_step(
+    forge, reference, tmp_path
+):
+    out = tmp_path / "run"
+    words = [*words_of(forge, out)[:-1], "--force"]
+    assert forge.run(*words)[0] == 0
+    for number in range(1, 12):  # the old run stands aside, and the new one is nothing yet
+        fault = {"at": "operation", "number": number, "does": "kill"}
+        assert forge.run(*words, fault=fault)[0] == 137
+        assert forge.run("info", out)[0] == 0 or storage.waits_replaced(out)
+    assert forge.run(*words)[0] == 0 and outcome(out) == reference
+    assert sorted(path.name for path in tmp_path.iterdir() if "lock" not in path.name) == ["run"]
+
+
+def test_a_forced_run_that_fails_gives_back_the_unfinished_one_that_it_was_to_replace(
+    forge, tmp_path
+):
+    out = tmp_path / "run"
+    words = [*words_of(forge, out)[:-1], "--force"]
+    assert forge.run(*words)[0] == 0
+    kill = {"at": "step", "number": 8, "does": "kill"}
+    assert forge.run(*words, fault=kill)[0] == 137
+    (out / "mark").write_text("of the unfinished run")
+    assert forge.run("train", "no-such-text", *words[2:])[0] == 3
+    assert (out / "mark").exists() and steps(out / "checkpoints")[0] == 6
+
+
+def test_prepare_never_removes_what_it_did_not_make(forge, tmp_path):
+    out, book = tmp_path / "run", forge.folder / "book.txt"
+    words = [*words_of(forge, out)[:-1], "--force"]
+    assert forge.run(*words)[0] == 0
+    for number in (3, 5, 7):
+        fault = {"at": "operation", "number": number, "does": "kill"}
+        assert forge.run(*words, fault=fault)[0] == 137
+        code, log, _ = forge.run("prepare", book, "--out", out)
+        assert code == 2 and "--force" in log, log
+        code, log, _ = forge.run("prepare", book, "--out", out, "--force")
+        assert code == 2 and "will not be replaced" in log, log
+        assert forge.run("info", out, "--verify")[0] == 0 or storage.waits_replaced(out)
+
+
+def test_c8_a_directory_of_two_names_has_one_lock(forge, tmp_path):
+    (tmp_path / "link").symlink_to("run")
+    (tmp_path / "run").mkdir()
+    with storage.locked(tmp_path / "run"):
+        code, log, _ = forge.run(*words_of(forge, tmp_path / "link"))
+    assert code == 2 and "in use" in log, log
+
+
+def test_c9_without_a_whole_checkpoint_to_return_to_all_stay(tmp_path):
+    checkpoints = Checkpoints(tmp_path, print)
+    checkpoints.save(checkpoint(10))
+    checkpoints.save(
+        Checkpoint(checkpoint(17).state | {"scheduled": False}, checkpoint(17).tensors)
+    )
+    (tmp_path / "step-000000010" / "model.safetensors").write_bytes(b"")
+    assert checkpoints.newest_scheduled() is None
+    assert [path.name for path in checkpoints.finished()] == ["step-000000017", "step-000000010"]
+
+
+def test_a_log_that_cannot_be_found_is_not_called_the_output(tmp_path):
+    words = [sys.executable, "-m", "charlm", "check", "book.txt"]
+    script = 'mkdir gone; cd gone; rmdir ../gone; exec "$@"'
+    command = ["sh", "-c", script, "sh", *words]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, env=environment)
+    assert done.returncode in (3, 5) and "Traceback" not in done.stderr, done.stderr
+    assert "output" not in done.stderr

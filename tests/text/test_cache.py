@@ -39,7 +39,7 @@ def test_a_damaged_prepared_corpus_is_rebuilt(text_file, tmp_path):
         (store.directory / "train.bin").write_bytes(b"short")
 
 
-@pytest.mark.parametrize("name", ["tokenizer.json", "store.json"])
+@pytest.mark.parametrize("name", ["tokenizer.json", "store.json", "train.bin"])
 def test_damage_that_keeps_the_size_is_found_too(text_file, tmp_path, name):
     for _ in range(2):
         with open_corpus([str(text_file)]) as corpus:

@@ -275,3 +275,12 @@ def test_metrics_hold_nothing_of_the_clock(tmp_path):
 def test_impossible_options_are_refused(values):
     with pytest.raises(UsageError):
         LoopOptions(**values)
+
+
+def test_a_save_outside_the_regular_course_does_not_stand_for_one_of_it(tmp_path):
+    one = trainer(LineTask(), Budget(steps=10), folder=tmp_path)
+    one.save()
+    one.state.step = 10
+    one.save(scheduled=False)
+    assert one.state.scheduled_step == 0
+    assert LoopOptions(save_steps=5).save_is_due(11, one.state.scheduled_step, 0.0)
