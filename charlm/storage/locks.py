@@ -62,7 +62,11 @@ def is_locked(directory: Path) -> bool:
 
 
 def _beside(directory: Path) -> Path:
-    return system.beside(directory.absolute(), LOCK)
+    """Give the file to lock: inside, where nothing can be made beside the directory."""
+    directory = directory.absolute()
+    if directory.is_dir() and not os.access(directory.parent, os.W_OK):
+        return directory / f".{LOCK}"
+    return system.beside(directory, LOCK)
 
 
 def _take(path: Path, directory: Path, seconds: float, waiting: Callable[[str], None]) -> IO[Any]:

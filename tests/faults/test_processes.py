@@ -142,8 +142,12 @@ def test_e6_a_run_goes_on_with_another_number_of_processes(forge, book, tmp_path
     fault = {"at": "step", "number": 13, "does": "SIGTERM"}
     code, out, _ = forge.run("train", book, *SMALL, *words, fault=fault)
     assert code == 143 and "going on from step" in out, out
+    checkpoints = tmp_path / "many" / "checkpoints"
+    newest = max(checkpoints.glob("step-*"))
+    (newest / "model.safetensors").write_bytes(b"damaged")
     code, out = run(2, book, *words)
-    assert code == 0 and "going on from step" in out, out
+    assert code == 0 and "going on from step" in out and "is damaged" in out, out
+    assert (checkpoints / f".{newest.name}.damaged").exists(), "one process has set it aside"
     assert_close(losses(tmp_path / "one"), losses(tmp_path / "many"))
 
 
