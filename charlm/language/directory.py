@@ -185,10 +185,10 @@ def _must_be_a_model(directory: Path) -> None:
         )
     if not directory.is_dir():
         raise ModelError(f"{directory} is a file; a model is a directory that charlm train wrote")
+    if os.path.exists(directory / STORE):
+        raise ModelError(f"{directory} is a prepared corpus, not a model", "charlm train takes it")
     if not os.path.lexists(directory / storage.MANIFEST):
         why, hint = f"it has no {storage.MANIFEST}", "pass a directory that charlm train wrote"
-        if os.path.exists(directory / STORE):
-            why = "it is a prepared corpus"
-        elif os.path.exists(directory / "metrics.jsonl"):
+        if os.path.exists(directory / "metrics.jsonl"):
             hint = f"if its training has not finished: charlm train --resume --out {directory}"
         raise ModelError(f"{directory} is not a finished model: {why}", hint)
