@@ -3,7 +3,7 @@
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import BinaryIO
@@ -11,14 +11,13 @@ from typing import BinaryIO
 from charlm import storage
 from charlm.errors import UsageError
 from charlm.evaluation.report import counts_table
+from charlm.language.dialogue import Tell
 from charlm.language.request import TrainRequest
 from charlm.text.cache import prepare_cached
 from charlm.text.finding import is_prepared, open_corpus
 from charlm.text.preparation import TokenizerChoice, prepare
 from charlm.text.sources import Corpus, ReadOptions
 from charlm.text.store import TokenStore, open_store
-
-Tell = Callable[[str], None]
 
 
 def open_or_prepare(paths: Sequence[str], request: TrainRequest, tell: Tell) -> TokenStore:

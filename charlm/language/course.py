@@ -12,7 +12,7 @@ from typing import TextIO
 import torch
 
 from charlm import storage
-from charlm.language.fit import Stop, teller
+from charlm.language.dialogue import Stop, teller
 from charlm.language.handle import LanguageModel
 from charlm.language.network import set_threads
 from charlm.language.place import Place

@@ -5,13 +5,13 @@ needs of the memory is free again when training begins. What comes after is in c
 """
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import Any, TextIO
 
 from charlm.errors import UsageError
 from charlm.language.corpus import open_or_prepare, read_options
+from charlm.language.dialogue import NeverStop, Stop, teller
 from charlm.language.handle import LanguageModel
 from charlm.language.place import Place, find_place
 from charlm.language.record import check_corpus
@@ -20,26 +20,6 @@ from charlm.language.result import FitResult, finished_result
 from charlm.text.finding import check_text
 from charlm.text.memory import return_freed_memory
 from charlm.training.meeting import Meeting, open_meeting
-
-Tell = Callable[[str], None]
-
-
-class Stop(Protocol):
-    """What can ask a training loop to end."""
-
-    def training(self) -> AbstractContextManager[None]:
-        """Mark the part in which a request is honoured."""
-
-    def requested(self) -> bool:
-        """Tell whether there was a request."""
-
-
-class _NeverStop:
-    def training(self) -> AbstractContextManager[None]:
-        return nullcontext()
-
-    def requested(self) -> bool:
-        return False
 
 
 def train(corpus: str | Path | Sequence[str | Path] = (), **options: Any) -> LanguageModel:  # noqa: ANN401
@@ -67,7 +47,7 @@ def fit(
 
     With several processes (torchrun) the first gives the result, the others None.
     """
-    stop, tell = stop or _NeverStop(), teller(progress)
+    stop, tell = stop or NeverStop(), teller(progress)
     if request.device in ("cuda", "mps"):  # is it there? Ask before the work begins
         from charlm.training.precision import choose_device
 
@@ -116,14 +96,3 @@ def _train(
     from charlm.language.course import lead  # loads PyTorch
 
     return lead(place, paths, request, store, asked, meeting, progress, stop)
-
-
-def teller(stream: TextIO | None) -> Tell:
-    """Make a function that prints lines to a stream, as long as somebody reads it."""
-
-    def tell(line: str) -> None:
-        if stream is not None:
-            with suppress(OSError):  # nobody reads it any more
-                print(line, file=stream, flush=True)
-
-    return tell

@@ -16,9 +16,9 @@ from charlm.batches.streams import Restarts, Streams
 from charlm.errors import DiskError
 from charlm.evaluation.metrics import Evaluation
 from charlm.language.card import model_card
+from charlm.language.dialogue import Stop, Tell
 from charlm.language.directory import write_held_out, write_model
 from charlm.language.files import plain
-from charlm.language.fit import Stop, Tell
 from charlm.language.handle import LanguageModel, load
 from charlm.language.network import network_json, network_weights
 from charlm.language.place import CHECKPOINTS, LOGS
