@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from charlm.options import check, option
+from charlm.training.loop import LoopOptions
 
 SAVE_SECONDS = 60.0
 LARGEST = {"layers": 1_000, "hidden": 10**7, "embed": 10**7, "threads": 1_024}  # else 10^9
@@ -110,6 +111,8 @@ class TrainRequest:
             "such as --save-every 200 or --save-every 30s",
         )
         check(self.out != "", "--out must name a directory")
+        # the loop's own rules, before the corpus is read
+        LoopOptions(self.schedule, self.warmup, self.accumulate, self.validate_every, self.patience)
         check(not (self.force and self.resume), "--force and --resume cannot be given together")
 
     @property

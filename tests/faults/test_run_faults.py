@@ -302,6 +302,9 @@ def test_d14_a_signal_to_a_run_that_nobody_listens_to_is_saved_all_the_same(tmp_
         (["--threads", 100_000], "--threads must be at most"),
         (["--weight-decay", "-1"], "--weight-decay must be 0 or more"),
         (["--out", ""], "--out must name a directory"),
+        (["--validate-every", "2"], "--validate-every must be"),
+        (["--warmup", "1"], "--warmup must be"),
+        (["--patience", "-1"], "--patience must be"),
     ],
 )
 def test_g1_numbers_beyond_all_bounds_are_refused(text_file, words, told, capfd):
