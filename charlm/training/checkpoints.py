@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import safetensors.torch
 from safetensors import SafetensorError
+from safetensors.torch import load as tensors_of
+from safetensors.torch import save as bytes_of
 from torch import Tensor
 
 from charlm import storage
@@ -177,14 +178,14 @@ def _read_back(path: Path) -> None:
 def tensor_bytes(tensors: Tensors) -> bytes:
     """Turn tensors into a safetensors file."""
     whole = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    data: bytes = safetensors.torch.save(whole, metadata={"format": "pt"})
+    data: bytes = bytes_of(whole, metadata={"format": "pt"})
     return data
 
 
 def _read_tensors(path: Path) -> dict[str, Tensor]:
     check_header(path, ModelError)
     try:
-        tensors: dict[str, Tensor] = safetensors.torch.load(path.read_bytes())
+        tensors: dict[str, Tensor] = tensors_of(path.read_bytes())
     except (SafetensorError, OSError, ValueError, KeyError) as fault:
         raise ModelError(f"{path} is not a readable safetensors file: {fault}") from fault
     return tensors

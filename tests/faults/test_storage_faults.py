@@ -19,7 +19,7 @@ from tests.faults.forge import outcome
 SMALL = ["--hidden", 8, "--embed", 8, "--batch", 4, "--bptt", 12, "--lr", 0.01, "--threads", 1]
 SMALL += ["--steps", 9, "--save-every", 3, "--tokenizer", "char"]
 ROOT = Path(__file__).parents[2]
-STRIDE = 23  # of the places that the long form (scripts/soak) goes through one by one
+STRIDE = 17  # of the places that the long form (scripts/soak) goes through one by one
 
 
 def words_of(forge, out):
@@ -81,7 +81,7 @@ def test_c2_c3_a_disk_that_fails_at_any_operation(
         assert "Traceback" not in log, (number, log)
         if code:
             assert code == 5 and words[does] in log, (number, log)
-            assert does == "EACCES" or "bytes are free" in log, (number, log)
+            assert ("bytes are free" in log) == (does != "EACCES"), (number, log)
         goes_on(forge, tmp_path / "run", reference)
         if not fired:
             break
@@ -405,7 +405,7 @@ def test_c9_without_a_whole_checkpoint_to_return_to_all_stay(tmp_path):
     assert [path.name for path in checkpoints.finished()] == ["step-000000017", "step-000000010"]
 
 
-def test_a_log_that_cannot_be_found_is_not_called_the_output(tmp_path):
+def test_a_working_directory_that_is_gone_is_not_called_the_output(tmp_path):
     words = [sys.executable, "-m", "charlm", "check", "book.txt"]
     script = 'mkdir gone; cd gone; rmdir ../gone; exec "$@"'
     command = ["sh", "-c", script, "sh", *words]
