@@ -81,7 +81,7 @@ def from_json(cls: type[Options], values: Mapping[str, Any]) -> Options:
             raise UsageError(f"unknown option '{name}'", did_you_mean(name, hints))
         if not _fits(value, hints[name]):
             raise UsageError(f"option '{name}' cannot be {value!r}")
-    return cls(**values)
+    return cls(**{name: _from_list(value) for name, value in values.items()})
 
 
 def check(condition: bool, message: str, hint: str | None = None) -> None:
@@ -119,7 +119,15 @@ def _fits(value: Any, hint: Any) -> bool:  # noqa: ANN401
         return isinstance(value, int | float) and not isinstance(value, bool)
     if hint is int:
         return isinstance(value, int) and not isinstance(value, bool)
+    if typing.get_origin(hint) is tuple:  # (int, ...): as many as there are
+        item = typing.get_args(hint)[0]
+        return isinstance(value, list | tuple) and all(_fits(part, item) for part in value)
     return isinstance(value, typing.get_origin(hint) or hint)
+
+
+def _from_list(value: Any) -> Any:  # noqa: ANN401
+    """Turn a list, which is what JSON makes of a tuple, into one again."""
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _metavar(kind: Any, choices: tuple[str, ...] | None) -> str:  # noqa: ANN401

@@ -26,6 +26,7 @@ WITHOUT_TORCH = [
     "text/",
     "batches/",
     "training/meeting.py",
+    "predict/clustered.py",
     "predict/predictor.py",
     "predict/runtime.py",
     "evaluation/",

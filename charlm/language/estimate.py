@@ -55,11 +55,11 @@ def estimate(units: Units, sample: str, request: TrainRequest, own_valid: bool) 
     shape = plan.network
     shapes = shape.parameter_shapes()
     parameters = sum(map(prod, shapes.values()))
-    products = sum(prod(s) for name, s in shapes.items() if len(s) == 2 and name != "embedding")
-    if shape.tie_weights:  # then the embedding is the head as well
-        products += prod(shapes["embedding"])
+    matrices = {name: size for name, size in shapes.items() if len(size) == 2}
+    below = [n for n in matrices if n != "embedding" and not n.startswith("head.")]
+    products = sum(prod(matrices[n]) for n in below) + round(shape.head_size * shape.head_rows)
     minutes = request.minutes_or_default or 2.0
-    states = STATES * shape.hidden_size * shape.num_layers + 2 * shape.vocab_size
+    states = STATES * shape.hidden_size * shape.num_layers + 2 * round(shape.head_rows)
     memory = COPIES * parameters + plan.batch_size * plan.window * states
     return Estimate(
         tokenizer=tokenizer.kind,

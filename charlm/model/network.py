@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from charlm.model.adaptive import AdaptiveHead
 from charlm.model.dropout import embedding_dropout, locked_dropout
 from charlm.model.heads import SoftmaxHead
 from charlm.model.recurrent import RecurrentConfig, RecurrentStack
@@ -31,7 +32,11 @@ class LanguageNetwork(nn.Module):
             nn.Linear(config.hidden_size, config.embed_size) if config.projects else None
         )
         tied = self.embedding if config.tie_weights else None
-        self.head = SoftmaxHead(config.head_size, config.vocab_size, tied)
+        self.head: SoftmaxHead
+        if config.cutoffs:
+            self.head = AdaptiveHead(config.head_size, config.vocab_size, config.cutoffs, tied)
+        else:
+            self.head = SoftmaxHead(config.head_size, config.vocab_size, tied)
 
     def initial_state(self, batch_size: int) -> State:
         """Give the state before anything is read, for B = `batch_size` streams."""

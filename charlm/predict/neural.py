@@ -10,10 +10,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from charlm.model.adaptive import AdaptiveHead
 from charlm.model.network import LanguageNetwork
 from charlm.model.state import State as HiddenState
 from charlm.model.state import select_state, stack_states
-from charlm.predict.predictor import DensePrediction
+from charlm.predict.clustered import ClusteredPrediction
+from charlm.predict.predictor import DensePrediction, Prediction
 
 WINDOW = 512  # ids of a stream scored at a time
 
@@ -42,12 +44,21 @@ class NeuralPredictor:
         return self._read(ids, self.network.initial_state(streams))[1]
 
     @torch.inference_mode()
-    def prediction(self, state: NeuralState) -> DensePrediction:
+    def prediction(self, state: NeuralState) -> Prediction:
         """Predict what comes next, without reading."""
-        return DensePrediction(self.network.log_probs(state.output).cpu().numpy())
+        head, output = self.network.head, state.output
+        if not isinstance(head, AdaptiveHead):
+            return DensePrediction(head.log_probs(output).cpu().numpy())
+
+        @torch.inference_mode()
+        def inside(number: int, rows: np.ndarray) -> np.ndarray:
+            array: np.ndarray = head.inner_log_probs(number, output[rows]).cpu().numpy()
+            return array
+
+        return ClusteredPrediction(head.first_log_probs(output).cpu().numpy(), head.bounds, inside)
 
     @torch.inference_mode()
-    def step(self, ids: np.ndarray, state: NeuralState) -> tuple[DensePrediction, NeuralState]:
+    def step(self, ids: np.ndarray, state: NeuralState) -> tuple[Prediction, NeuralState]:
         """Read one id in each stream, (S,); predict what comes after it."""
         after = self._read(np.asarray(ids)[:, None], state.hidden)[1]
         return self.prediction(after), after

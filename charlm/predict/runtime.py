@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from charlm.model.shape import GATES, NetworkConfig
-from charlm.predict.predictor import DensePrediction
+from charlm.predict.clustered import ClusteredPrediction
+from charlm.predict.predictor import DensePrediction, Prediction
 
 MAX_TABLE = 1 << 22  # numbers in the table of the first layer's inputs
 CHUNK_NUMBERS = 1 << 22  # logits held at a time
@@ -40,8 +41,7 @@ class RuntimePredictor:
         self._projection = None
         if config.projects:
             self._projection = (weights["projection.weight"].T, weights["projection.bias"])
-        head = self._embedding if config.tie_weights else weights["head.weight"]
-        self._head, self._bias = head.T, weights["head.bias"]
+        self._head = _head_of(config, weights)
         self._table: np.ndarray | None = None
         if config.vocab_size * GATES[config.cell] * config.hidden_size <= MAX_TABLE:
             self._table = self._layers[0].inputs(self._embedding)  # (V, G·H)
@@ -53,11 +53,11 @@ class RuntimePredictor:
         hidden = (zeros,) * (per_layer * self._config.num_layers)
         return self._read(np.full(streams, self.boundary_id), hidden)
 
-    def prediction(self, state: RuntimeState) -> DensePrediction:
+    def prediction(self, state: RuntimeState) -> Prediction:
         """Predict what comes next, without reading."""
-        return DensePrediction(_log_softmax(state.output @ self._head + self._bias))
+        return self._head.prediction(state.output)
 
-    def step(self, ids: np.ndarray, state: RuntimeState) -> tuple[DensePrediction, RuntimeState]:
+    def step(self, ids: np.ndarray, state: RuntimeState) -> tuple[Prediction, RuntimeState]:
         """Read one id in each stream, (S,); predict what comes after it."""
         after = self._read(np.asarray(ids), state.hidden)
         return self.prediction(after), after
@@ -65,7 +65,7 @@ class RuntimePredictor:
     def score(self, ids: np.ndarray, state: RuntimeState) -> tuple[np.ndarray, RuntimeState]:
         """Read ids (S, N); give -log p of each where it stands, (S, N) float32 nats."""
         streams = len(ids)
-        pieces = [np.zeros((streams, 0), dtype=np.float32)]
+        pieces: list[np.ndarray] = [np.zeros((streams, 0), dtype=np.float32)]
         width = max(1, CHUNK_NUMBERS // (streams * self.vocab_size))
         for start in range(0, ids.shape[1], width):
             part = ids[:, start : start + width]
@@ -73,9 +73,9 @@ class RuntimePredictor:
             for step in range(part.shape[1]):
                 outputs.append(state.output)
                 state = self._read(part[:, step], state.hidden)
-            stacked = np.stack(outputs, axis=1)  # (S, n, E)
-            log_probs = _log_softmax(stacked @ self._head + self._bias)  # (S, n, V)
-            pieces.append(-np.take_along_axis(log_probs, part[:, :, None], axis=2)[:, :, 0])
+            stacked = np.concatenate(outputs)  # (n S, E)
+            nats = -self._head.prediction(stacked).of(part.T.ravel())
+            pieces.append(nats.reshape(part.T.shape).T)
         return np.concatenate(pieces, axis=1), state
 
     def select(self, state: RuntimeState, streams: Sequence[int] | np.ndarray) -> RuntimeState:
@@ -144,6 +144,51 @@ class _Layer:
         """h' = tanh or relu of x + W h + b."""
         sums = inputs + hidden[0] @ self._weight_hh + self._bias_hh
         return (np.maximum(sums, 0) if self._relu else np.tanh(sums),)
+
+
+class _Head:
+    """A linear layer and a softmax."""
+
+    def __init__(self, weight: np.ndarray, bias: np.ndarray) -> None:
+        self._weight, self._bias = weight.T, bias
+
+    def log_probs(self, outputs: np.ndarray) -> np.ndarray:
+        """Give log p of every id: (S, E) -> (S, V)."""
+        return _log_softmax(outputs @ self._weight + self._bias)
+
+    def prediction(self, outputs: np.ndarray) -> Prediction:
+        """Predict from outputs (S, E)."""
+        return DensePrediction(self.log_probs(outputs))
+
+
+class _AdaptiveHead:
+    """A softmax in two levels: of a shortlist's words and clusters, and of each cluster's words."""
+
+    def __init__(self, first: _Head, inner: list[_Head], bounds: list[tuple[int, int]]) -> None:
+        self._first, self._inner, self._bounds = first, inner, bounds
+
+    def prediction(self, outputs: np.ndarray) -> Prediction:
+        """Predict from outputs (S, E)."""
+
+        def inside(number: int, rows: np.ndarray) -> np.ndarray:
+            return self._inner[number].log_probs(outputs[rows])
+
+        return ClusteredPrediction(self._first.log_probs(outputs), self._bounds, inside)
+
+
+def _head_of(config: NetworkConfig, weights: dict[str, np.ndarray]) -> _Head | _AdaptiveHead:
+    """Give the head of a network, by its weights."""
+    weight = weights["embedding" if config.tie_weights else "head.weight"]
+    bias = weights["head.bias"]
+    if not config.cutoffs:
+        return _Head(weight, bias)
+    shortlist = config.cutoffs[0]
+    first = _Head(
+        np.concatenate([weight[:shortlist], weights["head.cluster_weight"]]),
+        np.concatenate([bias[:shortlist], weights["head.cluster_bias"]]),
+    )
+    inner = [_Head(weight[start:end], bias[start:end]) for start, end in config.clusters]
+    return _AdaptiveHead(first, inner, config.clusters)
 
 
 def _sigmoid(values: np.ndarray) -> np.ndarray:

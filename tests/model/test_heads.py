@@ -3,8 +3,8 @@
 import pytest
 import torch
 
-from charlm.model import heads
-from charlm.model.heads import SoftmaxHead, plain_nats_sum
+from charlm.model import chunked, heads
+from charlm.model.heads import SoftmaxHead
 
 N, E, V = 37, 8, 50
 
@@ -12,8 +12,8 @@ N, E, V = 37, 8, 50
 @pytest.fixture
 def case(monkeypatch):
     monkeypatch.setattr(heads, "PLAIN_NUMBERS", 0)
-    monkeypatch.setattr(heads, "CHUNK_NUMBERS", V * 10)
-    monkeypatch.setattr(heads, "SCORED_NUMBERS", V * 10)
+    monkeypatch.setattr(chunked, "CHUNK_NUMBERS", V * 10)
+    monkeypatch.setattr(chunked, "SCORED_NUMBERS", V * 10)
     torch.manual_seed(0)
     head = SoftmaxHead(E, V)
     torch.nn.init.normal_(head.bias)
@@ -27,11 +27,12 @@ def gradients(total, *tensors):
 @pytest.mark.parametrize("rows", [1, 10, N])
 @pytest.mark.parametrize("masked", [False, True])
 def test_the_chunked_sum_and_its_gradients_are_the_plain_ones(case, masked, rows, monkeypatch):
-    monkeypatch.setattr(heads, "CHUNK_NUMBERS", V * rows)
+    monkeypatch.setattr(chunked, "CHUNK_NUMBERS", V * rows)
     head, outputs, targets = case
     mask = torch.rand(N) < 0.6 if masked else None
     ours = head.nats_sum(outputs, targets, mask)
-    plain = plain_nats_sum(outputs, head.weight, head.bias, targets, mask)
+    real = torch.ones(N, dtype=torch.bool) if mask is None else mask
+    plain = head.plain_nats_sum(outputs[real], targets[real])
     torch.testing.assert_close(ours, plain)
     everything = (outputs, head.weight, head.bias)
     torch.testing.assert_close(gradients(ours, *everything), gradients(plain, *everything))
@@ -42,6 +43,30 @@ def test_the_gradient_is_that_of_the_function(case):
     head = head.double()
     inputs = outputs[:4].detach().double().requires_grad_()
     torch.autograd.gradcheck(lambda x: head.nats_sum(x, targets[:4]), inputs)
+
+
+def test_a_graph_can_be_walked_twice(case):
+    head, outputs, targets = case
+    total = head.nats_sum(outputs, targets)
+    everything = (outputs, head.weight, head.bias)
+    first = torch.autograd.grad(total, everything, torch.tensor(3.0), retain_graph=True)
+    again = torch.autograd.grad(total, everything, torch.tensor(3.0))
+    torch.testing.assert_close(first, again)
+
+
+def test_the_weights_gradient_is_made_once_and_never_copied(case):
+    head, outputs, targets = case
+    total = head.nats_sum(outputs, targets)
+    made = total.grad_fn.gradients[1].data_ptr()
+    (total / N).backward()
+    assert head.weight.grad.data_ptr() == made
+
+
+def test_in_double_precision_probabilities_sum_to_one_as_exactly(case):
+    head, outputs, targets = case
+    logs = head.double().log_probs(outputs.double())
+    ones = torch.ones(N, dtype=torch.float64)
+    torch.testing.assert_close(logs.exp().sum(dim=1), ones, atol=1e-9, rtol=0)
 
 
 def test_under_autocast_it_stays_close(case):

@@ -1,0 +1,106 @@
+"""A softmax's nats, a chunk of rows at a time: all logits are never held at once.
+
+In training the gradient is made on the way forward, while the logits are at hand, and only scaled
+on the way back. Legend: N rows, n rows of a chunk, E size of the outputs, V ids to choose from.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+CHUNK_NUMBERS = 1 << 22  # logits held at a time in training
+SCORED_NUMBERS = 1 << 20  # and in scoring, where larger chunks gain nothing and cost memory
+
+Compute = Callable[..., tuple[Tensor, tuple[Tensor, ...]]]
+
+
+def autocast_type(tensor: Tensor) -> torch.dtype:
+    """Give the type in which matrix products with a tensor are to be made."""
+    device = tensor.device.type
+    if torch.is_autocast_enabled(device):
+        return torch.get_autocast_dtype(device)
+    return tensor.dtype
+
+
+def sum_with_gradients(compute: Compute, *tensors: Tensor) -> Tensor:
+    """Give the sum that `compute` makes of tensors, together with its gradient for each of them."""
+    total: Tensor = _SumWithGradients.apply(compute, *tensors)  # type: ignore[no-untyped-call]
+    return total
+
+
+class _SumWithGradients(torch.autograd.Function):
+    """A sum whose gradients are known with it."""
+
+    @staticmethod
+    def forward(ctx: Any, compute: Compute, *tensors: Tensor) -> Tensor:  # noqa: ANN401
+        with torch.autocast(tensors[0].device.type, enabled=False):
+            total, ctx.gradients = compute(*tensors)
+        ctx.compute = compute
+        ctx.save_for_backward(*tensors)
+        return total
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, scale: Tensor) -> Any:  # noqa: ANN401
+        # They are given away and scaled in place, which spares a copy of V x E numbers or two; for
+        # a graph that is walked again they are made again.
+        gradients, ctx.gradients = ctx.gradients, None
+        tensors = ctx.saved_tensors
+        if gradients is None:
+            with torch.autocast(scale.device.type, enabled=False):
+                _, gradients = ctx.compute(*tensors)
+        pairs = zip(gradients, tensors, strict=True)
+        return None, *(gradient.mul_(scale).to(tensor.dtype) for gradient, tensor in pairs)
+
+
+def add_nats_sum(
+    outputs: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    targets: Tensor,
+    weight_gradient: Tensor,
+    bias_gradient: Tensor,
+) -> tuple[Tensor, Tensor]:
+    """Sum -log p(target) of outputs (N, E), targets (N,); give it and the outputs' gradient (N, E).
+
+    The gradients of weight (V, E) and bias (V,) are added to what is in their places. By row,
+    d nats / d logits = softmax - one-hot.
+    """
+    total, output_gradient = bias.new_zeros(()), torch.empty_like(outputs)
+    size = max(1, CHUNK_NUMBERS // len(bias))
+    for start in range(0, len(outputs), size):
+        part = slice(start, start + size)
+        logits = functional.linear(outputs[part], weight).to(bias.dtype).add_(bias)  # (n, V)
+        ids = targets[part].unsqueeze(1)
+        normalizer = logits.logsumexp(dim=1, keepdim=True)
+        nats = normalizer - logits.gather(1, ids)
+        slopes = logits.sub_(normalizer).exp_()
+        slopes.scatter_add_(1, ids, -torch.ones_like(nats))
+        total += nats.sum()
+        bias_gradient += slopes.sum(dim=0)
+        small = slopes.to(outputs.dtype)
+        output_gradient[part] = small @ weight
+        _add_product(weight_gradient, small.T, outputs[part])
+    return total, output_gradient
+
+
+def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
+    """Add a matrix product to a total, without holding it apart where the types allow."""
+    if total.dtype == left.dtype:
+        total.addmm_(left, right)
+    else:
+        total += left @ right
+
+
+def nats_of(outputs: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
+    """Give -log p of each target: outputs (N, E), targets (N,) -> (N,) in the bias's type."""
+    pieces = []
+    size = max(1, SCORED_NUMBERS // len(bias))
+    for rows, ids in zip(torch.split(outputs, size), torch.split(targets, size), strict=True):
+        logits = functional.linear(rows, weight, bias).to(bias.dtype)  # (n, V)
+        pieces.append(functional.cross_entropy(logits, ids, reduction="none"))
+    return torch.cat(pieces) if pieces else bias.new_zeros(0)

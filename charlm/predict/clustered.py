@@ -1,0 +1,83 @@
+"""The prediction of a softmax in two levels: it opens only the clusters that an answer needs.
+
+The first level chooses among the words of a shortlist and K clusters, the second among the words of
+a cluster. Legend: S streams, V vocabulary, c0 size of the shortlist, K clusters.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from charlm.predict.predictor import DensePrediction, Rules
+
+Inside = Callable[[int, np.ndarray], np.ndarray]
+
+
+class ClusteredPrediction:
+    """A prediction that knows log p of the shortlist's words and of each cluster.
+
+    first:  log p of the first level's choices, (S, c0 + K)
+    bounds: of each cluster, its first id and the one after its last
+    inside: gives log p of a cluster's words, given the cluster, in the n streams of an index (n,)
+    """
+
+    def __init__(
+        self, first: np.ndarray, bounds: Sequence[tuple[int, int]], inside: Inside
+    ) -> None:
+        self._first, self._bounds, self._inside = first, bounds, inside
+        self._shortlist = bounds[0][0]
+        self._whole: DensePrediction | None = None
+
+    def log_probs(self) -> np.ndarray:
+        """Give log p of every id, (S, V)."""
+        return self._opened().log_probs()
+
+    def of(self, ids: np.ndarray) -> np.ndarray:
+        """Give log p of one id for each stream, (S,); opens the ids' clusters."""
+        if self._whole is not None:
+            return self._whole.of(ids)
+        ids = np.asarray(ids)
+        short = np.minimum(ids, self._shortlist - 1)  # what is beyond it is overwritten
+        found = DensePrediction(self._first).of(short)
+        for number, (start, end) in enumerate(self._bounds):
+            rows = np.flatnonzero((ids >= start) & (ids < end))
+            if len(rows):
+                found[rows] = DensePrediction(self._open(number, rows)).of(ids[rows] - start)
+        return found
+
+    def top(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Give the k most probable ids and their log p, both (S, k), most probable first.
+
+        No word is more probable than its cluster: one that is less probable than k words stays
+        closed.
+        """
+        if self._whole is not None:
+            return self._whole.top(k)
+        ids, logs = np.arange(self._shortlist), self._first[:, : self._shortlist]
+        everyone = np.arange(len(logs))
+        for number, (start, end) in enumerate(self._bounds):
+            of_cluster = self._first[:, self._shortlist + number]
+            least = DensePrediction(logs).top(k)[1][:, -1]
+            if logs.shape[1] < k or (of_cluster > least).any():
+                ids = np.concatenate([ids, np.arange(start, end)])
+                logs = np.concatenate([logs, self._open(number, everyone)], axis=1)
+        places, values = DensePrediction(logs).top(k)
+        return ids[places], values
+
+    def draw(self, rules: Rules, noise: np.ndarray) -> np.ndarray:
+        """Choose one id for each stream; the rules look at all ids, so that all are opened."""
+        return self._opened().draw(rules, noise)
+
+    def _open(self, number: int, rows: np.ndarray) -> np.ndarray:
+        """Give log p of a cluster's words in some streams."""
+        of_cluster: np.ndarray = self._first[rows, self._shortlist + number]
+        return of_cluster[:, None] + self._inside(number, rows)
+
+    def _opened(self) -> DensePrediction:
+        """Open every cluster, once."""
+        if self._whole is None:
+            everyone = np.arange(len(self._first))
+            opened = [self._open(number, everyone) for number in range(len(self._bounds))]
+            logs = np.concatenate([self._first[:, : self._shortlist], *opened], axis=1)
+            self._whole = DensePrediction(logs)
+        return self._whole
