@@ -1,6 +1,7 @@
 """Options: one line of a dataclass is a flag, a JSON key and a checked value."""
 
 import argparse
+import json
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,6 +26,7 @@ class Sample:
     cell: Literal["lstm", "gru"] = option("lstm", "which")
     tie: bool = option(True, "share")
     force: bool = option(False, "overwrite")
+    cuts: tuple[int, ...] = ()
 
     def __post_init__(self):
         check(self.size > 0, f"--size must be above 0, not {self.size}")
@@ -50,8 +52,25 @@ def test_json_round_trip_is_the_identity():
     assert from_json(Sample, to_json(value)) == value
 
 
+def test_a_tuple_is_read_back_from_the_list_that_json_makes_of_it():
+    value = Sample(cuts=(3, 7))
+    assert from_json(Sample, json.loads(json.dumps(to_json(value)))) == value
+
+
 @pytest.mark.parametrize(
-    "values", [{"size": "3"}, {"size": True}, {"cell": "elman"}, {"rate": "fast"}, {"tie": 1}]
+    "values",
+    [
+        {"size": "3"},
+        {"size": True},
+        {"cell": "elman"},
+        {"rate": "fast"},
+        {"tie": 1},
+        {"cuts": 3},
+        {"cuts": ["3"]},
+        {"cuts": [True]},
+        {"cuts": {}},
+        {"cuts": None},
+    ],
 )
 def test_json_of_another_type_is_refused(values):
     with pytest.raises(UsageError):

@@ -375,6 +375,19 @@ def test_b9_a_configuration_of_a_gigabyte_is_not_read(model):
         {"input_dropout": 2},
         {"input_dropout": "x" * 10_000},
         {"input_dropout": list(range(10_000))},
+        {"cutoffs": 5},
+        {"cutoffs": None},
+        {"cutoffs": "5"},
+        {"cutoffs": {"5": 5}},
+        {"cutoffs": [5.0]},
+        {"cutoffs": [True]},
+        {"cutoffs": [[5]]},
+        {"cutoffs": [0, 5]},
+        {"cutoffs": [-5]},
+        {"cutoffs": [7, 5]},
+        {"cutoffs": [5, 5]},
+        {"cutoffs": [10**4000]},
+        {"cutoffs": list(range(1, 100_000))},
     ],
     ids=lambda network: repr(network)[:40],
 )
@@ -389,6 +402,11 @@ def test_b9_entries_that_are_no_objects_are_refused(model, name):
     (model / CONFIG).write_text(json.dumps(config))
     seal(model)
     refusal(model, CONFIG, name)
+
+
+def test_b9_cutoffs_that_the_weights_know_nothing_of_are_refused(model):
+    configure(model, {"cutoffs": [5, 7]})
+    refusal(model, WEIGHTS, "lacks 'head.cluster_bias', 'head.cluster_weight'")
 
 
 def test_b9_an_unknown_entry_of_the_network_is_named(model):

@@ -63,7 +63,7 @@ def test_the_weights_gradient_is_made_once_and_never_copied(case):
 
 
 def test_in_double_precision_probabilities_sum_to_one_as_exactly(case):
-    head, outputs, targets = case
+    head, outputs, _ = case
     logs = head.double().log_probs(outputs.double())
     ones = torch.ones(N, dtype=torch.float64)
     torch.testing.assert_close(logs.exp().sum(dim=1), ones, atol=1e-9, rtol=0)

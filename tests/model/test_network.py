@@ -1,11 +1,14 @@
 """The network: tied weights, padding that does not count, shapes known before they exist."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 
 from charlm.batches.padded import pad
 from charlm.errors import UsageError
+from charlm.model import heads
 from charlm.model.network import LanguageNetwork
 from charlm.model.shape import NetworkConfig
 
@@ -15,6 +18,8 @@ CONFIGS = [
     NetworkConfig(V, 4, 6, num_layers=2, cell="gru"),
     NetworkConfig(V, 4, 6, cell="rnn", tie_weights=False),
     NetworkConfig(V, 6, 6, cell="rnn", nonlinearity="relu"),
+    NetworkConfig(V, 4, 6, cutoffs=(3, 7)),
+    NetworkConfig(V, 4, 6, tie_weights=False, cutoffs=(3,)),
 ]
 
 
@@ -89,8 +94,9 @@ def test_nothing_leaks_from_the_future(config):
     assert not torch.allclose(first[:, 5:], second[:, 5:])
 
 
-def test_tied_weights_are_one():
-    network = network_of(CONFIGS[1])
+@pytest.mark.parametrize("cutoffs", [(), (3, 7)])
+def test_tied_weights_are_one(cutoffs):
+    network = network_of(dataclasses.replace(CONFIGS[1], cutoffs=cutoffs))
     assert network.head.weight is network.embedding
     assert network.projection is not None
     assert network.projection.weight.shape == (4, 6)
@@ -98,9 +104,11 @@ def test_tied_weights_are_one():
     assert network_of(CONFIGS[2]).head.weight is not network_of(CONFIGS[2]).embedding
 
 
-def test_a_tied_weight_learns_as_embedding_and_as_head():
-    tied = network_of(NetworkConfig(V, 6, 6))
-    apart = network_of(NetworkConfig(V, 6, 6, tie_weights=False))
+@pytest.mark.parametrize("cutoffs", [(), (3, 7)])
+def test_a_tied_weight_learns_as_embedding_and_as_head(cutoffs, monkeypatch):
+    monkeypatch.setattr(heads, "PLAIN_NUMBERS", 0)
+    tied = network_of(NetworkConfig(V, 6, 6, cutoffs=cutoffs))
+    apart = network_of(NetworkConfig(V, 6, 6, tie_weights=False, cutoffs=cutoffs))
     values = tied.state_dict()
     apart.load_state_dict(values | {"head.weight": values["embedding"]})
     ids = random_ids(2, 6)
@@ -116,8 +124,9 @@ def test_scoring_leaves_no_graph_behind():
     assert not any(tensor.requires_grad for tensor in (nats, *state))
 
 
-def test_probabilities_sum_to_one_and_agree_with_nats():
-    network, ids = network_of(CONFIGS[0]), random_ids(2, 6)
+@pytest.mark.parametrize("config", CONFIGS)
+def test_probabilities_sum_to_one_and_agree_with_nats(config):
+    network, ids = network_of(config), random_ids(2, 6)
     outputs, _ = network(ids[:, :-1], network.initial_state(2))
     logs = network.log_probs(outputs)
     torch.testing.assert_close(logs.exp().sum(dim=-1), torch.ones(2, 5))

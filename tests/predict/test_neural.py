@@ -12,10 +12,11 @@ from charlm.predict.neural import NeuralPredictor
 V, BOUNDARY = 13, 12
 
 
-@pytest.fixture(params=["lstm", "gru", "rnn"])
+@pytest.fixture(params=["lstm", "gru", "rnn", "adaptive"])
 def predictor(request):
     torch.manual_seed(1)
-    config = NetworkConfig(V, 4, 6, num_layers=2, cell=request.param, input_dropout=0.5)
+    cell, cutoffs = ("lstm", (3, 8)) if request.param == "adaptive" else (request.param, ())
+    config = NetworkConfig(V, 4, 6, num_layers=2, cell=cell, input_dropout=0.5, cutoffs=cutoffs)
     return NeuralPredictor(LanguageNetwork(config), BOUNDARY)
 
 

@@ -17,10 +17,14 @@ CONFIGS = [
     NetworkConfig(V, 5, 8, num_layers=2, cell="gru"),
     NetworkConfig(V, 5, 8, cell="rnn", tie_weights=False),
     NetworkConfig(V, 8, 8, num_layers=2, cell="rnn", nonlinearity="relu"),
+    NetworkConfig(V, 5, 8, cutoffs=(4, 9)),
+    NetworkConfig(V, 5, 8, cell="gru", tie_weights=False, cutoffs=(1,)),
 ]
 
 
-@pytest.fixture(params=CONFIGS, ids=lambda c: f"{c.num_layers}-{c.cell}-{c.nonlinearity}")
+@pytest.fixture(
+    params=CONFIGS, ids=lambda c: f"{c.num_layers}-{c.cell}-{c.nonlinearity}-{c.cutoffs}"
+)
 def both(request):
     torch.manual_seed(2)
     network = LanguageNetwork(request.param)
@@ -47,6 +51,24 @@ def test_scores_and_predictions_are_the_networks(both, table, monkeypatch):
     np.testing.assert_allclose(
         ours.prediction(state).log_probs(), neural.prediction(theirs).log_probs(), atol=1e-4
     )
+
+
+def test_every_answer_is_the_networks(both):
+    predictions = []
+    for predictor in both:
+        state = predictor.score(ids_of(3, 7), predictor.start(3))[1]
+        predictions.append(predictor.prediction(state))
+    theirs, ours = predictions
+    noise = np.array([0.1, 0.5, 0.9])
+    for ids in ids_of(5, 3):
+        np.testing.assert_allclose(ours.of(ids), theirs.of(ids), atol=1e-4)
+    for k in (1, 5, V):
+        ids, values = ours.top(k)
+        np.testing.assert_array_equal(ids, theirs.top(k)[0])
+        np.testing.assert_allclose(values, theirs.top(k)[1], atol=1e-4)
+    drawn = [one.draw(lambda logs: logs, noise) for one in predictions]
+    np.testing.assert_array_equal(*drawn)
+    np.testing.assert_allclose(ours.log_probs(), theirs.log_probs(), atol=1e-4)
 
 
 def test_step_by_step_is_the_same_as_score(both):
