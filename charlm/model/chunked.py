@@ -76,11 +76,12 @@ def add_nats_sum(
         part = slice(start, start + size)
         logits = functional.linear(outputs[part], weight).to(bias.dtype).add_(bias)  # (n, V)
         ids = targets[part].unsqueeze(1)
-        normalizer = logits.logsumexp(dim=1, keepdim=True)
-        nats = normalizer - logits.gather(1, ids)
-        slopes = logits.sub_(normalizer).exp_()
-        slopes.scatter_add_(1, ids, -torch.ones_like(nats))
-        total += nats.sum()
+        logits -= logits.amax(dim=1, keepdim=True)  # nothing overflows
+        of_targets = logits.gather(1, ids)
+        slopes = logits.exp_()
+        sums = slopes.sum(dim=1, keepdim=True)
+        total += (sums.log() - of_targets).sum()
+        slopes.div_(sums).scatter_add_(1, ids, -torch.ones_like(sums))
         bias_gradient += slopes.sum(dim=0)
         small = slopes.to(outputs.dtype)
         output_gradient[part] = small @ weight
