@@ -52,7 +52,8 @@ class NeuralPredictor:
 
         @torch.inference_mode()
         def inside(number: int, rows: np.ndarray) -> np.ndarray:
-            array: np.ndarray = head.inner_log_probs(number, output[rows]).cpu().numpy()
+            own = output.index_select(0, self._tensor(rows))
+            array: np.ndarray = head.inner_log_probs(number, own).cpu().numpy()
             return array
 
         return ClusteredPrediction(head.first_log_probs(output).cpu().numpy(), head.bounds, inside)

@@ -118,6 +118,16 @@ def test_a_tied_weight_learns_as_embedding_and_as_head(cutoffs, monkeypatch):
     torch.testing.assert_close(tied.embedding.grad, both)
 
 
+@pytest.mark.parametrize("cutoffs", [(), (3, 7)])
+def test_what_a_tied_weight_learns_is_added_up_in_the_place_it_was_made(cutoffs, monkeypatch):
+    monkeypatch.setattr(heads, "PLAIN_NUMBERS", 0)
+    network, ids = network_of(NetworkConfig(V, 6, 6, cutoffs=cutoffs)), random_ids(2, 6)
+    nats, _ = network.nats_sum(ids[:, :-1], ids[:, 1:], network.initial_state(2))
+    made = nats.grad_fn.gradients[1].data_ptr()
+    (nats / 10).backward()
+    assert network.embedding.grad.data_ptr() == made
+
+
 def test_scoring_leaves_no_graph_behind():
     network, ids = network_of(CONFIGS[1]), random_ids(2, 6)
     nats, state = network.nats(ids[:, :-1], ids[:, 1:], network.initial_state(2))
