@@ -1,13 +1,12 @@
-"""The scores to reach, for texts known by name, and the files that belong to a text."""
+"""The scores to reach, for texts known by name."""
 
 import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from charlm.benchmark.ids import Kind
+from charlm.benchmark.texts import TRAIN
 from charlm.errors import UsageError
-
-TRAIN, VALID = "train", "valid"
 
 
 @dataclass(frozen=True)
@@ -53,10 +52,3 @@ def goals_of(path: str, nats: float | None, minutes: float | None) -> list[Goal]
     if minutes is not None:
         goals = [replace(goal, seconds=60 * minutes) for goal in goals]
     return goals
-
-
-def held_out_file(path: str) -> str | None:
-    """Find the held-out text beside a training text: its name with `valid` for `train`."""
-    file = Path(path)
-    other = file.with_name(file.name.replace(TRAIN, VALID))
-    return str(other) if TRAIN in file.name and other.is_file() else None

@@ -1,13 +1,9 @@
-"""Token ids to measure with: those of a text, or synthetic ones that are as unevenly frequent."""
+"""Token ids to measure with; synthetic ones are as unevenly frequent as those of text."""
 
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-
-from charlm.language.corpus import open_or_prepare
-from charlm.language.dialogue import Tell
-from charlm.language.request import TrainRequest
 
 LENGTH = 200_000  # synthetic ids
 FLATTENING = 2.7  # Mandelbrot's: the commonest words are less common than 1 / rank says
@@ -33,19 +29,6 @@ def synthetic_ids(kind: Kind, vocab_size: int, length: int = LENGTH, seed: int =
     edges = np.cumsum(weights / weights.sum())
     drawn = np.searchsorted(edges, random.random(length))
     return Ids(np.minimum(drawn, vocab_size - 1).astype(np.int64), vocab_size)
-
-
-def text_request(kind: Kind) -> TrainRequest:
-    """Ask for a text's characters, or for its words in the closed form of published tables."""
-    if kind == "char":
-        return TrainRequest(tokenizer="char")
-    return TrainRequest(tokenizer="word", unknown="unk")
-
-
-def text_ids(kind: Kind, path: str, tell: Tell) -> Ids:
-    """Read the ids of a text; raise CorpusError where it cannot be read."""
-    store = open_or_prepare([path], text_request(kind), tell)
-    return Ids(store.train.ids, store.tokenizer.vocab_size)
 
 
 def whole_windows(ids: np.ndarray, batch: int, window: int) -> np.ndarray:

@@ -9,7 +9,7 @@ from charlm.benchmark.ceilings import ceiling_product, measure_ceilings
 from charlm.benchmark.cells import CELLS, QUICK_SHAPES, SHAPES, race_cell
 from charlm.benchmark.contest import race_textbook
 from charlm.benchmark.goals import goals_of
-from charlm.benchmark.ids import Ids, synthetic_ids, text_ids
+from charlm.benchmark.ids import Ids, synthetic_ids
 from charlm.benchmark.machine import this_machine
 from charlm.benchmark.memory import compare_memory
 from charlm.benchmark.options import BenchOptions
@@ -23,6 +23,7 @@ from charlm.benchmark.shapes import (
     Shape,
 )
 from charlm.benchmark.targets import race_to
+from charlm.benchmark.texts import text_ids
 from charlm.benchmark.throughput import measure_throughput
 from charlm.errors import UsageError
 from charlm.language.dialogue import Tell
@@ -61,7 +62,7 @@ class Suite:
 
     def run(self, part: str) -> None:
         """Run one part."""
-        self._tell(f"{part} ...")
+        self._tell(f"measuring: {part}")
         parts: dict[str, Callable[[], None]] = {
             "ceilings": self._ceilings,
             "throughput": self._throughput,

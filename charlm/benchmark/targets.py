@@ -16,10 +16,9 @@ from pathlib import Path
 import torch
 
 from charlm.benchmark.clock import alternate
-from charlm.benchmark.goals import Goal, held_out_file
-from charlm.benchmark.ids import text_request
+from charlm.benchmark.goals import Goal
 from charlm.benchmark.textbook import TextbookLoop, TextbookModel
-from charlm.language.corpus import open_or_prepare
+from charlm.benchmark.texts import text_request, text_store
 from charlm.language.dialogue import Tell
 from charlm.language.fit import fit
 from charlm.language.request import TrainRequest
@@ -83,18 +82,17 @@ class Target:
 
 def race_to(goal: Goal, path: str, seeds: int, threads: int, patience: float, tell: Tell) -> Target:
     """Train on a text with charlm, once a seed, then with the textbook loop for `patience` s."""
-    valid = held_out_file(path)
-    request = replace(text_request(goal.kind), valid=valid, threads=threads)
+    request = replace(text_request(goal.kind, path), threads=threads)
     runs = [_train(goal, path, replace(request, seed=seed + 1), tell) for seed in range(seeds)]
     textbook = None
     if goal.kind == "word":
-        textbook = time_textbook(goal, textbook_loop(path, request, tell), patience, tell)
+        textbook = time_textbook(goal, textbook_loop(path, tell), patience, tell)
     return Target(goal, runs, textbook)
 
 
-def textbook_loop(path: str, request: TrainRequest, tell: Tell) -> TextbookLoop:
-    """Make the textbook loop on the ids that charlm itself learns from; tied, 2 x 200."""
-    store = open_or_prepare([path], request, tell)
+def textbook_loop(path: str, tell: Tell) -> TextbookLoop:
+    """Make the textbook loop on the words that charlm itself learns from; tied, 2 x 200."""
+    store = text_store("word", path, tell)
     torch.manual_seed(TEXTBOOK_SEED)
     model = TextbookModel(store.tokenizer.vocab_size)
     train = torch.from_numpy(store.train.ids.astype("int64"))
