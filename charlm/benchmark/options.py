@@ -19,7 +19,7 @@ class BenchOptions:
         metavar="PART,...",
     )
     rounds: int = option(5, "times that each thing is measured; the medians are told")
-    threads: int | None = option(None, "processor threads to use (default: all)")
+    threads: int | None = option(None, "processor threads to use (default: measured)")
     quick: bool = option(False, "tiny sizes and two rounds: does everything run?")
     minutes: float | None = option(
         None, "time for each run to a target (default: the target's own)", metavar="M"

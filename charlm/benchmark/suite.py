@@ -29,6 +29,8 @@ from charlm.errors import UsageError
 from charlm.language.dialogue import Tell
 from charlm.language.network import set_threads
 from charlm.training.memory import memory_errors
+from charlm.training.precision import has_bf16
+from charlm.training.threads import fastest_thread_count
 
 
 @memory_errors("measuring")
@@ -38,13 +40,12 @@ def run_bench(corpora: Sequence[str], options: BenchOptions, tell: Tell) -> Repo
     The first text gives the ids for throughput and contest; each has targets of its own. Raises
     UsageError for targets without a text, CorpusError, or OutOfMemoryError.
     """
-    if options.threads is not None:
-        set_threads(options.threads)
     if "targets" in options.parts:
         if not corpora:
             raise UsageError("targets need a text to learn", "pass a CORPUS")
         for path in corpora:
             goals_of(path, options.target, options.minutes)  # are there any? Ask before the work
+    _set_threads(options.threads, tell)
     suite = Suite(corpora, options, tell)
     for part in options.parts:
         suite.run(part)
@@ -120,3 +121,13 @@ class Suite:
             return shape, synthetic_ids(shape.kind, shape.vocab_size)
         ids = text_ids(shape.kind, self._corpora[0], self._tell)
         return replace(shape, vocab_size=ids.vocab_size), ids
+
+
+def _set_threads(wished: int | None, tell: Tell) -> None:
+    """Use the threads asked for, or, as training does, those that are quickest now."""
+    threads, all_threads = wished, torch.get_num_threads()
+    if threads is None:
+        threads = fastest_thread_count(has_bf16(torch.device("cpu")))
+        if threads < all_threads:
+            tell(f"measuring with {threads} of {all_threads} threads: the machine is busy")
+    set_threads(threads)
