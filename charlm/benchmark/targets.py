@@ -118,7 +118,9 @@ def time_textbook(goal: Goal, loop: TextbookLoop, patience: float, tell: Tell) -
         step = statistics.median(alternate({"step": loop.step}, rounds=5)["step"])
         each = step * loop.steps_per_epoch
     epochs = goal.textbook_epochs
-    return TextbookTime(None if epochs is None else epochs * each, True, each, scores)
+    if epochs is None or epochs <= len(scores):  # nobody knows, or that many were not enough
+        return TextbookTime(None, False, each, scores)
+    return TextbookTime(epochs * each, True, each, scores)
 
 
 def _train(goal: Goal, path: str, request: TrainRequest, tell: Tell) -> OwnRun:

@@ -94,6 +94,22 @@ def test_the_textbook_loop_is_timed_to_the_goal_or_projected_and_says_so():
     assert unknown.seconds is None and unknown.seconds_per_epoch > 0
 
 
+@pytest.mark.parametrize("minutes, projected", [(3, True), (6, False), (9, False)])
+def test_epochs_that_were_not_enough_are_not_projected(monkeypatch, minutes, projected):
+    clock = [0.0]
+    monkeypatch.setattr("time.perf_counter", lambda: clock[0])
+
+    class Minute(Scores):
+        def epoch(self):
+            clock[0] += 60.0
+
+    words = next(goal for goal in GOALS if goal.textbook_epochs == 6)
+    tried = time_textbook(words, Minute(*[9.0] * 20), 60.0 * minutes, lambda line: None)
+    assert len(tried.scores) == minutes and tried.seconds_per_epoch == 60
+    assert tried.projected == projected
+    assert tried.seconds == (360 if projected else None)
+
+
 def test_a_text_is_learned_to_a_target_by_both(text_file):
     options = BenchOptions(
         only="targets", target=20.0, minutes=0.01, seeds=1, threads=1, textbook_minutes=0.0
