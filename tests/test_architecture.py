@@ -15,6 +15,7 @@ FLOORS = [
     ("predict",),
     ("evaluation", "generation"),
     ("language",),
+    ("benchmark",),
     ("cli",),
 ]
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
@@ -36,6 +37,7 @@ WITHOUT_TORCH = [
     "language/place.py",
     "language/record.py",
     "language/request.py",
+    "benchmark/options.py",
     "cli/",
 ]
 FILES = sorted(path for path in PACKAGE.rglob("*.py"))

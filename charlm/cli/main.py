@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from charlm.cli import check, evaluate, generate, info, prepare, suggest, train
+from charlm.cli import bench, check, evaluate, generate, info, prepare, suggest, train
 from charlm.cli.parser import Parser, parse
 from charlm.cli.signals import Stopped, stop_signals
 from charlm.errors import CharlmError, DiskError
@@ -20,6 +20,7 @@ COMMANDS = {
     "suggest": suggest,
     "info": info,
     "check": check,
+    "bench": bench,
 }
 SIGNALLED = 128
 BROKEN_PIPE = 141

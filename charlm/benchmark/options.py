@@ -1,0 +1,59 @@
+"""What is asked of `charlm bench`. Imports no torch."""
+
+from dataclasses import dataclass
+
+from charlm.errors import UsageError
+from charlm.options import check, did_you_mean, option
+
+PARTS = ("ceilings", "throughput", "cells", "contest", "memory", "targets")
+QUICK_ROUNDS = 2
+
+
+@dataclass(frozen=True)
+class BenchOptions:
+    """The options of `charlm bench`."""
+
+    only: str | None = option(
+        None,
+        f"parts to run, of {','.join(PARTS)} (default: all but targets)",
+        metavar="PART,...",
+    )
+    rounds: int = option(5, "times that each thing is measured; the medians are told")
+    threads: int | None = option(None, "processor threads to use (default: measured)")
+    quick: bool = option(False, "tiny sizes and two rounds: does everything run?")
+    minutes: float | None = option(
+        None, "time for each run to a target (default: the target's own)", metavar="M"
+    )
+    target: float | None = option(
+        None, "nats per token to reach (default: those known for the published corpora)"
+    )
+    seeds: int = option(3, "runs to each target, with the seeds 1 to N")
+    textbook_minutes: float = option(
+        0.0, "time the textbook loop may train to a target; else its time is projected", metavar="M"
+    )
+
+    def __post_init__(self) -> None:
+        for name in self.parts:
+            if name not in PARTS:
+                hint = did_you_mean(name, PARTS) or f"parts: {', '.join(PARTS)}"
+                raise UsageError(f"--only knows no part '{name}'", hint)
+        for name, value in (("rounds", self.rounds), ("seeds", self.seeds)):
+            check(1 <= value <= 1000, f"--{name} must be from 1 to 1,000, not {value}")
+        threads = self.threads
+        check(
+            threads is None or 1 <= threads <= 1024,
+            f"--threads must be from 1 to 1,024, not {threads}",
+        )
+        for name, wish in (("minutes", self.minutes), ("target", self.target)):
+            check(wish is None or 0 < wish < 1e6, f"--{name} must be above 0, not {wish}")
+        check(0 <= self.textbook_minutes < 1e6, "--textbook-minutes must be 0 or more")
+
+    @property
+    def parts(self) -> tuple[str, ...]:
+        """Give the names of the parts to run."""
+        return PARTS[:-1] if self.only is None else tuple(self.only.split(","))
+
+    @property
+    def repeats(self) -> int:
+        """Give how often each thing is measured."""
+        return min(self.rounds, QUICK_ROUNDS) if self.quick else self.rounds

@@ -1,0 +1,12 @@
+"""The bench is tested with one thread, and sets none for the tests that follow."""
+
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
