@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from charlm.model.dropout import locked_dropout, weight_dropout
+from charlm.model.fused import fused_layer
 from charlm.model.shape import GATES
 from charlm.model.state import State, reset_state
 
@@ -100,6 +101,10 @@ class RecurrentLayer(nn.Module):
             before = [first, state[1].unsqueeze(0)]
             outputs, hidden, memory = torch.lstm(inputs, before, weights, *settings)
             return outputs, (hidden[0], memory[0])
+        if inputs.device.type == "cpu":
+            kind = self.cell if self.cell == "gru" else self.nonlinearity
+            outputs, last = fused_layer(kind, inputs, state[0], tuple(weights))
+            return outputs, (last,)
         if self.cell == "gru":
             outputs, hidden = torch.gru(inputs, first, weights, *settings)
         elif self.nonlinearity == "relu":
