@@ -5,7 +5,7 @@ for each epoch, as a pure function of seed and epoch. Documents longer than a wi
 by window, with the state carried inside the batch.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
@@ -36,8 +36,13 @@ class PaddedBatches:
         self.window = window
         self._seed = seed
 
-    def batches(self, position: Position | None = None) -> Iterator[tuple[Batch, Position]]:
-        """Yield (batch, position after it), without end, from `position` on."""
+    def batches(
+        self, position: Position | None = None, progress: Callable[[], float] = lambda: 1.0
+    ) -> Iterator[tuple[Batch, Position]]:
+        """Yield (batch, position after it), without end, from `position` on.
+
+        Windows of documents are of one width, whatever the run's `progress`.
+        """
         position = position or Position()
         while True:
             steps = self._steps(position.epoch)

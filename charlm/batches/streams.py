@@ -11,30 +11,33 @@ once. Epochs after the first begin at another place of the corpus, taken as a ci
 windows' borders fall elsewhere.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from charlm.batches.batch import Batch, Position, epoch_generator
+from charlm.batches.windows import Windows
+
+RESTART_RATE = 0.01 / 64  # of the steps of each stream
 
 
 @dataclass(frozen=True)
 class Restarts:
     """Teaches a network how text begins, though a long corpus begins only once.
 
-    In a small share of the windows a stream forgets its state at a place where a text might begin,
-    and reads the boundary there instead of what stands before. (Melis et al. 2018 drop states at
-    random places in the same way.)
+    Now and then a stream forgets its state at a place where a text might begin, and reads the
+    boundary there instead of what stands before. (Melis et al. 2018 drop states at random places in
+    the same way.)
 
     boundary_id: what a text begins with
     after:       (V,) bool, the ids after which a text might begin, such as a line feed
-    share:       of the windows of each stream
+    rate:        of the steps of each stream
     """
 
     boundary_id: int
     after: np.ndarray
-    share: float = 0.01
+    rate: float = RESTART_RATE
 
 
 class Streams:
@@ -45,7 +48,7 @@ class Streams:
         ids: np.ndarray,
         *,
         batch_size: int,
-        window: int,
+        windows: Windows,
         seed: int,
         boundaries: np.ndarray | None = None,
         reset_at_documents: bool = False,
@@ -55,7 +58,7 @@ class Streams:
         self._ids = ids
         self.num_targets = len(ids) - 1
         self.batch_size = min(batch_size, self.num_targets)
-        self.window = window
+        self.windows = windows
         self._seed = seed
         self._starts_document = np.zeros(0, dtype=np.int64)
         self._reset = reset_at_documents
@@ -69,30 +72,30 @@ class Streams:
         self._edges = np.arange(self.batch_size + 1) * self.num_targets // self.batch_size
         self._length = int(np.diff(self._edges).max())
 
-    @property
-    def steps_per_epoch(self) -> int:
-        """Count the batches of one epoch."""
-        return -(-self._length // self.window)
+    def batches(
+        self, position: Position | None = None, progress: Callable[[], float] = lambda: 1.0
+    ) -> Iterator[tuple[Batch, Position]]:
+        """Yield (batch, position after it), without end, from `position` on.
 
-    def batches(self, position: Position | None = None) -> Iterator[tuple[Batch, Position]]:
-        """Yield (batch, position after it), without end, from `position` on."""
+        `progress` says how far the run has come, and so how wide the next window is.
+        """
         position = position or Position()
         while True:
-            shift = self._shift(position.epoch)
-            for offset in range(position.offset, self._length, self.window):
-                after = Position(position.epoch, offset + self.window)
-                if after.offset >= self._length:
-                    after = Position(position.epoch + 1, 0)
-                yield self._batch(shift, position.epoch, offset), after
-            position = Position(position.epoch + 1, 0)
+            shift, epoch, offset = self._shift(position.epoch), position.epoch, position.offset
+            while offset < self._length:
+                end = offset + self.windows.at(progress())
+                after = Position(epoch, end) if end < self._length else Position(epoch + 1, 0)
+                yield self._batch(shift, epoch, offset, end), after
+                offset = end
+            position = Position(epoch + 1, 0)
 
     def _shift(self, epoch: int) -> int:
         if epoch == 0:
             return 0
         return int(epoch_generator(self._seed, epoch).integers(self.num_targets))
 
-    def _batch(self, shift: int, epoch: int, offset: int) -> Batch:
-        steps = np.arange(offset, min(offset + self.window, self._length))
+    def _batch(self, shift: int, epoch: int, offset: int, end: int) -> Batch:
+        steps = np.arange(offset, min(end, self._length))
         places = self._edges[:-1, None] + steps  # (B, T)
         real = places < self._edges[1:, None]
         places = (places + shift) % self.num_targets
@@ -114,7 +117,8 @@ class Streams:
         """Let some streams begin anew inside the window; changes `inputs`, gives the resets."""
         assert self._restarts is not None
         random = np.random.default_rng([self._seed, epoch, offset])
-        for stream in np.flatnonzero(random.random(len(inputs)) < self._restarts.share):
+        share = self._restarts.rate * inputs.shape[1]
+        for stream in np.flatnonzero(random.random(len(inputs)) < share):
             places = np.flatnonzero(self._restarts.after[inputs[stream]])
             if len(places):
                 step = random.choice(places)

@@ -4,12 +4,12 @@ Legend: B streams, T steps.
 """
 
 from dataclasses import dataclass
-from math import prod
 from typing import Literal
 
-from charlm.language.plan import CorpusFacts, Plan, make_plan
+from charlm.language.plan import Plan, make_plan
+from charlm.language.probe import Machine
 from charlm.language.request import TrainRequest
-from charlm.model.shape import NetworkConfig
+from charlm.language.sizes import CorpusFacts
 
 FLOPS = 6  # for a multiply-add in training: two forward, and twice as much backward
 TOKENS = 2_000_000  # of the corpus that the plan is told of: about WikiText-2's
@@ -73,18 +73,4 @@ def planned(shape: Shape, threads: int, bf16: bool) -> Plan:
     )
     words = shape.kind == "word"
     facts = CorpusFacts(TOKENS, shape.vocab_size, shape.kind, closed=words)
-    return make_plan(request, facts, threads, bf16)
-
-
-def flops_per_token(network: NetworkConfig) -> int | None:
-    """Count the FLOP of learning from one token: 6 for each weight of recurrent layers and head.
-
-    None for a head in clusters: what that multiplies depends on the words that come.
-    """
-    if getattr(network, "cutoffs", ()):
-        return None
-    shapes = network.parameter_shapes()
-    products = sum(prod(s) for name, s in shapes.items() if len(s) == 2 and name != "embedding")
-    if network.tie_weights:  # then the embedding is the head as well
-        products += prod(shapes["embedding"])
-    return FLOPS * products
+    return make_plan(request, facts, Machine.assumed(threads, bf16))

@@ -24,7 +24,7 @@ class OwnStep:
         streams = Streams(
             whole_windows(ids.ids, shape.batch, shape.window),
             batch_size=plan.batch_size,
-            window=plan.window,
+            windows=plan.windows,
             seed=SEED,
         )
         task = LanguageTask(self.network, streams, None, torch.device("cpu"), bf16)

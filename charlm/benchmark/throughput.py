@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from charlm.benchmark.ceilings import MatrixProduct
 from charlm.benchmark.clock import alternate
 from charlm.benchmark.ids import Ids
-from charlm.benchmark.shapes import Shape, flops_per_token
+from charlm.benchmark.shapes import Shape
 from charlm.benchmark.steps import OwnStep
+from charlm.language.sizes import operations
 
 CEILING_CALLS = 3  # products for each step: the shorter of the two is timed more than once
 
@@ -38,9 +39,7 @@ def measure_throughput(
 
     seconds = alternate({"step": step, "ceiling": products}, rounds)
     taken = statistics.median(seconds["step"])
-    each = flops_per_token(step.network.config)
-    if each is None:
-        return Throughput(shape.name, shape.tokens / taken, None, None)
+    each = sum(operations(step.network.config))
     work, best = each * shape.tokens, CEILING_CALLS * ceiling.flops
     pairs = zip(seconds["step"], seconds["ceiling"], strict=True)
     share = statistics.median((work / own) / (best / top) for own, top in pairs)

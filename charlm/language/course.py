@@ -16,6 +16,7 @@ from charlm.language.dialogue import Stop, teller
 from charlm.language.handle import LanguageModel
 from charlm.language.network import set_threads
 from charlm.language.place import Place
+from charlm.language.probe import Machine, measure
 from charlm.language.record import RunRecord, chosen_by, corpus_identity, write_record
 from charlm.language.request import TrainRequest
 from charlm.language.result import FitResult
@@ -46,10 +47,10 @@ def lead(
     """Do what the first process does, or the only one."""
     with join_processes(choose_device(request.device), meeting) as processes:
         _agree(processes, asked)
-        bf16 = _set_up_machine(request)
         device = choose_device(request.device)
-        run = Run(paths, request, store, place.directory, device, bf16, processes)
-        chosen = chosen_by(run.plan, torch.get_num_threads(), bf16)
+        machine = _set_up_machine(request, device)
+        run = Run(paths, request, store, place.directory, device, machine, processes)
+        chosen = chosen_by(run.plan, machine.threads, machine.bf16)
         record = RunRecord(paths, request, chosen, corpus_identity(store))
         if place.record is None:
             write_record(place.directory, record)
@@ -91,8 +92,8 @@ def follow(paths: Sequence[str], request: TrainRequest, meeting: Meeting, stop: 
         request = from_json(TrainRequest, told["request"] | chosen)
         set_threads(chosen["threads"])
         store: TokenStore = open_store(Path(told["corpus"]["directory"]))
-        bf16 = use_bf16(request.precision, device)
-        run = Run(told["paths"], request, store, Path(told["out"]), device, bf16, processes)
+        machine = Machine(chosen["threads"], use_bf16(request.precision, device))
+        run = Run(told["paths"], request, store, Path(told["out"]), device, machine, processes)
         run.train(None, stop, lambda line: None)
 
 
@@ -109,15 +110,16 @@ def _agree(processes: Processes, asked: Asked) -> None:
     processes.agree(f"{versions} {list(paths)} {request}", "what they do")
 
 
-def _set_up_machine(request: TrainRequest) -> bool:
-    """Choose the number of threads; say whether to compute in bfloat16."""
-    device = choose_device(request.device)
+def _set_up_machine(request: TrainRequest, device: torch.device) -> Machine:
+    """Choose the number of threads and the type of numbers; measure the speed where it matters."""
     bf16 = use_bf16(request.precision, device)
     if request.threads is not None:
         set_threads(request.threads)
     elif device.type == "cpu" and request.minutes_or_default is not None:
         set_threads(fastest_thread_count(bf16))
-    return bf16
+    if request.minutes_or_default is not None and request.hidden is None:
+        return measure(device, bf16)
+    return Machine(torch.get_num_threads(), bf16)
 
 
 def _sample(model: LanguageModel) -> str:

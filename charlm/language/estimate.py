@@ -42,7 +42,9 @@ def estimate(units: Units, sample: str, request: TrainRequest, own_valid: bool) 
     """Make the plan that training would make; `own_valid` says that nothing is cut off."""
     import torch
 
-    from charlm.language.plan import CorpusFacts, make_plan
+    from charlm.language.plan import make_plan
+    from charlm.language.probe import Machine
+    from charlm.language.sizes import CorpusFacts, operations
     from charlm.training.precision import choose_device, use_bf16
 
     offset = None if own_valid else held_out_offset(units.bytes)
@@ -51,16 +53,14 @@ def estimate(units: Units, sample: str, request: TrainRequest, own_valid: bool) 
     facts = CorpusFacts(tokens, tokenizer.vocab_size, tokenizer.kind, tokenizer.closed)
     threads = request.threads or torch.get_num_threads()
     bf16 = use_bf16(request.precision, choose_device(request.device))
-    plan = make_plan(request, facts, threads, bf16)
+    machine = Machine.assumed(threads, bf16)
+    plan = make_plan(request, facts, machine)
     shape = plan.network
     shapes = shape.parameter_shapes()
     parameters = sum(map(prod, shapes.values()))
-    matrices = {name: size for name, size in shapes.items() if len(size) == 2}
-    below = [n for n in matrices if n != "embedding" and not n.startswith("head.")]
-    products = sum(prod(matrices[n]) for n in below) + round(shape.head_size * shape.head_rows)
     minutes = request.minutes_or_default or 2.0
     states = STATES * shape.hidden_size * shape.num_layers + 2 * round(shape.head_rows)
-    memory = COPIES * parameters + plan.batch_size * plan.window * states
+    memory = COPIES * parameters + plan.batch_size * plan.windows.last * states
     return Estimate(
         tokenizer=tokenizer.kind,
         vocab_size=tokenizer.vocab_size,
@@ -73,17 +73,9 @@ def estimate(units: Units, sample: str, request: TrainRequest, own_valid: bool) 
         dropout=shape.output_dropout,
         threads=threads,
         minutes=minutes,
-        epochs=_targets(minutes, products, threads, bf16) / max(tokens, 1),
+        epochs=60 * minutes * machine.flops / sum(operations(shape)) / max(tokens, 1),
         memory_bytes=round(BASE_MEMORY + NUMBER * memory),
     )
-
-
-def _targets(minutes: float, products: int, threads: int, bf16: bool) -> float:
-    """Forecast how many predictions are learned from in so many minutes."""
-    from charlm.language.plan import FLOPS, FP32_SPEED, REFERENCE_THREADS
-
-    power = threads / REFERENCE_THREADS * (1.0 if bf16 else FP32_SPEED)
-    return 60 * minutes * FLOPS * power / (6 * products)
 
 
 def _tokens(

@@ -9,6 +9,8 @@ from charlm.options import check, option
 from charlm.training.loop import LoopOptions
 
 SAVE_SECONDS = 60.0
+CUTOFFS = r"none|\d{1,9}(,\d{1,9})*"
+COUNTS = ("layers", "hidden", "embed", "batch", "bptt", "bptt_start", "accumulate", "threads")
 LARGEST = {"layers": 1_000, "hidden": 10**7, "embed": 10**7, "threads": 1_024}  # else 10^9
 
 
@@ -42,6 +44,9 @@ class TrainRequest:
     hidden: int | None = option(None, "units in each layer")
     embed: int | None = option(None, "size of the embedding")
     nonlinearity: Literal["tanh", "relu"] = option("tanh", "of the rnn cell")
+    cutoffs: str | None = option(
+        None, "ids at which the softmax opens a second level, such as 1000,4000; or none"
+    )
     tie: bool = option(True, "share the embedding's weights with the output layer")
     dropout: float | None = option(None, "on the embeddings and the output of every layer")
     weight_dropout: float = option(0.0, "on the recurrent weights (AWD-LSTM)")
@@ -62,6 +67,7 @@ class TrainRequest:
 
     batch: int | None = option(None, "streams (or documents) learned from at a time")
     bptt: int | None = option(None, "tokens between two updates (the window of truncated BPTT)")
+    bptt_start: int | None = option(None, "the same at the beginning: it grows to --bptt")
     optimizer: Literal["adamw", "sgd"] = option("adamw", "update rule")
     lr: float | None = option(None, "peak learning rate")
     schedule: Literal["linear", "constant"] = option("linear", "course of the rate after warm-up")
@@ -91,10 +97,11 @@ class TrainRequest:
         check(
             decay is None or 0 <= decay < math.inf, f"--weight-decay must be 0 or more, not {decay}"
         )
-        for name in ("layers", "hidden", "embed", "batch", "bptt", "accumulate", "threads"):
+        for name in COUNTS:
             value, largest = getattr(self, name), LARGEST.get(name, 10**9)
-            check(value is None or value >= 1, f"--{name} must be 1 or more, not {value}")
-            check(value is None or value <= largest, f"--{name} must be at most {largest:,}")
+            shown = "--" + name.replace("_", "-")
+            check(value is None or value >= 1, f"{shown} must be 1 or more, not {value}")
+            check(value is None or value <= largest, f"{shown} must be at most {largest:,}")
         for name in ("dropout", "weight_dropout", "embed_dropout"):
             value = getattr(self, name)
             shown = "--" + name.replace("_", "-")
@@ -110,6 +117,14 @@ class TrainRequest:
             f"'{self.save_every}'",
             "such as --save-every 200 or --save-every 30s",
         )
+        check(
+            self.bptt is None or (self.bptt_start or 1) <= self.bptt,
+            f"--bptt-start must be at most --bptt, {self.bptt}, not {self.bptt_start}",
+        )
+        check(
+            self.cutoffs is None or re.fullmatch(CUTOFFS, self.cutoffs) is not None,
+            f"--cutoffs must be numbers with commas between them, or none, not '{self.cutoffs}'",
+        )
         check(self.out != "", "--out must name a directory")
         # the loop's own rules, before the corpus is read
         LoopOptions(self.schedule, self.warmup, self.accumulate, self.validate_every, self.patience)
@@ -121,6 +136,12 @@ class TrainRequest:
         if self.steps is None and self.epochs is None:
             return 2.0 if self.minutes is None else self.minutes
         return None
+
+    @property
+    def cutoffs_asked(self) -> tuple[int, ...]:
+        """Give the cutoffs that were asked for."""
+        asked = self.cutoffs or "none"
+        return () if asked == "none" else tuple(map(int, asked.split(",")))
 
     @property
     def save_steps(self) -> int | None:

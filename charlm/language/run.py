@@ -22,8 +22,10 @@ from charlm.language.files import plain
 from charlm.language.handle import LanguageModel, load
 from charlm.language.network import network_json, network_weights
 from charlm.language.place import CHECKPOINTS, LOGS
-from charlm.language.plan import CorpusFacts, Plan, make_plan
+from charlm.language.plan import Plan, make_plan
+from charlm.language.probe import Machine
 from charlm.language.request import TrainRequest
+from charlm.language.sizes import CorpusFacts
 from charlm.language.task import Batches, LanguageTask
 from charlm.language.validation import Validation, tokens_worth_scoring
 from charlm.model.network import LanguageNetwork
@@ -53,16 +55,17 @@ class Run:
         store: TokenStore,
         out: Path,
         device: torch.device,
-        bf16: bool,
+        machine: Machine,
         processes: Processes,
     ) -> None:
         self.paths, self.request, self.store, self.out = paths, request, store, out
-        self.device, self.bf16, self.processes = device, bf16, processes
+        self.device, self.machine, self.processes = device, machine, processes
+        self.bf16 = machine.bf16
         counts, tokenizer = store.train.counts(), store.tokenizer
         facts = CorpusFacts(
             len(store.train.ids) - 1, tokenizer.vocab_size, tokenizer.kind, tokenizer.closed
         )
-        self.plan: Plan = make_plan(request, facts, torch.get_num_threads(), bf16)
+        self.plan: Plan = make_plan(request, facts, machine)
         torch.manual_seed(request.seed)
         self.network = LanguageNetwork(self.plan.network).to(device)
         if processes.size > 1:  # the same weights, but other dropout in each process
@@ -169,13 +172,13 @@ class Run:
                 part.ids,
                 part.boundaries,
                 batch_size=plan.batch_size,
-                window=plan.window,
+                window=plan.windows.last,
                 seed=request.seed,
             )
         return Streams(
             part.ids,
             batch_size=plan.batch_size,
-            window=plan.window,
+            windows=plan.windows,
             seed=request.seed,
             boundaries=part.boundaries,
             reset_at_documents=request.reset_at_documents,
@@ -193,7 +196,7 @@ class Run:
         """Count the predictions that the run will learn from; a run in minutes takes many."""
         budget = self.plan.budget
         if budget.steps is not None:
-            return budget.steps * self.plan.batch_size * self.plan.window
+            return budget.steps * self.plan.batch_size * self.plan.windows.mean
         return math.inf if budget.targets is None else budget.targets
 
     def _config(
@@ -214,7 +217,7 @@ class Run:
                 "request": asdict(self.request),
                 "optimizer": asdict(self.plan.optimizer),
                 "batch_size": self.plan.batch_size,
-                "window": self.plan.window,
+                "window": self.plan.windows.last,
                 "threads": torch.get_num_threads(),
                 "precision": "bf16" if self.bf16 else "fp32",
                 "train_bytes": self.store.train.counts().bytes,

@@ -25,8 +25,10 @@ RELEASE_EVERY = 64  # batches
 class Batches(Protocol):
     """Streams or padded documents: batches, each with the position after it."""
 
-    def batches(self, position: Position | None = None) -> Iterator[tuple[Batch, Position]]:
-        """Yield (batch, position after it) without end."""
+    def batches(
+        self, position: Position | None = None, progress: Callable[[], float] = lambda: 1.0
+    ) -> Iterator[tuple[Batch, Position]]:
+        """Yield (batch, position after it) without end, as befits the run's progress."""
 
 
 class LanguageTask:
@@ -48,12 +50,19 @@ class LanguageTask:
         self._validation = validation
         self._release = release  # gives back the memory of ids that were read
 
-    def batches(self, position: Any) -> Iterator[tuple[Batch, Any]]:  # noqa: ANN401
+    def batches(
+        self,
+        position: Any,  # noqa: ANN401
+        progress: Callable[[], float] = lambda: 1.0,
+    ) -> Iterator[tuple[Batch, Any]]:
         """Yield (batch, position after it) without end; positions are plain data."""
-        return self._batches_from(None if position is None else Position.from_json(position))
+        start = None if position is None else Position.from_json(position)
+        return self._batches_from(start, progress)
 
-    def _batches_from(self, start: Position | None) -> Iterator[tuple[Batch, Any]]:
-        for number, (batch, after) in enumerate(self._batches.batches(start)):
+    def _batches_from(
+        self, start: Position | None, progress: Callable[[], float]
+    ) -> Iterator[tuple[Batch, Any]]:
+        for number, (batch, after) in enumerate(self._batches.batches(start, progress)):
             if number % RELEASE_EVERY == 0:
                 self._release()
             yield batch, after.to_json()

@@ -10,6 +10,7 @@ Legend: B streams, T steps, I inputs, H hidden units, G gates (3 GRU, 1 RNN). Wi
 come before streams, (G·H, B): a product with few streams is quicker so.
 """
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 import torch
@@ -50,8 +51,6 @@ class Walk(Protocol):
 class RnnWalk:
     """Elman 1990: h' = f(a + b), a the inputs' part, b the product; f is tanh or relu."""
 
-    activation = staticmethod(torch.tanh)
-
     def __init__(self, gates: Tensor, hidden: Tensor, bias: Tensor) -> None:
         gates += bias
         self._gates, self._hidden = gates.unbind(), hidden.unbind()
@@ -59,7 +58,7 @@ class RnnWalk:
 
     def forward(self, step: int, product: Tensor) -> None:
         """Fill hidden[step + 1]."""
-        self.activation(product.add_(self._gates[step]), out=self._hidden[step + 1])
+        self._activate(product.add_(self._gates[step]), self._hidden[step + 1])
 
     def prepare_backward(self) -> tuple[Tensor, Tensor]:
         """Compute the slopes of f."""
@@ -74,6 +73,9 @@ class RnnWalk:
     def finish_backward(self) -> None:
         """Leave nothing."""
 
+    def _activate(self, sums: Tensor, out: Tensor) -> None:
+        torch.tanh(sums, out=out)
+
     def _slopes(self, outputs: Tensor) -> Tensor:
         return 1 - outputs * outputs
 
@@ -81,10 +83,8 @@ class RnnWalk:
 class ReluWalk(RnnWalk):
     """The same with f(x) = max(x, 0)."""
 
-    @staticmethod
-    def activation(sums: Tensor, out: Tensor) -> Tensor:
-        """Compute max(x, 0)."""
-        return torch.clamp(sums, min=0, out=out)
+    def _activate(self, sums: Tensor, out: Tensor) -> None:
+        torch.clamp(sums, min=0, out=out)
 
     def _slopes(self, outputs: Tensor) -> Tensor:
         return (outputs > 0).to(outputs.dtype)
@@ -105,7 +105,7 @@ class GruWalk:
         self._bias = bias[2 * units :]
         self._pairs = gates[:, : 2 * units].unbind()  # reset and update, then in place r and z
         self._resets, self._updates, self._candidates = (
-            gate.unbind() for gate in gates.split(units, dim=1)
+            gate.unbind() for gate in torch.split(gates, units, dim=1)
         )
         self._inner = hidden.new_empty(len(gates), *hidden.shape[1:])  # b_n with its bias
         self._inners = self._inner.unbind()
@@ -127,9 +127,9 @@ class GruWalk:
         d n = (1 - z)(1 - n²), d z = (h - n) z (1 - z), d r = d n · b_n r (1 - r); the product's
         candidate is r d n.
         """
-        reset, update, candidate = self._gates.split(self._units, dim=1)
+        reset, update, candidate = torch.split(self._gates, self._units, dim=1)
         slopes = torch.empty_like(self._gates)
-        of_reset, of_update, of_inner = slopes.split(self._units, dim=1)
+        of_reset, of_update, of_inner = torch.split(slopes, self._units, dim=1)
         self._of_candidate = (1 - candidate * candidate).mul_(1 - update)
         torch.sub(self._all[:-1], candidate, out=of_update).mul_(update)
         of_update.addcmul_(of_update, update, value=-1)
@@ -147,7 +147,7 @@ class GruWalk:
         """Multiply the slopes by the gradient; a share z goes straight to the state before."""
         self._receivers[step].copy_(gradient)
         self._slopes[step].mul_(gradient)
-        return gradient * self._updates[step]
+        return torch.mul(gradient, self._updates[step])
 
     def finish_backward(self) -> None:
         """Let the inputs' candidates, too, receive their gradient: d n."""
@@ -160,7 +160,7 @@ WALKS: dict[str, type[Walk]] = {"gru": GruWalk, "tanh": RnnWalk, "relu": ReluWal
 
 
 def fused_layer(
-    kind: str, inputs: Tensor, hidden: Tensor, weights: tuple[Tensor, Tensor, Tensor, Tensor]
+    kind: str, inputs: Tensor, hidden: Tensor, weights: Sequence[Tensor]
 ) -> tuple[Tensor, Tensor]:
     """Read inputs (B, T, I) from hidden (B, H); give outputs (B, T, H) and the last of them.
 
@@ -222,7 +222,7 @@ class _FusedLayer(torch.autograd.Function):
             if of_inputs is not of_product:
                 by_inputs = _streams_first(of_inputs).to(half)
             states = _streams_first(hidden[:-1]).to(half)  # (T·B, H)
-            of_rows = (by_inputs @ weight_ih.to(half)).unflatten(0, (window, -1))
+            of_rows = (by_inputs @ weight_ih.to(half)).view(window, -1, weight_ih.shape[1])
         return (
             None,
             of_rows.transpose(0, 1).to(ctx.type),
@@ -243,7 +243,7 @@ def _multiply(left: Tensor, right: Tensor, out: Tensor) -> Tensor:
 
 def _units_first(rows: Tensor, window: int) -> Tensor:
     """Turn (T·B, X) into (T, X, B)."""
-    return rows.unflatten(0, (window, -1)).transpose(1, 2)
+    return rows.view(window, -1, rows.shape[1]).transpose(1, 2)
 
 
 def _streams_first(units: Tensor) -> Tensor:

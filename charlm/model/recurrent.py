@@ -103,7 +103,7 @@ class RecurrentLayer(nn.Module):
             return outputs, (hidden[0], memory[0])
         if inputs.device.type == "cpu":
             kind = self.cell if self.cell == "gru" else self.nonlinearity
-            outputs, last = fused_layer(kind, inputs, state[0], tuple(weights))
+            outputs, last = fused_layer(kind, inputs, state[0], weights)
             return outputs, (last,)
         if self.cell == "gru":
             outputs, hidden = torch.gru(inputs, first, weights, *settings)

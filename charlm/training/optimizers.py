@@ -9,6 +9,8 @@ from torch import Tensor, nn
 
 from charlm.options import check, option
 
+BETAS = (0.6, 0.99)  # of AdamW: much momentum is of no use to a recurrent network
+
 
 @dataclass(frozen=True)
 class OptimizerOptions:
@@ -40,7 +42,7 @@ def make_optimizer(module: nn.Module, options: OptimizerOptions) -> torch.optim.
 
 
 def _adamw(groups: list[dict[str, Any]], options: OptimizerOptions) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(groups, lr=options.learning_rate, betas=(0.9, 0.99), fused=True)
+    return torch.optim.AdamW(groups, lr=options.learning_rate, betas=BETAS, fused=True)
 
 
 def _sgd(groups: list[dict[str, Any]], options: OptimizerOptions) -> torch.optim.Optimizer:

@@ -26,8 +26,15 @@ class Task(Protocol):
     def module(self) -> nn.Module:
         """Give what is trained."""
 
-    def batches(self, position: Any) -> Iterator[tuple[Any, Any]]:  # noqa: ANN401
-        """Yield (batch, position after it) without end, from a position given as plain data."""
+    def batches(
+        self,
+        position: Any,  # noqa: ANN401
+        progress: Callable[[], float],
+    ) -> Iterator[tuple[Any, Any]]:
+        """Yield (batch, position after it) without end, from a position given as plain data.
+
+        Batches may differ with the run's progress, from 0 to 1; it is asked before each.
+        """
 
     def share(self, batch: Any, rank: int, size: int) -> Any | None:  # noqa: ANN401
         """Give the streams of a batch that process `rank` of `size` reads; None for none."""

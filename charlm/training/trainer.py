@@ -89,7 +89,7 @@ class Trainer:
             self.hidden = set_carried(self.task, carried, self.processes, seed)
             self._best = tensors.get("best")
             self.progress.restore(checkpoint.state["progress"])
-            self.task.batches(self.state.position)  # can they begin there?
+            self.task.batches(self.state.position, self._progress)  # can they begin there?
         self._saved_step, self._saved_seconds = self.state.step, self.state.seconds
 
     def fit(self) -> TrainState:
@@ -109,7 +109,7 @@ class Trainer:
     def _train(self) -> None:
         """Take steps until the end, and save it; returns to a checkpoint may come between."""
         while True:
-            batches = self.task.batches(self.state.position)
+            batches = self.task.batches(self.state.position, self._progress)
             rollbacks = self.state.rollbacks
             while rollbacks == self.state.rollbacks and self._goes_on():
                 batch, position = next(batches)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from charlm.batches.batch import Position
 from charlm.batches.streams import Restarts, Streams
+from charlm.batches.windows import Windows
 
 shapes = st.tuples(st.integers(2, 90), st.integers(1, 9), st.integers(1, 12))
 
@@ -18,7 +19,7 @@ def streams_of(length, batch_size, window, **keywords):
     return Streams(
         np.arange(length, dtype=np.uint16),
         batch_size=batch_size,
-        window=window,
+        windows=Windows(window, window),
         **{"seed": 3} | keywords,
     )
 
@@ -44,7 +45,32 @@ def test_each_epoch_holds_every_prediction_exactly_once(shape, number):
         seen.update(batch.inputs[real].tolist())
         assert batch.num_targets == real.sum()
     assert seen == Counter(range(shape[0] - 1))
-    assert len(batches) == streams.steps_per_epoch
+    length, batch_size, window = shape
+    longest = -(-(length - 1) // min(batch_size, length - 1))
+    assert len(batches) == -(-longest // window)
+
+
+@given(shapes, st.integers(1, 12), st.integers(0, 40))
+def test_growing_windows_hold_every_prediction_once_and_go_on_from_any_position(shape, more, at):
+    length, batch_size, first = shape
+    streams = Streams(
+        np.arange(length, dtype=np.uint16),
+        batch_size=batch_size,
+        windows=Windows(first, first + more),
+        seed=3,
+    )
+
+    def walk(start, position):
+        steps = itertools.count(start)
+        return streams.batches(position, lambda: next(steps) / 40)
+
+    first_epoch = list(itertools.takewhile(lambda pair: pair[1].epoch == 0, walk(0, None)))
+    widths = [batch.inputs.shape[1] for batch, _ in first_epoch]
+    assert widths == sorted(widths) and all(first <= w <= first + more for w in widths)
+    whole = list(itertools.islice(walk(0, None), at + 4))
+    resumed = walk(at + 1, whole[at][1])
+    for (batch, position), (again, where) in zip(whole[at + 1 :], resumed, strict=False):
+        assert position == where and np.array_equal(batch.inputs, again.inputs)
 
 
 @given(shapes, st.integers(0, 3))
@@ -121,10 +147,10 @@ def test_restarts_add_to_the_documents_resets():
     assert sum(int(batch.resets.sum()) for batch in both) > 3
 
 
-def restarts(length, share=0.5):
+def restarts(length, rate=0.05):
     after = np.zeros(length + 1, dtype=bool)
     after[::5] = True
-    return Restarts(boundary_id=length, after=after, share=share)
+    return Restarts(boundary_id=length, after=after, rate=rate)
 
 
 def test_a_restart_reads_the_boundary_where_a_text_might_begin():

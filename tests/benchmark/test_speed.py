@@ -8,10 +8,9 @@ from charlm.benchmark.cells import CELLS, LayerPass, LayerShape, race_cell
 from charlm.benchmark.clock import alternate, median_ratio
 from charlm.benchmark.contest import race
 from charlm.benchmark.ids import synthetic_ids
-from charlm.benchmark.shapes import CHARACTERS, QUICK_WORDS, WORDS, flops_per_token, planned
+from charlm.benchmark.shapes import CHARACTERS, QUICK_WORDS, WORDS, planned
 from charlm.benchmark.steps import OwnStep, textbook_step
 from charlm.benchmark.throughput import measure_throughput
-from charlm.model.shape import NetworkConfig
 
 
 def test_contestants_take_turns_and_the_first_round_does_not_count():
@@ -51,27 +50,12 @@ def test_a_product_counts_two_operations_for_each_multiply_add():
     assert product().shape == (16, 16)
 
 
-def test_the_flops_of_a_token_equal_a_count_by_hand():
-    tied = NetworkConfig(vocab_size=50, embed_size=6, hidden_size=8, num_layers=2)
-    layers = 4 * 8 * (6 + 8) + 4 * 8 * (8 + 8)
-    assert flops_per_token(tied) == 6 * (layers + 8 * 6 + 6 * 50)
-    untied = NetworkConfig(50, 6, 8, cell="gru", tie_weights=False)
-    assert flops_per_token(untied) == 6 * (3 * 8 * (6 + 8) + 8 * 50)
-
-
-def test_no_flops_are_told_of_a_head_in_clusters():
-    class Clustered(NetworkConfig):
-        cutoffs = (10,)
-
-    assert flops_per_token(Clustered(50, 6, 8)) is None
-
-
 def test_the_plan_keeps_to_the_shape():
     for shape in (*CHARACTERS, *WORDS):
         plan = planned(shape, threads=2, bf16=False)
         network = plan.network
         assert (network.num_layers, network.hidden_size) == (shape.layers, shape.hidden)
-        assert (plan.batch_size, plan.window) == (shape.batch, shape.window)
+        assert (plan.batch_size, plan.windows.last) == (shape.batch, shape.window)
         assert (network.vocab_size, network.tie_weights) == (shape.vocab_size, shape.tied)
         assert network.cell == "lstm"
 

@@ -1,13 +1,11 @@
 """A model whose head has clusters: trained, saved, loaded, and the same wherever it is asked."""
 
-import dataclasses
 import json
 
 import numpy as np
 import pytest
 
 import charlm
-from charlm.language import run
 from charlm.language.directory import network_config, read_model
 from charlm.language.fit import fit
 from charlm.language.network import load_network
@@ -18,19 +16,19 @@ CUTOFFS = (5, 40)
 
 
 @pytest.fixture
-def trained(text_file, tmp_path, monkeypatch):
-    """Train with cutoffs, which no option gives yet."""
-
-    def with_cutoffs(*arguments):
-        plan = make_plan(*arguments)
-        network = dataclasses.replace(plan.network, cutoffs=CUTOFFS)
-        return dataclasses.replace(plan, network=network)
-
-    make_plan = run.make_plan
-    monkeypatch.setattr(run, "make_plan", with_cutoffs)
+def trained(text_file, tmp_path):
+    """Train with cutoffs."""
 
     def train(**options):
-        small = {"hidden": 24, "embed": 12, "batch": 8, "bptt": 16, "lr": 0.01, "threads": 1}
+        small = {
+            "hidden": 24,
+            "embed": 12,
+            "batch": 8,
+            "bptt": 16,
+            "lr": 0.01,
+            "threads": 1,
+            "cutoffs": "5,40",
+        }
         out = str(tmp_path / "run")
         return fit([str(text_file)], TrainRequest(tokenizer="word", out=out, **small, **options))
 

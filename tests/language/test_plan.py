@@ -2,16 +2,21 @@
 
 import pytest
 
+from charlm.batches.windows import Windows
 from charlm.errors import UsageError
-from charlm.language.plan import CorpusFacts, make_plan
+from charlm.language.plan import make_plan
+from charlm.language.probe import Machine
 from charlm.language.request import TrainRequest
+from charlm.language.sizes import CorpusFacts, operations
+from charlm.model.shape import NetworkConfig
 
 CHARACTERS = CorpusFacts(1_000_000, 322, "char")
 WORDS = CorpusFacts(929_589, 10_000, "word", closed=True)
 
 
 def plan(request=None, facts=CHARACTERS, threads=2, bf16=True, **options):
-    return make_plan(request or TrainRequest(**options), facts, threads, bf16)
+    machine = Machine.assumed(threads, bf16)
+    return make_plan(request or TrainRequest(**options), facts, machine)
 
 
 def test_with_steps_or_epochs_the_machine_makes_no_difference():
@@ -56,7 +61,7 @@ def test_what_the_user_says_is_what_is_done():
     assert (network.hidden_size, network.embed_size, network.num_layers) == (100, 40, 2)
     assert (network.cell, network.tie_weights, network.weight_dropout) == ("gru", False, 0.1)
     assert network.input_dropout == network.layer_dropout == network.output_dropout == 0.3
-    assert (made.batch_size, made.window, made.budget.steps) == (7, 11, 9)
+    assert (made.batch_size, made.windows, made.budget.steps) == (7, Windows(11, 11), 9)
     assert (made.optimizer.learning_rate, made.optimizer.clip_norm) == (0.001, 0.5)
 
 
@@ -79,3 +84,11 @@ def test_a_budget_in_epochs_is_counted_in_tokens():
 def test_what_cannot_be_is_refused(options, message):
     with pytest.raises(UsageError, match=message):
         TrainRequest(**options)
+
+
+def test_operations_equal_a_count_by_hand():
+    tied = NetworkConfig(vocab_size=50, embed_size=6, hidden_size=8, num_layers=2)
+    layers = 4 * 8 * (6 + 8) + 4 * 8 * (8 + 8)
+    assert operations(tied) == (6 * layers, 6 * (8 * 6 + 6 * 50))
+    untied = NetworkConfig(50, 6, 8, cell="gru", tie_weights=False)
+    assert operations(untied) == (6 * 3 * 8 * (6 + 8), 6 * 8 * 50)

@@ -9,6 +9,7 @@ import torch
 
 from charlm.batches.padded import PaddedBatches
 from charlm.batches.streams import Streams
+from charlm.batches.windows import Windows
 from charlm.language.task import LanguageTask
 from charlm.language.validation import Validation, tokens_worth_scoring
 from charlm.model.network import LanguageNetwork
@@ -39,7 +40,8 @@ def task_of(network, ids=None, batch_size=4, window=8, padded=False, **keywords)
         boundaries = np.arange(0, len(ids), 13)
         batches = PaddedBatches(ids, boundaries, batch_size=batch_size, window=window, seed=1)
     else:
-        batches = Streams(ids, batch_size=batch_size, window=window, seed=1)
+        windows = Windows(window, window)
+        batches = Streams(ids, batch_size=batch_size, windows=windows, seed=1)
     return LanguageTask(network, batches, None, CPU, bf16=False)
 
 

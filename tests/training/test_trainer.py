@@ -33,7 +33,7 @@ class LineTask:
         self.spoil = set(spoil)
         self.seen = []
 
-    def batches(self, position):
+    def batches(self, position, progress):
         for number in itertools.count(position or 0):
             torch_seed = torch.Generator().manual_seed(number)
             inputs = torch.randn(self.streams, 3, generator=torch_seed)

@@ -1,0 +1,123 @@
+"""How large a network, and how it reads the text, for a number of arithmetic operations.
+
+The constants are those of trials on two cores (docs/benchmarks.md).
+Legend: E embedding, H hidden units, V vocabulary.
+"""
+
+import math
+from dataclasses import dataclass
+
+from charlm.batches.windows import Windows
+from charlm.language.request import TrainRequest
+from charlm.model.shape import GATES, NetworkConfig
+
+STREAMS = 128
+SYMBOL_WINDOWS = Windows(8, 64)
+WORD_WINDOWS = Windows(8, 35)
+TOKENS_PER_STREAM = 256  # at least: a stream begins each epoch without memory
+FULL_SOFTMAX = 4_000  # symbols up to which two levels gain nothing
+MAX_HIDDEN = 1024
+
+
+@dataclass(frozen=True)
+class CorpusFacts:
+    """What the plan needs to know of a prepared corpus."""
+
+    tokens: int
+    vocab_size: int
+    kind: str
+    closed: bool = False
+
+    @property
+    def symbols(self) -> bool:
+        """Tell whether tokens are bytes or characters, of which a word takes several."""
+        return self.kind in ("byte", "char")
+
+
+def choose_windows(request: TrainRequest, corpus: CorpusFacts) -> Windows:
+    """Choose how many tokens are learned from between two updates: few at first, then more."""
+    usual = SYMBOL_WINDOWS if corpus.symbols else WORD_WINDOWS
+    if request.bptt is None:
+        last = max(usual.last, request.bptt_start or 1)
+        return Windows(request.bptt_start or usual.first, last)
+    return Windows(request.bptt_start or request.bptt, request.bptt)
+
+
+def choose_batch(request: TrainRequest, corpus: CorpusFacts) -> int:
+    """Choose the number of streams: many, but none shorter than a few windows."""
+    if request.batch is not None:
+        return request.batch
+    if request.batches == "padded":
+        return 32
+    return max(1, min(STREAMS, corpus.tokens // TOKENS_PER_STREAM))
+
+
+def choose_cutoffs(request: TrainRequest, corpus: CorpusFacts) -> tuple[int, ...]:
+    """Choose where the softmax opens its second level; byte pairs are not sorted by frequency."""
+    size = corpus.vocab_size
+    if request.cutoffs is not None:
+        return request.cutoffs_asked
+    if corpus.kind != "word" or size <= FULL_SOFTMAX:
+        return ()
+    return (1000, 4000) if size <= 16_000 else (1000, 4000, 12_000)
+
+
+def network_of(
+    request: TrainRequest, corpus: CorpusFacts, hidden: int, dropout: float = 0.0
+) -> NetworkConfig:
+    """Give the network of so many units in each layer."""
+    return NetworkConfig(
+        vocab_size=corpus.vocab_size,
+        embed_size=request.embed or min(hidden, 128 if corpus.symbols else 200),
+        hidden_size=hidden,
+        num_layers=request.layers or 1,
+        cell=request.cell,
+        nonlinearity=request.nonlinearity,
+        tie_weights=request.tie,
+        input_dropout=dropout,
+        layer_dropout=dropout,
+        output_dropout=dropout,
+        weight_dropout=request.weight_dropout,
+        embed_dropout=request.embed_dropout,
+        cutoffs=choose_cutoffs(request, corpus),
+    )
+
+
+def operations(network: NetworkConfig) -> tuple[float, float]:
+    """Count what learning one prediction takes, in recurrent layers and in what is above them.
+
+    A multiplication and an addition, on the way forward and twice on the way back.
+    """
+    embed, hidden = network.embed_size, network.hidden_size
+    below = embed + hidden + (network.num_layers - 1) * 2 * hidden
+    recurrent = GATES[network.cell] * hidden * below
+    head = network.head_size * network.head_rows + (embed * hidden if network.projects else 0)
+    return 6.0 * recurrent, 6.0 * head
+
+
+def choose_hidden(request: TrainRequest, corpus: CorpusFacts, available: float) -> int:
+    """Choose the number of units: as many as the operations available can train.
+
+    Of a large vocabulary's operations only the recurrent layers' share counts.
+    """
+    size = 256.0
+    for _ in range(8):  # the share depends on the size, the size on the share
+        recurrent, head = operations(network_of(request, corpus, round(size)))
+        size = _scaled(available * recurrent / (recurrent + head))
+    return _rounded(size, request, corpus)
+
+
+def hidden_for_targets(request: TrainRequest, corpus: CorpusFacts, targets: float) -> int:
+    """Choose the number of units for a run that learns from so many predictions."""
+    return _rounded(84 * (targets / 1e5) ** 0.4, request, corpus)
+
+
+def _scaled(available: float) -> float:
+    return float(290 * (available / 1e13) ** 0.4)
+
+
+def _rounded(size: float, request: TrainRequest, corpus: CorpusFacts) -> int:
+    if request.layers is not None:
+        size /= math.sqrt(request.layers)
+    smallest = 64 if corpus.symbols else 128
+    return int(max(smallest, min(MAX_HIDDEN, 32 * round(size / 32))))
