@@ -48,7 +48,7 @@ def lead(
     with join_processes(choose_device(request.device), meeting) as processes:
         _agree(processes, asked)
         device = choose_device(request.device)
-        machine = _set_up_machine(request, device)
+        machine = _set_up_machine(request, device, place.record is not None)
         run = Run(paths, request, store, place.directory, device, machine, processes)
         chosen = chosen_by(run.plan, machine.threads, machine.bf16)
         record = RunRecord(paths, request, chosen, corpus_identity(store))
@@ -64,7 +64,8 @@ def lead(
 def _complete(run: Run, progress: TextIO | None, stop: Stop) -> FitResult:
     """Train to the end, save, score."""
     tell = teller(progress)
-    tell(run.describe())
+    for line in run.describe():
+        tell(line)
     state = run.train(progress, stop, tell)
     model = run.save(state, None, finished=False)
     if state.stopped_by == "request":
@@ -110,14 +111,17 @@ def _agree(processes: Processes, asked: Asked) -> None:
     processes.agree(f"{versions} {list(paths)} {request}", "what they do")
 
 
-def _set_up_machine(request: TrainRequest, device: torch.device) -> Machine:
-    """Choose the number of threads and the type of numbers; measure the speed where it matters."""
+def _set_up_machine(request: TrainRequest, device: torch.device, resumed: bool) -> Machine:
+    """Choose the number of threads and the type of numbers; measure the speed.
+
+    A resumed run measures nothing: what it chose stands in its record.
+    """
     bf16 = use_bf16(request.precision, device)
     if request.threads is not None:
         set_threads(request.threads)
     elif device.type == "cpu" and request.minutes_or_default is not None:
         set_threads(fastest_thread_count(bf16))
-    if request.minutes_or_default is not None and request.hidden is None:
+    if request.minutes_or_default is not None and not resumed:
         return measure(device, bf16)
     return Machine(torch.get_num_threads(), bf16)
 

@@ -26,8 +26,10 @@ from charlm.training.optimizers import OptimizerOptions
 
 MAX_RATE = 3e-2
 RATE_TIMES_UNITS = 7.7  # of symbols; networks twice as wide take half the rate
-WORD_RATE_TIMES_UNITS = 4.0
+WORD_RATE_TIMES_UNITS = 5.1
 CLIP_NORM = 1.0
+SYMBOL_DROPOUT = 3.0, 0.08  # passes that need none; what doubling them adds
+WORD_DROPOUT = 1.0, 0.17
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,8 @@ class Plan:
 
     batch_size: streams (or documents) learned from at a time
     windows:    steps of them, from the beginning to the end of the run
-    passes:     an estimate of how often the run sees its text
+    learned:    an estimate of how many predictions the run learns from
+    passes:     and so of how often it sees its text
     """
 
     network: NetworkConfig
@@ -45,6 +48,7 @@ class Plan:
     budget: Budget
     batch_size: int
     windows: Windows
+    learned: float
     passes: float
 
 
@@ -82,6 +86,7 @@ def make_plan(request: TrainRequest, corpus: CorpusFacts, machine: Machine) -> P
         budget=budget,
         batch_size=batch,
         windows=windows,
+        learned=learned,
         passes=passes,
     )
 
@@ -124,8 +129,6 @@ def _targets_asked(budget: Budget, batch: int, windows: Windows) -> float | None
 
 
 def _dropout(passes: float, corpus: CorpusFacts) -> float:
-    """Choose the dropout: none for text seen once, more the oftener it is seen again."""
-    if passes <= 1.5:
-        return 0.0
-    slope = 0.07 if corpus.symbols else 0.17
-    return round(min(0.5, slope * math.log2(passes)), 2)
+    """Choose the dropout: none for text seen a few times, more the oftener it is seen again."""
+    few, slope = SYMBOL_DROPOUT if corpus.symbols else WORD_DROPOUT
+    return 0.0 if passes <= few else round(min(0.5, slope * math.log2(passes / few)), 2)

@@ -24,11 +24,13 @@ class Machine:
     threads: processor threads that training uses
     bf16:    whether matrix products are made in bfloat16
     flops:   operations a second that a recurrent layer's products reach in training
+    measured: whether that was measured, or is assumed
     """
 
     threads: int = ASSUMED_THREADS
     bf16: bool = False
     flops: float = ASSUMED_FLOPS
+    measured: bool = False
 
     @classmethod
     def assumed(cls, threads: int, bf16: bool) -> "Machine":
@@ -39,7 +41,7 @@ class Machine:
 
 def measure(device: torch.device, bf16: bool) -> Machine:
     """Time a recurrent layer, forward and backward, as training will run it; the best of a few."""
-    return Machine(torch.get_num_threads(), bf16, flops_reached(device, bf16))
+    return Machine(torch.get_num_threads(), bf16, flops_reached(device, bf16), measured=True)
 
 
 def flops_reached(

@@ -18,6 +18,7 @@ from charlm.evaluation.metrics import Evaluation
 from charlm.language.card import model_card
 from charlm.language.dialogue import Stop, Tell
 from charlm.language.directory import write_held_out, write_model
+from charlm.language.explanation import explain
 from charlm.language.files import plain
 from charlm.language.handle import LanguageModel, load
 from charlm.language.network import network_json, network_weights
@@ -62,10 +63,10 @@ class Run:
         self.device, self.machine, self.processes = device, machine, processes
         self.bf16 = machine.bf16
         counts, tokenizer = store.train.counts(), store.tokenizer
-        facts = CorpusFacts(
+        self.facts = CorpusFacts(
             len(store.train.ids) - 1, tokenizer.vocab_size, tokenizer.kind, tokenizer.closed
         )
-        self.plan: Plan = make_plan(request, facts, machine)
+        self.plan: Plan = make_plan(request, self.facts, machine)
         torch.manual_seed(request.seed)
         self.network = LanguageNetwork(self.plan.network).to(device)
         if processes.size > 1:  # the same weights, but other dropout in each process
@@ -75,18 +76,11 @@ class Run:
         if tokenizer.lossless and counts.bytes:
             self.unit = Measure("bits per byte", counts.tokens / counts.bytes / math.log(2))
 
-    def describe(self) -> str:
-        """Say in a line what will be trained."""
-        shape = self.plan.network
-        threads = torch.get_num_threads()
-        where = f"{threads} thread{'s' * (threads > 1)}" if self.device.type == "cpu" else "GPU"
-        several = f"{self.processes.size} processes of " if self.processes.size > 1 else ""
-        return (
-            f"training {shape.num_layers} x {shape.hidden_size} {shape.cell} "
-            f"({self.parameters:,} parameters, dropout {shape.output_dropout:g}), rate "
-            f"{self.plan.optimizer.learning_rate:.2g}, on {several}{where} in "
-            f"{'bf16' if self.bf16 else 'fp32'}"
-        )
+    def describe(self) -> list[str]:
+        """Say in three lines what will be trained, how, and why."""
+        where = "GPU" if self.device.type != "cpu" else None
+        facts = self.facts, self.machine
+        return explain(self.plan, *facts, self.parameters, self.processes.size, where)
 
     def train(self, stream: TextIO | None, stop: Stop, tell: Tell) -> TrainState:
         """Train, from the newest checkpoint where there is one, until the budget is used up."""
@@ -189,15 +183,9 @@ class Run:
         valid = self.store.valid
         if valid is None or len(valid.ids) < 2:
             return None
-        between = self.plan.loop.validate_every * self._targets()
-        return Validation(valid.ids, tokens_worth_scoring(between))
-
-    def _targets(self) -> float:
-        """Count the predictions that the run will learn from; a run in minutes takes many."""
-        budget = self.plan.budget
-        if budget.steps is not None:
-            return budget.steps * self.plan.batch_size * self.plan.windows.mean
-        return math.inf if budget.targets is None else budget.targets
+        between = self.plan.loop.validate_every * self.plan.learned
+        timed = self.plan.budget.seconds is not None
+        return Validation(valid.ids, tokens_worth_scoring(between, timed))
 
     def _config(
         self, state: TrainState, evaluation: Evaluation | None, finished: bool

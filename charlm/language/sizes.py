@@ -15,8 +15,10 @@ STREAMS = 128
 SYMBOL_WINDOWS = Windows(8, 64)
 WORD_WINDOWS = Windows(8, 35)
 TOKENS_PER_STREAM = 256  # at least: a stream begins each epoch without memory
-FULL_SOFTMAX = 4_000  # symbols up to which two levels gain nothing
-MAX_HIDDEN = 1024
+FULL_SOFTMAX = 2_000  # symbols below which two levels gain nothing
+WORD_CUTOFFS = 1_000, 4_000, 12_000
+MIN_SYMBOL_HIDDEN, MIN_WORD_HIDDEN, MAX_HIDDEN = 64, 128, 2048
+HIDDEN_PER_MILLION = 1024  # at most, of a million tokens: a small text is soon known by heart
 
 
 @dataclass(frozen=True)
@@ -53,13 +55,18 @@ def choose_batch(request: TrainRequest, corpus: CorpusFacts) -> int:
 
 
 def choose_cutoffs(request: TrainRequest, corpus: CorpusFacts) -> tuple[int, ...]:
-    """Choose where the softmax opens its second level; byte pairs are not sorted by frequency."""
+    """Choose where the softmax opens its second level, if it is large.
+
+    Words are sorted by frequency; byte pairs only roughly, so that fewer are rare enough.
+    """
     size = corpus.vocab_size
     if request.cutoffs is not None:
         return request.cutoffs_asked
-    if corpus.kind != "word" or size <= FULL_SOFTMAX:
+    if corpus.symbols or size < FULL_SOFTMAX:
         return ()
-    return (1000, 4000) if size <= 16_000 else (1000, 4000, 12_000)
+    if corpus.kind == "bpe":
+        return round(size / 7), round(size / 2.2)
+    return tuple(cut for cut in WORD_CUTOFFS if cut < size / 2)
 
 
 def network_of(
@@ -119,5 +126,6 @@ def _scaled(available: float) -> float:
 def _rounded(size: float, request: TrainRequest, corpus: CorpusFacts) -> int:
     if request.layers is not None:
         size /= math.sqrt(request.layers)
-    smallest = 64 if corpus.symbols else 128
-    return int(max(smallest, min(MAX_HIDDEN, 32 * round(size / 32))))
+    largest = min(MAX_HIDDEN, HIDDEN_PER_MILLION * (corpus.tokens / 1e6) ** 0.4)
+    smallest = MIN_SYMBOL_HIDDEN if corpus.symbols else MIN_WORD_HIDDEN
+    return int(max(smallest, 32 * round(min(size, largest) / 32)))

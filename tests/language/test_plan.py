@@ -1,11 +1,15 @@
 """The plan: a pure function without minutes, sensible at every size, and the user's word counts."""
 
+import dataclasses
+
 import pytest
 
 from charlm.batches.windows import Windows
 from charlm.errors import UsageError
+from charlm.language.explanation import explain
 from charlm.language.plan import make_plan
 from charlm.language.probe import Machine
+from charlm.language.record import chosen_by
 from charlm.language.request import TrainRequest
 from charlm.language.sizes import CorpusFacts, operations
 from charlm.model.shape import NetworkConfig
@@ -36,7 +40,7 @@ def test_a_faster_machine_trains_a_larger_network():
 
 def test_a_small_corpus_gets_more_dropout():
     small = CorpusFacts(100_000, 322, "char")
-    assert plan(minutes=2, facts=small).network.output_dropout > 0.2
+    assert plan(minutes=10, facts=small).network.output_dropout > 0.2
     large = CorpusFacts(100_000_000, 322, "char")
     assert plan(minutes=2, facts=large).network.output_dropout == 0
 
@@ -47,7 +51,7 @@ def test_a_small_corpus_gets_more_dropout():
 def test_every_size_is_sane(minutes, tokens, vocab_size):
     facts = CorpusFacts(tokens, vocab_size, "char")
     made = plan(minutes=minutes, facts=facts)
-    assert 64 <= made.network.hidden_size <= 1024
+    assert 64 <= made.network.hidden_size <= 2048
     assert 0 < made.optimizer.learning_rate < 0.1
     assert 0 <= made.network.output_dropout <= 0.6
 
@@ -92,3 +96,74 @@ def test_operations_equal_a_count_by_hand():
     assert operations(tied) == (6 * layers, 6 * (8 * 6 + 6 * 50))
     untied = NetworkConfig(50, 6, 8, cell="gru", tie_weights=False)
     assert operations(untied) == (6 * 3 * 8 * (6 + 8), 6 * 8 * 50)
+
+
+@pytest.mark.parametrize("minutes", [0.2, 2, 30, 600])
+@pytest.mark.parametrize("size", [10**4, 10**6, 10**10])
+@pytest.mark.parametrize("machine", [Machine(1, False, 2e10), Machine(2), Machine(8, True, 4e13)])
+def test_every_budget_and_corpus_and_machine_gets_a_sensible_plan(minutes, size, machine):
+    for facts in (CorpusFacts(size, 322, "char"), CorpusFacts(size // 4, 8192, "bpe")):
+        made = make_plan(TrainRequest(minutes=minutes), facts, machine)
+        seconds_a_step = (
+            sum(operations(made.network)) * made.batch_size * made.windows.last / machine.flops
+        )
+        assert seconds_a_step < max(3.0, 0.03 * 60 * minutes)  # so that it can end on time
+        assert facts.tokens // made.batch_size >= made.windows.last
+        assert made.network.hidden_size <= 0.1 * max(facts.tokens, 1280)
+        # what is read a hundred times needs dropout, what is read once needs none
+        assert made.passes < 100 or made.network.output_dropout > 0.3
+        assert made.passes > 1 or made.network.output_dropout == 0
+
+
+def test_a_large_vocabulary_is_cut_into_levels_and_a_small_one_is_not():
+    assert plan().network.cutoffs == ()
+    assert plan(facts=WORDS).network.cutoffs == (1000, 4000)
+    assert plan(facts=CorpusFacts(2_000_000, 33_278, "word")).network.cutoffs == (
+        1000,
+        4000,
+        12_000,
+    )
+    pairs = plan(facts=CorpusFacts(2_000_000, 8192, "bpe")).network
+    assert 0 < pairs.cutoffs[0] < pairs.cutoffs[1] < 8192 and pairs.head_rows < 8192 / 2
+    assert plan(facts=WORDS, cutoffs="none").network.cutoffs == ()
+    assert plan(facts=WORDS, cutoffs="50,700").network.cutoffs == (50, 700)
+
+
+def test_windows_grow_unless_they_are_given():
+    assert plan().windows == Windows(8, 64)
+    assert plan(bptt=20).windows == Windows(20, 20)
+    assert plan(bptt=20, bptt_start=4).windows == Windows(4, 20)
+    assert plan(bptt_start=100).windows == Windows(100, 100)
+    with pytest.raises(UsageError, match="--bptt-start must be at most --bptt, 4, not 9"):
+        TrainRequest(bptt=4, bptt_start=9)
+
+
+@pytest.mark.parametrize("cutoffs", ["", "a", "1,", "-3", "1, 2"])
+def test_cutoffs_are_numbers_or_none(cutoffs):
+    with pytest.raises(UsageError, match="--cutoffs must be numbers"):
+        TrainRequest(cutoffs=cutoffs)
+
+
+def test_a_plan_explains_itself_in_three_lines():
+    machine = Machine(2, True, 123e9, measured=True)
+    request = TrainRequest(minutes=2, tokenizer="word")
+    made = make_plan(request, WORDS, machine)
+    network, learning, because = explain(made, WORDS, machine, 1_234_567)
+    assert f"1 x {made.network.hidden_size} lstm" in network and "1,234,567 param" in network
+    assert "from 1,000, 4,000" in network
+    assert "falling to zero" in learning and "windows of 8 to 35 tokens" in learning
+    assert "2 minutes on 2 threads in bf16" in because and "123 GFLOP/s" in because
+    assert "929,589 tokens about" in because
+    resumed = explain(made, WORDS, Machine(2, True), 1_234_567)
+    assert "GFLOP" not in resumed[2] and "when the run began" in resumed[2]
+    steps = make_plan(TrainRequest(steps=10), CHARACTERS, machine)
+    assert "GFLOP" not in explain(steps, CHARACTERS, machine, 1)[2]
+
+
+def test_options_of_a_run_give_its_plan_again_on_any_machine():
+    first = make_plan(TrainRequest(minutes=2), WORDS, Machine(2, True, 2e11))
+    chosen = chosen_by(first, 2, True)
+    again = make_plan(TrainRequest(minutes=2, **chosen), WORDS, Machine(2, True))
+    assert dataclasses.replace(again, learned=0, passes=0) == dataclasses.replace(
+        first, learned=0, passes=0
+    )
