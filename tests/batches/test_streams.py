@@ -172,5 +172,5 @@ def test_a_restart_reads_the_boundary_where_a_text_might_begin():
 
 
 def test_without_a_place_to_begin_there_is_no_restart():
-    never = Restarts(600, np.zeros(601, dtype=bool), share=1.0)
+    never = Restarts(600, np.zeros(601, dtype=bool), rate=1.0)
     assert all(b.resets is None for b in epoch_of(streams_of(600, 4, 10, restarts=never), 0))
