@@ -58,7 +58,5 @@ def _reasons(
         return f"{text}, on {several}{where}"
     if not machine.measured:
         return f"what was chosen when the run began, {seconds / 60:g} minutes on {several}{where}"
-    return (
-        f"{seconds / 60:g} minutes on {several}{where}, about {machine.flops / GIGA:,.0f} GFLOP/s, "
-        f"read {text}"
-    )
+    minutes = f"{seconds / 60:g} minute{'s' * (seconds != 60)}"
+    return f"{minutes} on {several}{where}, about {machine.flops / GIGA:,.0f} GFLOP/s, read {text}"
