@@ -26,6 +26,7 @@ CHANGEABLE = OF_NO_ACCOUNT | {
     "threads", "device", "precision",
 }  # fmt: skip
 BUDGETS = ("minutes", "epochs", "steps")
+BEFORE = {"cutoffs": "none"}  # what was so before it was a choice
 
 
 @dataclass(frozen=True)
@@ -105,9 +106,8 @@ def read_record(directory: Path) -> RunRecord | None:
     try:
         assert value["format"] == FORMAT
         request = from_json(TrainRequest, value["request"])
-        return RunRecord(
-            [str(word) for word in value["paths"]], request, value["chosen"], value["corpus"]
-        )
+        chosen = BEFORE | value["chosen"]
+        return RunRecord([str(word) for word in value["paths"]], request, chosen, value["corpus"])
     except (UsageError, AssertionError, KeyError, TypeError) as fault:
         raise ModelError(
             f"{path} is damaged or of another version of charlm: {fault!r}",

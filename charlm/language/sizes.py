@@ -39,6 +39,8 @@ class CorpusFacts:
 def choose_windows(request: TrainRequest, corpus: CorpusFacts) -> Windows:
     """Choose how many tokens are learned from between two updates: few at first, then more."""
     usual = SYMBOL_WINDOWS if corpus.symbols else WORD_WINDOWS
+    if request.batches == "padded":  # documents are cut into windows of one width
+        return Windows(request.bptt or usual.last, request.bptt or usual.last)
     if request.bptt is None:
         last = max(usual.last, request.bptt_start or 1)
         return Windows(request.bptt_start or usual.first, last)

@@ -9,6 +9,7 @@ import charlm
 from charlm.language.directory import network_config, read_model
 from charlm.language.fit import fit
 from charlm.language.network import load_network
+from charlm.language.record import read_record
 from charlm.language.request import TrainRequest
 from charlm.model.adaptive import AdaptiveHead
 
@@ -61,3 +62,13 @@ def test_a_resumed_run_goes_on_with_its_cutoffs(trained, tmp_path):
     assert trained(steps=9, resume=True).model.config["run"]["steps"] == 9
     shapes = json.loads((tmp_path / "run" / "config.json").read_text())["network"]
     assert shapes["cutoffs"] == list(CUTOFFS)
+
+
+def test_a_run_begun_before_there_were_levels_goes_on_without_them(trained, tmp_path):
+    trained(steps=1)
+    path = tmp_path / "run" / "run.json"
+    value = json.loads(path.read_text())
+    del value["chosen"]["cutoffs"]
+    path.write_text(json.dumps(value))
+    record = read_record(tmp_path / "run")
+    assert record is not None and record.chosen["cutoffs"] == "none"

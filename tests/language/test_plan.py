@@ -134,6 +134,7 @@ def test_windows_grow_unless_they_are_given():
     assert plan(bptt=20).windows == Windows(20, 20)
     assert plan(bptt=20, bptt_start=4).windows == Windows(4, 20)
     assert plan(bptt_start=100).windows == Windows(100, 100)
+    assert plan(batches="padded").windows == Windows(64, 64)
     with pytest.raises(UsageError, match="--bptt-start must be at most --bptt, 4, not 9"):
         TrainRequest(bptt=4, bptt_start=9)
 
