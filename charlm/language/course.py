@@ -56,7 +56,7 @@ def lead(
             write_record(place.directory, record)
         elif (changed := place.record.changed(asked[1], chosen)) != place.record:
             write_record(place.directory, changed)
-        told = record.to_json() | {"out": str(place.directory.resolve())}
+        told = record.to_json() | {"out": str(place.directory.resolve()), "flops": machine.flops}
         processes.announce(json.dumps(told))
         return _complete(run, progress, stop)
 
@@ -93,7 +93,8 @@ def follow(paths: Sequence[str], request: TrainRequest, meeting: Meeting, stop: 
         request = from_json(TrainRequest, told["request"] | chosen)
         set_threads(chosen["threads"])
         store: TokenStore = open_store(Path(told["corpus"]["directory"]))
-        machine = Machine(chosen["threads"], use_bf16(request.precision, device))
+        bf16 = use_bf16(request.precision, device)
+        machine = Machine(chosen["threads"], bf16, told["flops"])
         run = Run(told["paths"], request, store, Path(told["out"]), device, machine, processes)
         run.train(None, stop, lambda line: None)
 
