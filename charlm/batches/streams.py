@@ -20,6 +20,7 @@ from charlm.batches.batch import Batch, Position, epoch_generator
 from charlm.batches.windows import Windows
 
 RESTART_RATE = 0.01 / 64  # of the steps of each stream
+MAX_CHANCE = 0.5  # of a restart, where one is possible
 
 
 @dataclass(frozen=True)
@@ -28,16 +29,23 @@ class Restarts:
 
     Now and then a stream forgets its state at a place where a text might begin, and reads the
     boundary there instead of what stands before. (Melis et al. 2018 drop states at random places in
-    the same way.)
+    the same way.) It does so where a window begins, so that the layers still read every window in
+    one piece.
 
     boundary_id: what a text begins with
     after:       (V,) bool, the ids after which a text might begin, such as a line feed
+    share:       of the text's ids that are such ids
     rate:        of the steps of each stream
     """
 
     boundary_id: int
     after: np.ndarray
+    share: float
     rate: float = RESTART_RATE
+
+    def chance(self, steps: int) -> float:
+        """Give the chance to begin anew where a window of so many steps may."""
+        return min(MAX_CHANCE, self.rate * steps / self.share) if self.share > 0 else 0.0
 
 
 class Streams:
@@ -114,17 +122,16 @@ class Streams:
     def _restart(
         self, inputs: np.ndarray, resets: np.ndarray | None, epoch: int, offset: int
     ) -> np.ndarray | None:
-        """Let some streams begin anew inside the window; changes `inputs`, gives the resets."""
-        assert self._restarts is not None
-        random = np.random.default_rng([self._seed, epoch, offset])
-        share = self._restarts.rate * inputs.shape[1]
-        for stream in np.flatnonzero(random.random(len(inputs)) < share):
-            places = np.flatnonzero(self._restarts.after[inputs[stream]])
-            if len(places):
-                step = random.choice(places)
-                inputs[stream, step] = self._restarts.boundary_id
-                resets = np.zeros(inputs.shape, dtype=bool) if resets is None else resets
-                resets[stream, step] = True
+        """Let some streams begin the window anew; changes `inputs`, gives the resets."""
+        restarts = self._restarts
+        assert restarts is not None
+        drawn = np.random.default_rng([self._seed, epoch, offset]).random(len(inputs))
+        anew = restarts.after[inputs[:, 0]] & (drawn < restarts.chance(inputs.shape[1]))
+        if not anew.any():
+            return resets
+        inputs[anew, 0] = restarts.boundary_id
+        resets = np.zeros(inputs.shape, dtype=bool) if resets is None else resets
+        resets[anew, 0] = True
         return resets
 
     def _resets(self, places: np.ndarray) -> np.ndarray:

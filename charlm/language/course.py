@@ -22,6 +22,7 @@ from charlm.language.request import TrainRequest
 from charlm.language.result import FitResult
 from charlm.language.run import Run
 from charlm.options import from_json
+from charlm.text.memory import freed_memory_kept
 from charlm.text.store import TokenStore, open_store
 from charlm.training.meeting import Meeting
 from charlm.training.memory import memory_errors
@@ -58,7 +59,8 @@ def lead(
             write_record(place.directory, changed)
         told = record.to_json() | {"out": str(place.directory.resolve()), "flops": machine.flops}
         processes.announce(json.dumps(told))
-        return _complete(run, progress, stop)
+        with freed_memory_kept():
+            return _complete(run, progress, stop)
 
 
 def _complete(run: Run, progress: TextIO | None, stop: Stop) -> FitResult:
@@ -96,7 +98,8 @@ def follow(paths: Sequence[str], request: TrainRequest, meeting: Meeting, stop: 
         bf16 = use_bf16(request.precision, device)
         machine = Machine(chosen["threads"], bf16, told["flops"])
         run = Run(told["paths"], request, store, Path(told["out"]), device, machine, processes)
-        run.train(None, stop, lambda line: None)
+        with freed_memory_kept():
+            run.train(None, stop, lambda line: None)
 
 
 def dismiss(paths: Sequence[str], request: TrainRequest, meeting: Meeting) -> None:

@@ -69,6 +69,8 @@ class Run:
         self.plan: Plan = make_plan(request, self.facts, machine)
         torch.manual_seed(request.seed)
         self.network = LanguageNetwork(self.plan.network).to(device)
+        self._id_counts = store.train.id_counts(tokenizer.vocab_size)
+        self.network.head.start_from(torch.from_numpy(self._id_counts).to(device))
         if processes.size > 1:  # the same weights, but other dropout in each process
             torch.manual_seed(request.seed * 1_000_003 + processes.rank)
         self.parameters = sum(parameter.numel() for parameter in self.network.parameters())
@@ -176,7 +178,7 @@ class Run:
             seed=request.seed,
             boundaries=part.boundaries,
             reset_at_documents=request.reset_at_documents,
-            restarts=_restarts(self.store.tokenizer),
+            restarts=_restarts(self.store.tokenizer, self._id_counts),
         )
 
     def _validation(self) -> Validation | None:
@@ -219,10 +221,10 @@ class Run:
         }
 
 
-def _restarts(tokenizer: Tokenizer) -> Restarts:
+def _restarts(tokenizer: Tokenizer, id_counts: np.ndarray) -> Restarts:
     """Let texts begin after tokens that end a line."""
     after = np.array([piece.endswith(b"\n") for piece in tokenizer.pieces])
-    return Restarts(tokenizer.boundary_id, after)
+    return Restarts(tokenizer.boundary_id, after, id_counts[after].sum() / id_counts.sum())
 
 
 def _command(paths: Sequence[str], request: TrainRequest) -> str:

@@ -16,7 +16,9 @@ SYMBOL_WINDOWS = Windows(8, 64)
 WORD_WINDOWS = Windows(8, 35)
 TOKENS_PER_STREAM = 256  # at least: a stream begins each epoch without memory
 FULL_SOFTMAX = 2_000  # symbols below which two levels gain nothing
+SPELLING = 257  # bytes and boundary, behind a vocabulary of characters
 WORD_CUTOFFS = 1_000, 4_000, 12_000
+SYMBOL_EMBED, WORD_EMBED = 64, 200
 MIN_SYMBOL_HIDDEN, MIN_WORD_HIDDEN, MAX_HIDDEN = 64, 128, 2048
 HIDDEN_PER_MILLION = 1024  # at most, of a million tokens: a small text is soon known by heart
 
@@ -59,12 +61,16 @@ def choose_batch(request: TrainRequest, corpus: CorpusFacts) -> int:
 def choose_cutoffs(request: TrainRequest, corpus: CorpusFacts) -> tuple[int, ...]:
     """Choose where the softmax opens its second level, if it is large.
 
-    Words are sorted by frequency; byte pairs only roughly, so that fewer are rare enough.
+    Characters and words are sorted by frequency; byte pairs only roughly, so that fewer are rare
+    enough. Behind the characters come the bytes that spell what is no character of the training
+    text: they are out of the way of all others.
     """
     size = corpus.vocab_size
     if request.cutoffs is not None:
         return request.cutoffs_asked
-    if corpus.symbols or size < FULL_SOFTMAX:
+    if corpus.kind == "char" and 0 < size - SPELLING < FULL_SOFTMAX:
+        return (size - SPELLING,)
+    if corpus.kind == "byte" or size < FULL_SOFTMAX:
         return ()
     if corpus.kind == "bpe":
         return round(size / 7), round(size / 2.2)
@@ -77,7 +83,7 @@ def network_of(
     """Give the network of so many units in each layer."""
     return NetworkConfig(
         vocab_size=corpus.vocab_size,
-        embed_size=request.embed or min(hidden, 128 if corpus.symbols else 200),
+        embed_size=request.embed or min(hidden, SYMBOL_EMBED if corpus.symbols else WORD_EMBED),
         hidden_size=hidden,
         num_layers=request.layers or 1,
         cell=request.cell,

@@ -22,14 +22,14 @@ WARM_UP = 64
 WINDOW = 128
 MIN_TOKENS, MAX_TOKENS = 10_000, 120_000  # of the held-out text are scored
 MIN_TIMED_TOKENS = 1_000  # where the run has so many minutes,
-TIMED_SHARE = 0.15  # and then this part of what is learned between two scores
+TIMED_SHARE = 0.06  # and then this part of what is learned between two scores
 
 
 def tokens_worth_scoring(learned: float, timed: bool = False) -> int:
     """Give how many tokens to score where `learned` are learned from between two scores.
 
     Scoring takes a third of learning's time or less. In a run of so many minutes it must be a small
-    part of that: a twentieth.
+    part of that: a fiftieth.
     """
     least, share = (MIN_TIMED_TOKENS, TIMED_SHARE) if timed else (MIN_TOKENS, 1.0)
     return int(max(least, min(MAX_TOKENS, share * learned)))

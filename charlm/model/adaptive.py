@@ -47,6 +47,13 @@ class AdaptiveHead(SoftmaxHead):
         sizes = torch.tensor([float(end - start) for start, end in self.bounds])
         self.cluster_bias = nn.Parameter(sizes.log())
 
+    @torch.no_grad()
+    def start_from(self, counts: Tensor) -> None:
+        """Begin with each token as probable as it is frequent, by its bias; counts (V,)."""
+        super().start_from(counts)
+        for number, (start, end) in enumerate(self.bounds):
+            self.cluster_bias[number] = self.bias[start:end].logsumexp(0)
+
     def nats_sum(self, outputs: Tensor, targets: Tensor, mask: Tensor | None = None) -> Tensor:
         """Sum -log p(target) over rows (N, E), targets (N,), where mask (N,) holds; for training.
 

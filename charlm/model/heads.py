@@ -27,6 +27,14 @@ class SoftmaxHead(nn.Module):
             nn.init.uniform_(self.weight, -(input_size**-0.5), input_size**-0.5)
         nn.init.zeros_(self.bias)
 
+    @torch.no_grad()
+    def start_from(self, counts: Tensor) -> None:
+        """Begin with each token as probable as it is frequent, by its bias; counts (V,).
+
+        What is never seen in training then needs no unlearning.
+        """
+        self.bias.copy_(log_frequencies(counts))
+
     def nats_sum(self, outputs: Tensor, targets: Tensor, mask: Tensor | None = None) -> Tensor:
         """Sum -log p(target) over rows (N, E), targets (N,), where mask (N,) holds; for training.
 
@@ -51,6 +59,12 @@ class SoftmaxHead(nn.Module):
     def log_probs(self, outputs: Tensor) -> Tensor:
         """Give log p of every token: outputs (..., E) -> (..., V) in the weights' type."""
         return log_softmax(outputs, self.weight, self.bias)
+
+
+def log_frequencies(counts: Tensor) -> Tensor:
+    """Give the log of each count's share, (V,), half of one added to each (Jeffreys)."""
+    smoothed = counts.double() + 0.5
+    return (smoothed / smoothed.sum()).log().float()
 
 
 def log_softmax(outputs: Tensor, weight: Tensor, bias: Tensor) -> Tensor:

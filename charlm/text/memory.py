@@ -1,8 +1,15 @@
-"""The process's memory: what libraries have freed goes back to the system."""
+"""The process's memory: what libraries have freed goes back to the system, or stays at hand."""
 
 import ctypes
 import gc
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+# of glibc's malloc.h; the values are what the thresholds grow to at most by themselves
+M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
+USUAL_TRIM_THRESHOLD, USUAL_MMAP_THRESHOLD = 64 << 20, 32 << 20
+MOST_TRIM_THRESHOLD, MOST_MMAP_THRESHOLD = (1 << 31) - 1, 1 << 30
 
 
 def return_freed_memory() -> None:
@@ -12,8 +19,34 @@ def return_freed_memory() -> None:
     other processes may need them.
     """
     gc.collect()
-    if sys.platform != "linux":
-        return
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    trim = _of_glibc("malloc_trim")
     if trim is not None:
         trim(0)
+
+
+@contextmanager
+def freed_memory_kept() -> Iterator[None]:
+    """Keep what is freed for the next who asks, as the same large arrays are made again and again.
+
+    glibc gives arrays of many megabytes back to the system at once, and gets them again page by
+    page, each filled with zeros: a tenth or more of the time that training takes.
+    """
+    tune = _of_glibc("mallopt")
+    if tune is None:
+        yield
+        return
+    tune(M_MMAP_THRESHOLD, MOST_MMAP_THRESHOLD)
+    tune(M_TRIM_THRESHOLD, MOST_TRIM_THRESHOLD)
+    try:
+        yield
+    finally:
+        tune(M_MMAP_THRESHOLD, USUAL_MMAP_THRESHOLD)
+        tune(M_TRIM_THRESHOLD, USUAL_TRIM_THRESHOLD)
+        return_freed_memory()
+
+
+def _of_glibc(name: str) -> Callable[..., int] | None:
+    """Give a function of the C library, where it is glibc."""
+    if sys.platform != "linux":
+        return None
+    return getattr(ctypes.CDLL(None), name, None)

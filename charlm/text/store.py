@@ -27,6 +27,7 @@ STORE = "store.json"
 FORMAT = 1
 COLUMNS = ("position", "bytes", "characters", "words", "lines", "tokens", "unknown_tokens")
 BUFFER = 1 << 20  # ids held before they are written
+COUNTED_IDS = 1 << 21  # tell how frequent each id is
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,10 @@ class TokenPart:
     def counts(self) -> Counts:
         """Measure the whole part."""
         return Counts(len(self.documents) - 1, *self.documents[:, 1:].sum(axis=0).tolist())
+
+    def id_counts(self, vocab_size: int, most: int = COUNTED_IDS) -> "np.ndarray[Any, Any]":
+        """Count how often each id, (V,), is a target among the first `most`."""
+        return np.bincount(self.ids[1 : most + 1], minlength=vocab_size)
 
     def release(self) -> None:
         """Give the memory of the pages read so far back; they are read again when needed.

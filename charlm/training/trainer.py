@@ -183,7 +183,7 @@ class Trainer:
         self.task.module.train()
         if score is None:
             state.validated_step = state.step
-            state.next_validation = self._progress() + self.options.validate_every
+            state.next_validation = self._next_validation(self.options.validate_every)
             return
         clock = self._clock() if rank == 0 else 0.0
         numbers = [score.nats, score.targets, float(not score.complete), clock]
@@ -193,7 +193,7 @@ class Trainer:
             return
         state.validation_seconds = self._seconds() - began
         state.validated_step = state.step
-        state.next_validation = self._progress() + self._validation_interval()
+        state.next_validation = self._next_validation(self._validation_interval())
         self._judge(nats / max(targets, 1))
 
     def save(self, scheduled: bool = True) -> None:
@@ -272,6 +272,11 @@ class Trainer:
         state = self.state
         seconds, reserve = self._seconds(), state.validation_seconds
         return self.budget.progress(state.step, state.targets, seconds, reserve)
+
+    def _next_validation(self, interval: float) -> float:
+        """Give the progress at which to validate again: not shortly before the end's."""
+        progress = self._progress() + interval
+        return progress if progress <= 1.0 - interval / 2 else 1.0
 
     def _validation_interval(self) -> float:
         """Keep validations rare enough that they cost little of a budget in minutes."""

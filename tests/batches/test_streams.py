@@ -148,14 +148,16 @@ def test_restarts_add_to_the_documents_resets():
 
 
 def restarts(length, rate=0.05):
+    """Let texts begin after a fifth of the ids, taken at random."""
     after = np.zeros(length + 1, dtype=bool)
-    after[::5] = True
-    return Restarts(boundary_id=length, after=after, rate=rate)
+    after[np.random.default_rng(1).permutation(length)[: length // 5]] = True
+    return Restarts(boundary_id=length, after=after, share=0.2, rate=rate)
 
 
 def test_a_restart_reads_the_boundary_where_a_text_might_begin():
-    plain = epoch_of(streams_of(600, 4, 10), 0)
-    restarted = epoch_of(streams_of(600, 4, 10, restarts=restarts(600)), 0)
+    settings = restarts(6000, rate=0.004)
+    plain = epoch_of(streams_of(6000, 8, 10), 0)
+    restarted = epoch_of(streams_of(6000, 8, 10, restarts=settings), 0)
     count = 0
     for before, after in zip(plain, restarted, strict=True):
         assert np.array_equal(before.targets, after.targets)
@@ -164,13 +166,20 @@ def test_a_restart_reads_the_boundary_where_a_text_might_begin():
             assert not changed.any()
             continue
         assert np.array_equal(changed, after.resets)
-        assert (after.inputs[changed] == 600).all()
-        assert (before.inputs[changed] % 5 == 0).all()
-        assert changed.sum(axis=1).max() <= 1
+        assert (after.inputs[changed] == 6000).all()
+        assert settings.after[before.inputs[changed]].all()
+        assert not changed[:, 1:].any()  # windows are read in one piece
         count += int(changed.sum())
-    assert count == pytest.approx(0.5 * 4 * len(plain), rel=0.4)
+    assert count == pytest.approx(0.004 * 6000, rel=0.5)
+
+
+def test_restarts_stay_rare_where_places_to_begin_are():
+    rare = Restarts(600, np.ones(601, dtype=bool), share=0.01, rate=0.01)
+    assert [rare.chance(steps) for steps in (0, 1, 64)] == [0.0, 0.5, 0.5]
+    usual = Restarts(600, np.ones(601, dtype=bool), share=0.1, rate=0.001)
+    assert usual.chance(10) == pytest.approx(0.1)
 
 
 def test_without_a_place_to_begin_there_is_no_restart():
-    never = Restarts(600, np.zeros(601, dtype=bool), rate=1.0)
+    never = Restarts(600, np.zeros(601, dtype=bool), share=0.0, rate=1.0)
     assert all(b.resets is None for b in epoch_of(streams_of(600, 4, 10, restarts=never), 0))

@@ -116,7 +116,9 @@ def test_every_budget_and_corpus_and_machine_gets_a_sensible_plan(minutes, size,
 
 
 def test_a_large_vocabulary_is_cut_into_levels_and_a_small_one_is_not():
-    assert plan().network.cutoffs == ()
+    assert plan().network.cutoffs == (322 - 257,)  # the bytes that spell other characters
+    assert plan(facts=CorpusFacts(1_000_000, 257, "byte")).network.cutoffs == ()
+    assert plan(facts=CorpusFacts(1_000_000, 257, "char")).network.cutoffs == ()
     assert plan(facts=WORDS).network.cutoffs == (1000, 4000)
     assert plan(facts=CorpusFacts(2_000_000, 33_278, "word")).network.cutoffs == (
         1000,

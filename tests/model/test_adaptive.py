@@ -219,3 +219,13 @@ def test_the_rows_expected_are_those_of_words_after_zipfs_law():
     expected = 2_002 + 8_000 * (shares[9_999] - shares[1_999]) + 23_278 * (1 - shares[9_999])
     config = NetworkConfig(size, 4, 4, cutoffs=(2_000, 10_000))
     assert config.head_rows == pytest.approx(expected, rel=0.01)
+
+
+@pytest.mark.parametrize("cutoffs", [(), *CUTOFFS])
+def test_a_head_can_begin_with_each_word_as_probable_as_it_is_frequent(cutoffs):
+    counts = torch.arange(V) ** 2
+    head = AdaptiveHead(E, V, cutoffs) if cutoffs else SoftmaxHead(E, V)
+    head.start_from(counts)
+    found = head.log_probs(torch.zeros(1, E))[0].exp()
+    expected = (counts + 0.5) / (counts + 0.5).sum()
+    torch.testing.assert_close(found, expected)

@@ -123,6 +123,15 @@ def test_the_best_weights_are_kept():
     assert not torch.equal(weights[1], weights[-1])
 
 
+def test_no_validation_comes_shortly_before_the_last(tmp_path):
+    budget = Budget(steps=100)
+    with Progress(budget, metrics=LineLog(tmp_path / "metrics.jsonl")) as progress:
+        loop = LoopOptions(validate_every=0.33)
+        trainer(LineTask(), budget, loop=loop, progress=progress).fit()
+    lines = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in lines if "validation_nats" in line] == [33, 66, 100]
+
+
 def test_patience_ends_a_run_that_no_longer_gains():
     task = LineTask(scores=itertools.chain([1.0], itertools.repeat(2.0)))
     state = trainer(task, Budget(steps=1000), loop=LoopOptions(patience=3)).fit()
