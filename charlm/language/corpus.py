@@ -1,5 +1,6 @@
 """The corpus of a run: its texts opened, its tokenizer learned, its ids stored or found stored."""
 
+import math
 import os
 import sys
 import tempfile
@@ -20,8 +21,13 @@ from charlm.text.sources import Corpus, ReadOptions
 from charlm.text.store import TokenStore, open_store
 
 
-def open_or_prepare(paths: Sequence[str], request: TrainRequest, tell: Tell) -> TokenStore:
-    """Give the token store of a run: a prepared directory as it is, or text, prepared once."""
+def open_or_prepare(
+    paths: Sequence[str], request: TrainRequest, tell: Tell, kind: str | None = None
+) -> TokenStore:
+    """Give the token store of a run: a prepared directory as it is, or text, prepared once.
+
+    A run that goes on, perhaps for longer, keeps the kind of tokenizer that it began with.
+    """
     if len(paths) == 1 and is_prepared(paths[0]):
         if request.tokenizer is not None or request.valid is not None:
             raise UsageError(
@@ -29,9 +35,9 @@ def open_or_prepare(paths: Sequence[str], request: TrainRequest, tell: Tell) -> 
                 "leave out --tokenizer and --valid, or pass the text itself",
             )
         return open_store(Path(paths[0]), contents=True)
-    choice, corpora = _choice(request), ExitStack()
-    with corpora:
+    with ExitStack() as corpora:
         corpus, valid = open_texts(paths, request, corpora, standard_input())
+        choice = tokenizer_choice(request, corpus.size, kind)
         store, found = prepare_cached(corpus, choice, cache_directory(), valid=valid, tell=tell)
     tell(f"{'found' if found else 'prepared'} {store_line(store)}")
     return store
@@ -52,7 +58,8 @@ def prepare_directory(
         if taken and not is_prepared(str(out)):
             raise UsageError(f"{out} was not made by charlm prepare; it will not be replaced")
         corpus, valid = open_texts(paths, request, corpora, standard_input())
-        return prepare(corpus, _choice(request), out, valid=valid, replace=True, tell=tell)
+        choice = tokenizer_choice(request, corpus.size)
+        return prepare(corpus, choice, out, valid=valid, replace=True, tell=tell)
 
 
 def store_line(store: TokenStore) -> str:
@@ -94,8 +101,19 @@ def _writable(folder: Path) -> bool:
     return there.is_dir() and os.access(there, os.W_OK)
 
 
-def _choice(request: TrainRequest) -> TokenizerChoice:
-    return TokenizerChoice(request.tokenizer, request.vocab_size, request.unknown)
+def tokenizer_choice(
+    request: TrainRequest, size: int | None, kind: str | None = None
+) -> TokenizerChoice:
+    """Give the tokenizer that a request asks for, or leaves to time and size of the text.
+
+    `kind` says what was chosen when the run began.
+    """
+    choice = TokenizerChoice(request.tokenizer, request.vocab_size, request.unknown)
+    minutes = request.minutes_or_default
+    seconds = math.inf if minutes is None else 60 * minutes
+    if kind is not None:
+        seconds = 0.0 if kind == "bpe" else math.inf
+    return choice.for_time(seconds, size)
 
 
 def standard_input() -> BinaryIO | None:

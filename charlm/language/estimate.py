@@ -6,9 +6,9 @@ Rough by nature: tokens are counted in a sample of the text, speed is that of th
 from dataclasses import dataclass
 from math import prod
 
+from charlm.language.corpus import tokenizer_choice
 from charlm.language.request import TrainRequest
 from charlm.text.learning import learn_tokenizer
-from charlm.text.preparation import TokenizerChoice
 from charlm.text.splitting import held_out_offset
 from charlm.text.tokenizers import Tokenizer
 from charlm.text.units import Units, count_units
@@ -82,8 +82,7 @@ def _tokens(
     units: Units, train_bytes: int, sample: str, request: TrainRequest
 ) -> tuple[Tokenizer, int]:
     """Learn the tokenizer from the sample, and count from it what the whole would give."""
-    choice = TokenizerChoice(request.tokenizer, request.vocab_size, request.unknown)
-    kind, vocab_size = choice.resolve(train_bytes)
+    kind, vocab_size = tokenizer_choice(request, units.bytes).resolve(train_bytes)
     tokenizer = learn_tokenizer(
         kind, lambda: [sample], vocab_size=vocab_size, unknown=request.unknown
     )

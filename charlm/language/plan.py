@@ -28,8 +28,13 @@ MAX_RATE = 3e-2
 RATE_TIMES_UNITS = 7.7  # of symbols; networks twice as wide take half the rate
 WORD_RATE_TIMES_UNITS = 5.1
 CLIP_NORM = 1.0
-SYMBOL_DROPOUT = 2.0, 0.05, 1.2  # passes that need none; what doubling them adds, and its power
-WORD_DROPOUT = 1.0, 0.17, 1.0
+# by kind of token: passes that need no dropout; what doubling them adds, and its power
+DROPOUT = {
+    "byte": (2.0, 0.05, 1.2),
+    "char": (2.0, 0.05, 1.2),
+    "bpe": (1.5, 0.09, 1.0),
+    "word": (1.0, 0.17, 1.0),
+}
 
 
 @dataclass(frozen=True)
@@ -130,5 +135,5 @@ def _targets_asked(budget: Budget, batch: int, windows: Windows) -> float | None
 
 def _dropout(passes: float, corpus: CorpusFacts) -> float:
     """Choose the dropout: none for text seen a few times, more the oftener it is seen again."""
-    few, slope, power = SYMBOL_DROPOUT if corpus.symbols else WORD_DROPOUT
+    few, slope, power = DROPOUT[corpus.kind]
     return 0.0 if passes <= few else round(min(0.5, slope * math.log2(passes / few) ** power), 2)

@@ -36,7 +36,8 @@ class RunRecord:
     paths:   the corpus, as it was given
     request: the options, as they were given
     chosen:  what the plan chose or measured, under the options' names
-    corpus:  what names the prepared corpus: directory and SHA-256 of ids and tokenizer
+    corpus:  what names the prepared corpus: directory, kind of tokenizer, SHA-256 of ids and
+             tokenizer
     """
 
     paths: list[str]
@@ -145,7 +146,8 @@ def corpus_identity(store: TokenStore) -> dict[str, str]:
     manifest = storage.read_json(store.directory / storage.MANIFEST, CorpusError)
     files = {name: entry["sha256"] for name, entry in manifest["files"].items()}
     kept = {name: digest for name, digest in files.items() if name.endswith(".bin")}
-    return kept | {"tokenizer": store.tokenizer.sha256(), "directory": str(store.directory)}
+    tokenizer, directory = store.tokenizer, str(store.directory)
+    return kept | {"kind": tokenizer.kind, "tokenizer": tokenizer.sha256(), "directory": directory}
 
 
 def check_corpus(record: RunRecord, store: TokenStore) -> None:

@@ -251,9 +251,8 @@ def _spool(stream: IO[bytes], name: str, spools: list[str]) -> Source:
                 digest.update(data)
                 file.write(data)
     identity = {"sha256": digest.hexdigest()}
-    return _recognised(
-        Source(name, lambda: Path(path).open("rb"), identity, format=format_of(name))
-    )
+    size = os.path.getsize(path)
+    return _recognised(Source(name, lambda: Path(path).open("rb"), identity, size, format_of(name)))
 
 
 def _read_piece(stream: IO[bytes], name: str) -> bytes:

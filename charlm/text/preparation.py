@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
@@ -18,7 +18,8 @@ from charlm.text.store import FORMAT, STORE, PartWriter, TokenStore, open_store
 from charlm.text.tokenizers import Kind, Tokenizer
 from charlm.text.units import count_bytes
 
-CHARACTERS_BELOW = 3_000_000  # bytes of text up to which characters are the default
+CHARACTERS_BELOW = 3_000_000  # bytes of text up to which characters are the default,
+CHARACTERS_A_SECOND = 10_000  # and no more of them than this for each second of training
 
 Tell = Callable[[str], None]
 
@@ -31,6 +32,18 @@ class TokenizerChoice:
     vocab_size: int | None = None
     unknown: Literal["spell", "unk"] = "spell"
 
+    def for_time(self, seconds: float, size: int | None) -> "TokenizerChoice":
+        """Settle how a corpus is read that `size` bytes are kept in, for so long a training.
+
+        Characters take long to learn words from: with little time for much text, byte pairs score
+        lower (docs/benchmarks.md has the trials). An unknown size settles nothing, nor does one
+        that needs no settling.
+        """
+        most = CHARACTERS_A_SECOND * seconds
+        if self.kind is None and size is not None and most < size <= CHARACTERS_BELOW:
+            return replace(self, kind="bpe")
+        return self
+
     def resolve(self, train_bytes: int) -> tuple[Kind, int | None]:
         """Choose kind and size: characters for a few megabytes, byte pairs for more."""
         if self.kind not in (None, "bpe"):
@@ -41,8 +54,8 @@ class TokenizerChoice:
 
 
 def bpe_size(train_bytes: int) -> int:
-    """Choose the number of byte pairs: 1,024 for a megabyte, growing with the root of the size."""
-    return max(512, min(8192, 256 * round(4 * math.sqrt(train_bytes / 1e6))))
+    """Choose the number of byte pairs: 1,536 for a megabyte, 8,192 for ten and more."""
+    return max(512, min(8192, 256 * round(6 * (train_bytes / 1e6) ** 0.75)))
 
 
 def prepare(

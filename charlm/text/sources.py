@@ -129,6 +129,12 @@ class Corpus:
                 for texts in self._documents(source):
                     yield from split(texts)  # type: ignore[arg-type]
 
+    @property
+    def size(self) -> int | None:
+        """Count the bytes that the sources take up; None where one does not tell."""
+        sizes = [source.size for source in self._sources]
+        return None if None in sizes else sum(size for size in sizes if size is not None)
+
     def report(self) -> ReadReport:
         """Tell what the last walk met."""
         return self._report

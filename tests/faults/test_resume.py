@@ -162,6 +162,16 @@ def test_d13_changes_last_for_all_later_resumes(forge, tmp_path):
     assert record["request"]["steps"] == 30 and record["request"]["save_every"] == "5"
 
 
+def test_a_run_that_goes_on_for_longer_keeps_its_tokenizer(forge, tmp_path):
+    words = ["train", forge.folder / "book.txt", "--threads", 1, "--out", tmp_path / "run"]
+    assert forge.run(*words, "--minutes", 0.0005)[0] == 0
+    for minutes in (0.01, 0.02):  # enough for characters, had it begun so
+        code, log, _ = forge.run(
+            "train", "--resume", "--out", tmp_path / "run", "--minutes", minutes
+        )
+        assert code == 0 and "bpe tokenizer" in log and "going on" in log, log
+
+
 def test_a_finished_run_that_is_to_go_on_does_so_however_often_it_is_killed(forge, tmp_path):
     out, kind = tmp_path / "run", "char lstm"
     assert forge.run(*words_of(forge, kind, out))[0] == 0

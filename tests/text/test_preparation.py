@@ -108,6 +108,17 @@ def test_a_small_corpus_gets_characters_and_a_large_one_byte_pairs():
     assert 512 <= bpe_size(1) < bpe_size(10_000_000) < bpe_size(10**12) == 8192
 
 
+def test_with_little_time_for_much_text_it_gets_byte_pairs():
+    choice, megabyte = TokenizerChoice(), 1_000_000
+    assert choice.for_time(120, megabyte).resolve(megabyte) == ("char", None)
+    assert choice.for_time(12, megabyte).resolve(megabyte) == ("bpe", 1536)
+    assert choice.for_time(12, 50_000).resolve(50_000) == ("char", None)
+    assert choice.for_time(12, None) == choice  # nobody knows how large it is
+    assert choice.for_time(1e9, 10 * megabyte).resolve(10 * megabyte)[0] == "bpe"
+    asked = TokenizerChoice("char")
+    assert asked.for_time(1, megabyte) == asked
+
+
 def test_invalid_bytes_are_told(tmp_path):
     (tmp_path / "a.txt").write_bytes(b"good text\n" * 1000 + b"\xff\n")
     told = []
