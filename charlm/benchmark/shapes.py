@@ -71,6 +71,5 @@ def planned(shape: Shape, threads: int, bf16: bool) -> Plan:
         batch=shape.batch,
         bptt=shape.window,
     )
-    words = shape.kind == "word"
-    facts = CorpusFacts(TOKENS, shape.vocab_size, shape.kind, closed=words)
+    facts = CorpusFacts(TOKENS, shape.vocab_size, shape.kind)
     return make_plan(request, facts, Machine.assumed(threads, bf16))

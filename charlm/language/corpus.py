@@ -1,13 +1,13 @@
 """The corpus of a run: its texts opened, its tokenizer learned, its ids stored or found stored."""
 
-import math
 import os
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from charlm import storage
 from charlm.errors import UsageError
@@ -22,11 +22,14 @@ from charlm.text.store import TokenStore, open_store
 
 
 def open_or_prepare(
-    paths: Sequence[str], request: TrainRequest, tell: Tell, kind: str | None = None
+    paths: Sequence[str],
+    request: TrainRequest,
+    tell: Tell,
+    settled: Mapping[str, Any] | None = None,
 ) -> TokenStore:
     """Give the token store of a run: a prepared directory as it is, or text, prepared once.
 
-    A run that goes on, perhaps for longer, keeps the kind of tokenizer that it began with.
+    A run that goes on, perhaps for longer, keeps the tokenizer that was settled when it began.
     """
     if len(paths) == 1 and is_prepared(paths[0]):
         if request.tokenizer is not None or request.valid is not None:
@@ -37,7 +40,11 @@ def open_or_prepare(
         return open_store(Path(paths[0]), contents=True)
     with ExitStack() as corpora:
         corpus, valid = open_texts(paths, request, corpora, standard_input())
-        choice = tokenizer_choice(request, corpus.size, kind)
+        choice = tokenizer_choice(request)
+        if settled is None:
+            choice = choice.for_time(request.seconds, corpus.size)
+        else:
+            choice = replace(choice, characters=settled.get("characters"))
         store, found = prepare_cached(corpus, choice, cache_directory(), valid=valid, tell=tell)
     tell(f"{'found' if found else 'prepared'} {store_line(store)}")
     return store
@@ -58,7 +65,7 @@ def prepare_directory(
         if taken and not is_prepared(str(out)):
             raise UsageError(f"{out} was not made by charlm prepare; it will not be replaced")
         corpus, valid = open_texts(paths, request, corpora, standard_input())
-        choice = tokenizer_choice(request, corpus.size)
+        choice = tokenizer_choice(request)
         return prepare(corpus, choice, out, valid=valid, replace=True, tell=tell)
 
 
@@ -101,19 +108,16 @@ def _writable(folder: Path) -> bool:
     return there.is_dir() and os.access(there, os.W_OK)
 
 
-def tokenizer_choice(
-    request: TrainRequest, size: int | None, kind: str | None = None
-) -> TokenizerChoice:
-    """Give the tokenizer that a request asks for, or leaves to time and size of the text.
+def tokenizer_choice(request: TrainRequest) -> TokenizerChoice:
+    """Give the tokenizer that a request asks for, or leaves open."""
+    return TokenizerChoice(request.tokenizer, request.vocab_size, request.unknown)
 
-    `kind` says what was chosen when the run began.
-    """
-    choice = TokenizerChoice(request.tokenizer, request.vocab_size, request.unknown)
-    minutes = request.minutes_or_default
-    seconds = math.inf if minutes is None else 60 * minutes
-    if kind is not None:
-        seconds = 0.0 if kind == "bpe" else math.inf
-    return choice.for_time(seconds, size)
+
+def settled_characters(store: TokenStore) -> int | None:
+    """Tell what the choice of a store's tokenizer owed to the time of its training."""
+    made_for = store.info.get("source", {}).get("tokenizer", {})
+    found: int | None = made_for.get("characters")
+    return found
 
 
 def standard_input() -> BinaryIO | None:

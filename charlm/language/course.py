@@ -6,12 +6,14 @@ scores. The others follow.
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TextIO
 
 import torch
 
 from charlm import storage
+from charlm.language.corpus import settled_characters
 from charlm.language.dialogue import Stop, teller
 from charlm.language.handle import LanguageModel
 from charlm.language.network import set_threads
@@ -50,14 +52,18 @@ def lead(
         _agree(processes, asked)
         device = choose_device(request.device)
         machine = _set_up_machine(request, device, place.record is not None)
-        run = Run(paths, request, store, place.directory, device, machine, processes)
+        machine = replace(machine, flops=machine.flops * processes.size)
+        settled = {} if place.record is None else place.record.settled
+        scored = settled.get("scored")
+        run = Run(paths, request, store, place.directory, device, machine, processes, scored)
         chosen = chosen_by(run.plan, machine.threads, machine.bf16)
-        record = RunRecord(paths, request, chosen, corpus_identity(store))
+        settled = {"characters": settled_characters(store), "scored": run.scored}
+        record = RunRecord(paths, request, chosen, corpus_identity(store), settled)
         if place.record is None:
             write_record(place.directory, record)
         elif (changed := place.record.changed(asked[1], chosen)) != place.record:
             write_record(place.directory, changed)
-        told = record.to_json() | {"out": str(place.directory.resolve()), "flops": machine.flops}
+        told = record.to_json() | {"out": str(place.directory.resolve())}
         processes.announce(json.dumps(told))
         with freed_memory_kept():
             return _complete(run, progress, stop)
@@ -96,8 +102,9 @@ def follow(paths: Sequence[str], request: TrainRequest, meeting: Meeting, stop: 
         set_threads(chosen["threads"])
         store: TokenStore = open_store(Path(told["corpus"]["directory"]))
         bf16 = use_bf16(request.precision, device)
-        machine = Machine(chosen["threads"], bf16, told["flops"])
-        run = Run(told["paths"], request, store, Path(told["out"]), device, machine, processes)
+        machine, scored = Machine(chosen["threads"], bf16), told["settled"]["scored"]
+        out = Path(told["out"])
+        run = Run(told["paths"], request, store, out, device, machine, processes, scored)
         with freed_memory_kept():
             run.train(None, stop, lambda line: None)
 

@@ -50,7 +50,7 @@ def estimate(units: Units, sample: str, request: TrainRequest, own_valid: bool) 
     offset = None if own_valid else held_out_offset(units.bytes)
     train_bytes = units.bytes if offset is None else offset
     tokenizer, tokens = _tokens(units, train_bytes, sample, request)
-    facts = CorpusFacts(tokens, tokenizer.vocab_size, tokenizer.kind, tokenizer.closed)
+    facts = CorpusFacts(tokens, tokenizer.vocab_size, tokenizer.kind)
     threads = request.threads or torch.get_num_threads()
     bf16 = use_bf16(request.precision, choose_device(request.device))
     machine = Machine.assumed(threads, bf16)
@@ -82,7 +82,8 @@ def _tokens(
     units: Units, train_bytes: int, sample: str, request: TrainRequest
 ) -> tuple[Tokenizer, int]:
     """Learn the tokenizer from the sample, and count from it what the whole would give."""
-    kind, vocab_size = tokenizer_choice(request, units.bytes).resolve(train_bytes)
+    choice = tokenizer_choice(request).for_time(request.seconds, units.bytes)
+    kind, vocab_size = choice.resolve(train_bytes)
     tokenizer = learn_tokenizer(
         kind, lambda: [sample], vocab_size=vocab_size, unknown=request.unknown
     )

@@ -88,8 +88,8 @@ def _train(
             tell(f"changed: {name.replace('_', '-')} {before} -> {now}")
     if request.test is not None:  # is it there? It is read at the end only
         check_text(request.test, read_options(request))
-    kind = None if place.record is None else place.record.corpus.get("kind")
-    store = open_or_prepare(paths, request, tell, kind)
+    settled = None if place.record is None else place.record.settled
+    store = open_or_prepare(paths, request, tell, settled)
     if place.record is not None:
         check_corpus(place.record, store)
     return_freed_memory()  # training will need it

@@ -66,7 +66,8 @@ def make_plan(request: TrainRequest, corpus: CorpusFacts, machine: Machine) -> P
     if hidden is None and asked is None:
         hidden = choose_hidden(request, corpus, _available(budget, machine))
     elif hidden is None:
-        hidden = hidden_for_targets(request, corpus, asked or 0)
+        assert asked is not None
+        hidden = hidden_for_targets(request, corpus, asked)
     learned = asked
     if learned is None:
         work = sum(operations(network_of(request, corpus, hidden)))

@@ -36,14 +36,17 @@ class RunRecord:
     paths:   the corpus, as it was given
     request: the options, as they were given
     chosen:  what the plan chose or measured, under the options' names
-    corpus:  what names the prepared corpus: directory, kind of tokenizer, SHA-256 of ids and
-             tokenizer
+    corpus:  what names the prepared corpus: directory and SHA-256 of ids and tokenizer
+    settled: what followed from the time or the machine and is no option: `characters`, the bytes
+             of text below which the tokenizer was to be of characters, and `scored`, the number of
+             held-out tokens in a validation
     """
 
     paths: list[str]
     request: TrainRequest
     chosen: dict[str, Any]
     corpus: dict[str, str]
+    settled: dict[str, Any]
 
     def to_json(self) -> dict[str, Any]:
         """Turn it into what JSON can hold."""
@@ -108,7 +111,8 @@ def read_record(directory: Path) -> RunRecord | None:
         assert value["format"] == FORMAT
         request = from_json(TrainRequest, value["request"])
         chosen = BEFORE | value["chosen"]
-        return RunRecord([str(word) for word in value["paths"]], request, chosen, value["corpus"])
+        paths, settled = [str(word) for word in value["paths"]], value.get("settled", {})
+        return RunRecord(paths, request, chosen, value["corpus"], settled)
     except (UsageError, AssertionError, KeyError, TypeError) as fault:
         raise ModelError(
             f"{path} is damaged or of another version of charlm: {fault!r}",
@@ -146,8 +150,7 @@ def corpus_identity(store: TokenStore) -> dict[str, str]:
     manifest = storage.read_json(store.directory / storage.MANIFEST, CorpusError)
     files = {name: entry["sha256"] for name, entry in manifest["files"].items()}
     kept = {name: digest for name, digest in files.items() if name.endswith(".bin")}
-    tokenizer, directory = store.tokenizer, str(store.directory)
-    return kept | {"kind": tokenizer.kind, "tokenizer": tokenizer.sha256(), "directory": directory}
+    return kept | {"tokenizer": store.tokenizer.sha256(), "directory": str(store.directory)}
 
 
 def check_corpus(record: RunRecord, store: TokenStore) -> None:

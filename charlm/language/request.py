@@ -9,6 +9,7 @@ from charlm.options import check, option
 from charlm.training.loop import LoopOptions
 
 SAVE_SECONDS = 60.0
+MAX_MINUTES = 1_000_000
 CUTOFFS = r"none|\d{1,9}(,\d{1,9})*"
 COUNTS = ("layers", "hidden", "embed", "batch", "bptt", "bptt_start", "accumulate", "threads")
 LARGEST = {"layers": 1_000, "hidden": 10**7, "embed": 10**7, "threads": 1_024}  # else 10^9
@@ -125,6 +126,12 @@ class TrainRequest:
             self.cutoffs is None or re.fullmatch(CUTOFFS, self.cutoffs) is not None,
             f"--cutoffs must be numbers with commas between them, or none, not '{self.cutoffs}'",
         )
+        check(
+            self.batches == "streams" or self.bptt_start in (None, self.bptt),
+            "--bptt-start is for streams: documents are cut into windows of one width",
+        )
+        most = MAX_MINUTES
+        check(self.minutes is None or self.minutes <= most, f"--minutes must be at most {most:,}")
         check(self.out != "", "--out must name a directory")
         # the loop's own rules, before the corpus is read
         LoopOptions(self.schedule, self.warmup, self.accumulate, self.validate_every, self.patience)
@@ -136,6 +143,12 @@ class TrainRequest:
         if self.steps is None and self.epochs is None:
             return 2.0 if self.minutes is None else self.minutes
         return None
+
+    @property
+    def seconds(self) -> float:
+        """Give the budget in seconds; infinity if it is in steps or epochs."""
+        minutes = self.minutes_or_default
+        return math.inf if minutes is None else 60 * minutes
 
     @property
     def cutoffs_asked(self) -> tuple[int, ...]:

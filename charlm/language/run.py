@@ -58,19 +58,25 @@ class Run:
         device: torch.device,
         machine: Machine,
         processes: Processes,
+        scored: int | None = None,
     ) -> None:
+        """Plan the run and make its network; `scored` held-out tokens are those of each validation.
+
+        Without it their number follows from what will be learned between two.
+        """
         self.paths, self.request, self.store, self.out = paths, request, store, out
         self.device, self.machine, self.processes = device, machine, processes
         self.bf16 = machine.bf16
         counts, tokenizer = store.train.counts(), store.tokenizer
-        self.facts = CorpusFacts(
-            len(store.train.ids) - 1, tokenizer.vocab_size, tokenizer.kind, tokenizer.closed
-        )
+        self.facts = CorpusFacts(len(store.train.ids) - 1, tokenizer.vocab_size, tokenizer.kind)
         self.plan: Plan = make_plan(request, self.facts, machine)
+        between = self.plan.loop.validate_every * self.plan.learned
+        timed = self.plan.budget.seconds is not None
+        self.scored = scored or tokens_worth_scoring(between, timed)
         torch.manual_seed(request.seed)
         self.network = LanguageNetwork(self.plan.network).to(device)
         self._id_counts = store.train.id_counts(tokenizer.vocab_size)
-        self.network.head.start_from(torch.from_numpy(self._id_counts).to(device))
+        self.network.head.start_from(torch.from_numpy(self._id_counts))
         if processes.size > 1:  # the same weights, but other dropout in each process
             torch.manual_seed(request.seed * 1_000_003 + processes.rank)
         self.parameters = sum(parameter.numel() for parameter in self.network.parameters())
@@ -185,9 +191,7 @@ class Run:
         valid = self.store.valid
         if valid is None or len(valid.ids) < 2:
             return None
-        between = self.plan.loop.validate_every * self.plan.learned
-        timed = self.plan.budget.seconds is not None
-        return Validation(valid.ids, tokens_worth_scoring(between, timed))
+        return Validation(valid.ids, self.scored)
 
     def _config(
         self, state: TrainState, evaluation: Evaluation | None, finished: bool

@@ -30,7 +30,6 @@ class CorpusFacts:
     tokens: int
     vocab_size: int
     kind: str
-    closed: bool = False
 
     @property
     def symbols(self) -> bool:
@@ -118,7 +117,7 @@ def choose_hidden(request: TrainRequest, corpus: CorpusFacts, available: float) 
     size = 256.0
     for _ in range(8):  # the share depends on the size, the size on the share
         recurrent, head = operations(network_of(request, corpus, round(size)))
-        size = _scaled(available * recurrent / (recurrent + head))
+        size = min(MAX_HIDDEN, max(1.0, _scaled(available * recurrent / (recurrent + head))))
     return _rounded(size, request, corpus)
 
 

@@ -75,7 +75,7 @@ class Validation:
                 positions = starts + np.arange(offset, min(offset + WINDOW, length))
                 inputs, targets = self._read(positions, device), self._read(positions + 1, device)
                 each, state = network.nats(inputs, targets, state)
-                nats += float(each.sum(dtype=torch.float64))
+                nats += float(each.cpu().sum(dtype=torch.float64))
         return Score(nats, len(starts) * length)
 
     def _warm_state(

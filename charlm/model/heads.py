@@ -62,8 +62,11 @@ class SoftmaxHead(nn.Module):
 
 
 def log_frequencies(counts: Tensor) -> Tensor:
-    """Give the log of each count's share, (V,), half of one added to each (Jeffreys)."""
-    smoothed = counts.double() + 0.5
+    """Give the log of each count's share, (V,), half of one added to each (Jeffreys).
+
+    Made on the CPU: not every device knows double precision.
+    """
+    smoothed = counts.cpu().double() + 0.5
     return (smoothed / smoothed.sum()).log().float()
 
 

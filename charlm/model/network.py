@@ -84,7 +84,7 @@ class LanguageNetwork(nn.Module):
         return (nats if mask is None else nats * mask), state
 
     def log_probs(self, outputs: Tensor) -> Tensor:
-        """Give log p of every token after each output: (..., E) -> (..., V) float32."""
+        """Give log p of every token after each output: (..., E) -> (..., V) in the weights' type."""
         return self.head.log_probs(outputs)
 
 

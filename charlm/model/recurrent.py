@@ -43,7 +43,9 @@ class RecurrentConfig:
 
 
 class RecurrentLayer(nn.Module):
-    """One layer of LSTM, GRU or RNN cells, run over a window by PyTorch's fused functions.
+    """One layer of LSTM, GRU or RNN cells, run over a window in one call.
+
+    By PyTorch's own functions, but for GRU and RNN on a CPU (`charlm.model.fused`).
 
     LSTM: Hochreiter & Schmidhuber 1997 with forget gates (Gers et al. 2000). GRU: Cho et al. 2014,
     in the form cuDNN uses, with the reset gate after the product. RNN: Elman 1990.

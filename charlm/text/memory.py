@@ -32,10 +32,10 @@ def freed_memory_kept() -> Iterator[None]:
     page, each filled with zeros: a tenth or more of the time that training takes.
     """
     tune = _of_glibc("mallopt")
-    if tune is None:
+    most = MOST_MMAP_THRESHOLD, USUAL_MMAP_THRESHOLD  # an old glibc refuses the first
+    if tune is None or not any(tune(M_MMAP_THRESHOLD, threshold) for threshold in most):
         yield
         return
-    tune(M_MMAP_THRESHOLD, MOST_MMAP_THRESHOLD)
     tune(M_TRIM_THRESHOLD, MOST_TRIM_THRESHOLD)
     try:
         yield

@@ -1,6 +1,5 @@
 """Preparing a corpus: read it, learn its tokenizer, store its ids."""
 
-import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from itertools import chain
@@ -20,42 +19,51 @@ from charlm.text.units import count_bytes
 
 CHARACTERS_BELOW = 3_000_000  # bytes of text up to which characters are the default,
 CHARACTERS_A_SECOND = 10_000  # and no more of them than this for each second of training
+SURELY_MORE = 10  # times as large is a file whose text, however it is kept, is no smaller
+RULES = 2  # raised whenever the same choice gives other ids than before
 
 Tell = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class TokenizerChoice:
-    """Which tokenizer a corpus shall have; kind None leaves it to the size of the text."""
+    """Which tokenizer a corpus shall have; kind None leaves it to the size of the text.
+
+    characters: bytes of training text below which it is characters then; None: the usual number
+    """
 
     kind: Kind | None = None
     vocab_size: int | None = None
     unknown: Literal["spell", "unk"] = "spell"
 
+    characters: int | None = None
+
     def for_time(self, seconds: float, size: int | None) -> "TokenizerChoice":
-        """Settle how a corpus is read that `size` bytes are kept in, for so long a training.
+        """Give the choice for so long a training on a corpus that is kept in `size` bytes.
 
         Characters take long to learn words from: with little time for much text, byte pairs score
-        lower (docs/benchmarks.md has the trials). An unknown size settles nothing, nor does one
-        that needs no settling.
+        lower (docs/benchmarks.md has the trials). Where the time makes no difference the choice
+        stays as it is, so that what was prepared for another time is found.
         """
         most = CHARACTERS_A_SECOND * seconds
-        if self.kind is None and size is not None and most < size <= CHARACTERS_BELOW:
-            return replace(self, kind="bpe")
-        return self
+        large = size is not None and size > SURELY_MORE * CHARACTERS_BELOW
+        if self.kind is not None or large or most >= CHARACTERS_BELOW:
+            return self
+        return replace(self, characters=int(most))
 
     def resolve(self, train_bytes: int) -> tuple[Kind, int | None]:
         """Choose kind and size: characters for a few megabytes, byte pairs for more."""
         if self.kind not in (None, "bpe"):
             return self.kind, self.vocab_size
-        if self.kind is None and train_bytes < CHARACTERS_BELOW:
+        most = CHARACTERS_BELOW if self.characters is None else self.characters
+        if self.kind is None and train_bytes < most:
             return "char", self.vocab_size
         return "bpe", self.vocab_size or bpe_size(train_bytes)
 
 
 def bpe_size(train_bytes: int) -> int:
     """Choose the number of byte pairs: 1,536 for a megabyte, 8,192 for ten and more."""
-    return max(512, min(8192, 256 * round(6 * (train_bytes / 1e6) ** 0.75)))
+    return int(max(512, min(8192, 256 * round(6 * (train_bytes / 1e6) ** 0.75))))
 
 
 def prepare(
@@ -156,6 +164,7 @@ def identity(corpus: Corpus, choice: TokenizerChoice, valid: Corpus | None) -> d
     """Name everything that the stored ids depend on."""
     return {
         "format": FORMAT,
+        "rules": RULES,
         "corpus": corpus.fingerprint(),
         "valid": None if valid is None else valid.fingerprint(),
         "tokenizer": asdict(choice),

@@ -15,7 +15,7 @@ SMALL = ["--hidden", 12, "--embed", 8, "--batch", 4, "--bptt", 12, "--lr", 0.01,
 SMALL += ["--dropout", 0.2, "--steps", 24, "--save-every", 5]
 KINDS = {
     "char lstm": ["--tokenizer", "char"],
-    "byte gru": ["--tokenizer", "byte", "--cell", "gru", "--accumulate", 2],
+    "byte gru": ["--tokenizer", "byte", "--cell", "gru", "--accumulate", 2, "--bptt-start", 3],
     "bpe rnn padded": [
         *["--tokenizer", "bpe", "--vocab-size", 300, "--cell", "rnn"],
         *["--documents", "line", "--batches", "padded"],
@@ -162,14 +162,16 @@ def test_d13_changes_last_for_all_later_resumes(forge, tmp_path):
     assert record["request"]["steps"] == 30 and record["request"]["save_every"] == "5"
 
 
-def test_a_run_that_goes_on_for_longer_keeps_its_tokenizer(forge, tmp_path):
-    words = ["train", forge.folder / "book.txt", "--threads", 1, "--out", tmp_path / "run"]
+def test_a_run_that_goes_on_for_longer_keeps_what_was_settled(forge, tmp_path):
+    out = tmp_path / "run"
+    words = ["train", forge.folder / "book.txt", "--threads", 1, "--out", out]
     assert forge.run(*words, "--minutes", 0.0005)[0] == 0
+    before = json.loads((out / "run.json").read_text())["settled"]
+    assert before["characters"] == 300 and before["scored"] >= 1000
     for minutes in (0.01, 0.02):  # enough for characters, had it begun so
-        code, log, _ = forge.run(
-            "train", "--resume", "--out", tmp_path / "run", "--minutes", minutes
-        )
+        code, log, _ = forge.run("train", "--resume", "--out", out, "--minutes", minutes)
         assert code == 0 and "bpe tokenizer" in log and "going on" in log, log
+        assert json.loads((out / "run.json").read_text())["settled"] == before
 
 
 def test_a_finished_run_that_is_to_go_on_does_so_however_often_it_is_killed(forge, tmp_path):

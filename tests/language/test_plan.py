@@ -15,7 +15,7 @@ from charlm.language.sizes import CorpusFacts, operations
 from charlm.model.shape import NetworkConfig
 
 CHARACTERS = CorpusFacts(1_000_000, 322, "char")
-WORDS = CorpusFacts(929_589, 10_000, "word", closed=True)
+WORDS = CorpusFacts(929_589, 10_000, "word")
 
 
 def plan(request=None, facts=CHARACTERS, threads=2, bf16=True, **options):
@@ -45,7 +45,7 @@ def test_a_small_corpus_gets_more_dropout():
     assert plan(minutes=2, facts=large).network.output_dropout == 0
 
 
-@pytest.mark.parametrize("minutes", [0.01, 2.0, 1e4])
+@pytest.mark.parametrize("minutes", [1e-9, 0.01, 2.0, 1e4, 1e6])
 @pytest.mark.parametrize("tokens", [1, 10**5, 10**10])
 @pytest.mark.parametrize("vocab_size", [257, 50_000])
 def test_every_size_is_sane(minutes, tokens, vocab_size):
@@ -78,6 +78,8 @@ def test_a_budget_in_epochs_is_counted_in_tokens():
     [
         ({"minutes": 1, "steps": 5}, "--minutes and --steps"),
         ({"minutes": 0}, "--minutes must be above 0"),
+        ({"minutes": 1e7}, "--minutes must be at most 1,000,000"),
+        ({"bptt_start": 4, "batches": "padded"}, "--bptt-start is for streams"),
         ({"hidden": 0}, "--hidden must be 1 or more"),
         ({"dropout": 1.0}, r"--dropout must be in \[0, 1\)"),
         ({"unknown": "unk"}, "--unknown unk is for --tokenizer word"),

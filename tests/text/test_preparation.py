@@ -1,5 +1,7 @@
 """Preparation: the cut, the vocabulary of the training text alone, what is refused."""
 
+import math
+
 import pytest
 
 from charlm.errors import CorpusError
@@ -112,11 +114,23 @@ def test_with_little_time_for_much_text_it_gets_byte_pairs():
     choice, megabyte = TokenizerChoice(), 1_000_000
     assert choice.for_time(120, megabyte).resolve(megabyte) == ("char", None)
     assert choice.for_time(12, megabyte).resolve(megabyte) == ("bpe", 1536)
+    assert choice.for_time(12, None).resolve(megabyte) == ("bpe", 1536)
     assert choice.for_time(12, 50_000).resolve(50_000) == ("char", None)
-    assert choice.for_time(12, None) == choice  # nobody knows how large it is
     assert choice.for_time(1e9, 10 * megabyte).resolve(10 * megabyte)[0] == "bpe"
     asked = TokenizerChoice("char")
     assert asked.for_time(1, megabyte) == asked
+    # where the time makes no difference one prepared corpus serves for any
+    assert choice.for_time(12, 100 * megabyte) == choice.for_time(math.inf, megabyte) == choice
+
+
+def test_a_larger_text_never_gets_smaller_tokens():
+    for seconds in (1, 12, 120, 240, 1000):
+        kinds = []
+        for size in range(2_000, 5_000_000, 49_999):  # the file's; a tenth of it is held out
+            choice = TokenizerChoice().for_time(seconds, size)
+            kinds.append(choice.resolve(size * 9 // 10)[0])
+        first_pairs = kinds.index("bpe")
+        assert set(kinds[:first_pairs]) <= {"char"} and set(kinds[first_pairs:]) == {"bpe"}
 
 
 def test_invalid_bytes_are_told(tmp_path):
