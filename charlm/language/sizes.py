@@ -112,12 +112,13 @@ def operations(network: NetworkConfig) -> tuple[float, float]:
 def choose_hidden(request: TrainRequest, corpus: CorpusFacts, available: float) -> int:
     """Choose the number of units: as many as the operations available can train.
 
-    Of a large vocabulary's operations only the recurrent layers' share counts.
+    Of a large vocabulary's operations the recurrent layers' share counts, by its root: a network
+    that is small beside its head costs little less than a larger one.
     """
     size = 256.0
     for _ in range(8):  # the share depends on the size, the size on the share
         recurrent, head = operations(network_of(request, corpus, round(size)))
-        size = min(MAX_HIDDEN, max(1.0, _scaled(available * recurrent / (recurrent + head))))
+        size = min(MAX_HIDDEN, max(1.0, _scaled(available * math.sqrt(recurrent / (recurrent + head)))))
     return _rounded(size, request, corpus)
 
 

@@ -84,7 +84,7 @@ class LanguageNetwork(nn.Module):
         return (nats if mask is None else nats * mask), state
 
     def log_probs(self, outputs: Tensor) -> Tensor:
-        """Give log p of every token after each output: (..., E) -> (..., V) in the weights' type."""
+        """Give log p of every token after each output, (..., E) -> (..., V); as the weights are."""
         return self.head.log_probs(outputs)
 
 
