@@ -118,7 +118,8 @@ def choose_hidden(request: TrainRequest, corpus: CorpusFacts, available: float) 
     size = 256.0
     for _ in range(8):  # the share depends on the size, the size on the share
         recurrent, head = operations(network_of(request, corpus, round(size)))
-        size = min(MAX_HIDDEN, max(1.0, _scaled(available * math.sqrt(recurrent / (recurrent + head)))))
+        share = recurrent / (recurrent + head)
+        size = min(MAX_HIDDEN, max(1.0, _scaled(available * math.sqrt(share))))
     return _rounded(size, request, corpus)
 
 
