@@ -42,7 +42,7 @@ def freed_memory_kept() -> Iterator[None]:
     finally:
         tune(M_MMAP_THRESHOLD, USUAL_MMAP_THRESHOLD)
         tune(M_TRIM_THRESHOLD, USUAL_TRIM_THRESHOLD)
-        return_freed_memory()
+    return_freed_memory()  # an error is told without this delay
 
 
 def _of_glibc(name: str) -> Callable[..., int] | None:
