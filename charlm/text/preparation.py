@@ -19,7 +19,7 @@ from charlm.text.units import count_bytes
 
 CHARACTERS_BELOW = 3_000_000  # bytes of text up to which characters are the default,
 CHARACTERS_A_SECOND = 10_000  # and no more of them than this for each second of training
-SURELY_MORE = 10  # times as large is a file whose text, however it is kept, is no smaller
+SURELY_MORE = 10  # times as large is a file whose text is taken to be larger, however it is kept
 RULES = 2  # raised whenever the same choice gives other ids than before
 
 Tell = Callable[[str], None]
@@ -35,7 +35,6 @@ class TokenizerChoice:
     kind: Kind | None = None
     vocab_size: int | None = None
     unknown: Literal["spell", "unk"] = "spell"
-
     characters: int | None = None
 
     def for_time(self, seconds: float, size: int | None) -> "TokenizerChoice":

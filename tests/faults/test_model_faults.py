@@ -407,6 +407,12 @@ def test_b9_entries_that_are_no_objects_are_refused(model, name):
 def test_b9_cutoffs_that_the_weights_know_nothing_of_are_refused(model):
     configure(model, {"cutoffs": [5, 7]})
     refusal(model, WEIGHTS, "head.cluster_bias is F32[1], not F32[2]")
+    configure(model, {"cutoffs": []})
+    refusal(model, WEIGHTS, "holds 'head.cluster_bias', 'head.cluster_weight'")
+    arrays = weights(model)
+    save_weights(model, {name: arrays[name] for name in arrays if "cluster" not in name})
+    configure(model, {"cutoffs": [5, 7]})
+    refusal(model, WEIGHTS, "lacks 'head.cluster_bias', 'head.cluster_weight'")
 
 
 def test_b9_an_unknown_entry_of_the_network_is_named(model):

@@ -18,19 +18,8 @@ from charlm.training.processes import lost_processes, rows_of
 
 ROOT = Path(__file__).parents[2]
 TEXT = "the cat sat on the mat and the dog sat on the log, né?\nso it goes\n\n" * 25
-SMALL = ["--hidden", 12, "--embed", 8, "--batch", 5, "--bptt", 12]
-SMALL += [
-    "--lr",
-    0.001,
-    "--dropout",
-    0,
-    "--precision",
-    "fp32",
-    "--threads",
-    1,
-    "--tokenizer",
-    "char",
-]
+SMALL = ["--hidden", 12, "--embed", 8, "--batch", 5, "--bptt", 12, "--lr", 0.001]
+SMALL += ["--dropout", 0, "--precision", "fp32", "--threads", 1, "--tokenizer", "char"]
 IMPATIENT = (
     "from charlm.training import meeting; meeting.MEETING_TIMEOUT = 2.0\n"
     "from charlm.cli.main import entry_point; entry_point()"

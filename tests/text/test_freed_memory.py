@@ -9,7 +9,6 @@ import pytest
 from charlm.text.memory import freed_memory_kept
 
 LARGE = 100 << 20  # bytes: glibc would give them back at once
-PAGE = resource.getpagesize()
 
 
 def faults_of(times):
