@@ -13,6 +13,7 @@ from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
 CHUNK_NUMBERS = 1 << 22  # logits held at a time in training
+FEWEST_ROWS = 16  # of a product in bfloat16
 SCORED_NUMBERS = 1 << 20  # and in scoring, where larger chunks gain nothing and cost memory
 
 Compute = Callable[..., tuple[Tensor, tuple[Tensor, ...]]]
@@ -74,19 +75,40 @@ def add_nats_sum(
     size = max(1, CHUNK_NUMBERS // len(bias))
     for start in range(0, len(outputs), size):
         part = slice(start, start + size)
-        logits = functional.linear(outputs[part], weight).to(bias.dtype).add_(bias)  # (n, V)
-        ids = targets[part].unsqueeze(1)
+        rows, ids = outputs[part], targets[part].unsqueeze(1)
+        real = len(rows)
+        held = _rows_held(real, rows)
+        rows, ids = _filled_up(rows, held), _filled_up(ids, held)
+        logits = functional.linear(rows, weight).to(bias.dtype).add_(bias)  # (n, V)
         logits -= logits.amax(dim=1, keepdim=True)  # nothing overflows
         of_targets = logits.gather(1, ids)
         slopes = logits.exp_()
         sums = slopes.sum(dim=1, keepdim=True)
-        total += (sums.log() - of_targets).sum()
+        total += (sums.log() - of_targets)[:real].sum()
         slopes.div_(sums).scatter_add_(1, ids, -torch.ones_like(sums))
+        slopes[real:] = 0
         bias_gradient += slopes.sum(dim=0)
         small = slopes.to(outputs.dtype)
-        output_gradient[part] = small @ weight
-        _add_product(weight_gradient, small.T, outputs[part])
+        output_gradient[part] = (small @ weight)[:real]
+        _add_product(weight_gradient, small.T, rows)
     return total, output_gradient
+
+
+def _rows_held(number: int, rows: Tensor) -> int:
+    """Give the number of rows to multiply where there are so many to be multiplied.
+
+    For each number of rows that it has not met, oneDNN compiles its product in bfloat16 anew, which
+    takes longer than the product. So there are four numbers from one power of two to the next.
+    """
+    if rows.dtype != torch.bfloat16 or rows.device.type != "cpu":
+        return number
+    step = max(FEWEST_ROWS, 1 << max(0, (number - 1).bit_length() - 3))
+    return -(-number // step) * step
+
+
+def _filled_up(rows: Tensor, number: int) -> Tensor:
+    """Append zeros to (n, X) for so many rows in all."""
+    return rows if len(rows) == number else functional.pad(rows, (0, 0, 0, number - len(rows)))
 
 
 def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:

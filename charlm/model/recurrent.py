@@ -13,12 +13,14 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from charlm.model.chunked import autocast_type
 from charlm.model.dropout import locked_dropout, weight_dropout
 from charlm.model.fused import fused_layer
 from charlm.model.shape import GATES
 from charlm.model.state import State, reset_state
 
 Segment = tuple[slice, Tensor]  # steps of a window, and the streams (B,) that begin anew there
+MISTAKEN_UNITS = 1024  # from which oneDNN's LSTM gives wrong gradients in bfloat16 on AMX units
 FORGET_BIAS = 1.0  # Jozefowicz et al. 2015: an LSTM that begins by remembering learns better
 
 
@@ -45,7 +47,8 @@ class RecurrentConfig:
 class RecurrentLayer(nn.Module):
     """One layer of LSTM, GRU or RNN cells, run over a window in one call.
 
-    By PyTorch's own functions, but for GRU and RNN on a CPU (`charlm.model.fused`).
+    By PyTorch's own functions, but on a CPU for GRU, RNN and wide LSTM in bfloat16, where theirs
+    are slow or wrong (`charlm.model.fused`).
 
     LSTM: Hochreiter & Schmidhuber 1997 with forget gates (Gers et al. 2000). GRU: Cho et al. 2014,
     in the form cuDNN uses, with the reset gate after the product. RNN: Elman 1990.
@@ -99,14 +102,13 @@ class RecurrentLayer(nn.Module):
         # (has_biases, num_layers, dropout, train, bidirectional, batch_first)
         settings = (True, 1, 0.0, self.training, False, True)
         first = state[0].unsqueeze(0)
+        if self._goes_own_way(inputs):
+            kind = self.nonlinearity if self.cell == "rnn" else self.cell
+            return fused_layer(kind, inputs, state, weights)
         if self.cell == "lstm":
             before = [first, state[1].unsqueeze(0)]
             outputs, hidden, memory = torch.lstm(inputs, before, weights, *settings)
             return outputs, (hidden[0], memory[0])
-        if inputs.device.type == "cpu":
-            kind = self.cell if self.cell == "gru" else self.nonlinearity
-            outputs, last = fused_layer(kind, inputs, state[0], weights)
-            return outputs, (last,)
         if self.cell == "gru":
             outputs, hidden = torch.gru(inputs, first, weights, *settings)
         elif self.nonlinearity == "relu":
@@ -114,6 +116,13 @@ class RecurrentLayer(nn.Module):
         else:
             outputs, hidden = torch.rnn_tanh(inputs, first, weights, *settings)
         return outputs, (hidden[0],)
+
+    def _goes_own_way(self, inputs: Tensor) -> bool:
+        """Tell whether the layer is run by our own walk, and not by PyTorch."""
+        if inputs.device.type != "cpu":
+            return False
+        wide = self.hidden_size >= MISTAKEN_UNITS and autocast_type(inputs) == torch.bfloat16
+        return self.cell != "lstm" or wide
 
 
 class RecurrentStack(nn.Module):

@@ -24,10 +24,14 @@ def gradients(total, *tensors):
     return torch.autograd.grad(3.0 * total, tensors)
 
 
+@pytest.mark.parametrize("filled", [0, 3])
 @pytest.mark.parametrize("rows", [1, 10, N])
 @pytest.mark.parametrize("masked", [False, True])
-def test_the_chunked_sum_and_its_gradients_are_the_plain_ones(case, masked, rows, monkeypatch):
+def test_the_chunked_sum_and_its_gradients_are_the_plain_ones(
+    case, masked, rows, filled, monkeypatch
+):
     monkeypatch.setattr(chunked, "CHUNK_NUMBERS", V * rows)
+    monkeypatch.setattr(chunked, "_rows_held", lambda number, rows: number + filled)
     head, outputs, targets = case
     mask = torch.rand(N) < 0.6 if masked else None
     ours = head.nats_sum(outputs, targets, mask)
@@ -80,6 +84,16 @@ def test_under_autocast_it_stays_close(case):
     for a, b in zip(gradients(half, *everything), gradients(exact, *everything), strict=True):
         assert a.dtype == torch.float32
         assert float((a - b).norm() / b.norm()) < 0.03
+
+
+def test_products_in_bfloat16_come_in_few_sizes():
+    rows = torch.zeros(0, 1, dtype=torch.bfloat16)
+    held = [chunked._rows_held(number, rows) for number in range(1, 4097)]
+    assert all(
+        number <= h < max(17, number + 16, 1.25 * number) for number, h in enumerate(held, start=1)
+    )
+    assert len(set(held)) < 30
+    assert [chunked._rows_held(number, rows.float()) for number in (1, 77)] == [1, 77]
 
 
 def test_a_batch_of_nothing_but_padding_costs_and_teaches_nothing(case):

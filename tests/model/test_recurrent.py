@@ -6,7 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from charlm.model.recurrent import RecurrentConfig, RecurrentStack
+from charlm.model.recurrent import (
+    MISTAKEN_UNITS,
+    RecurrentConfig,
+    RecurrentLayer,
+    RecurrentStack,
+)
 from charlm.model.shape import GATES
 from charlm.model.state import detach_state, select_state
 from charlm.training.precision import has_bf16
@@ -224,3 +229,20 @@ def test_the_last_layer_may_have_its_own_size():
     outputs, state = stack(torch.randn(B, T, I), stack.initial_state(B))
     assert outputs.shape == (B, T, 4)
     assert [tuple(tensor.shape) for tensor in state] == [(B, H), (B, H), (B, 4), (B, 4)]
+
+
+@pytest.mark.parametrize("units", [MISTAKEN_UNITS - 32, MISTAKEN_UNITS])
+def test_in_bfloat16_gradients_of_wide_layers_are_those_of_float32_but_for_rounding(units):
+    torch.manual_seed(0)
+    layer = RecurrentLayer(16, units, RecurrentConfig(16, units))
+    inputs = torch.randn(2, 5, 16, requires_grad=True)
+    everything = [inputs, *layer.parameters()]
+    results = []
+    for rounded in (False, True):
+        state = (torch.zeros(2, units), torch.zeros(2, units))
+        with torch.autocast("cpu", torch.bfloat16, enabled=rounded):
+            outputs, after = layer(inputs, state)
+        loss = outputs.float().square().sum() + sum(last.float().sum() for last in after)
+        results.append(torch.autograd.grad(loss, everything))
+    for exact, half in zip(*results, strict=True):
+        assert float((half - exact).norm() / exact.norm()) < 0.03
