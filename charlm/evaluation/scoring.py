@@ -8,7 +8,7 @@ import numpy as np
 
 from charlm.predict.predictor import Predictor
 
-CHUNK = 4096  # ids handed to the predictor at a time
+CHUNK = 1 << 16  # ids handed to the predictor at a time
 LANES = 32  # short documents scored side by side
 SHORT = 2048  # ids up to which a document counts as short
 FOREVER = float("inf")

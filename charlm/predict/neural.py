@@ -16,8 +16,10 @@ from charlm.model.state import State as HiddenState
 from charlm.model.state import select_state, stack_states
 from charlm.predict.clustered import ClusteredPrediction
 from charlm.predict.predictor import DensePrediction, Prediction
+from charlm.predict.segments import can_be_cut, score_in_segments
 
-WINDOW = 512  # ids of a stream scored at a time
+WINDOW = 512  # ids of a stream scored at a time,
+TOKENS = 8192  # and of all streams together
 
 
 @dataclass(frozen=True)
@@ -64,12 +66,19 @@ class NeuralPredictor:
         after = self._read(np.asarray(ids)[:, None], state.hidden)[1]
         return self.prediction(after), after
 
-    @torch.inference_mode()
     def score(self, ids: np.ndarray, state: NeuralState) -> tuple[np.ndarray, NeuralState]:
         """Read ids (S, N); give -log p of each where it stands, (S, N) float32 nats."""
+        if can_be_cut(ids):
+            return score_in_segments(self, ids, state, self.score_in_order, _distance)
+        return self.score_in_order(ids, state)
+
+    @torch.inference_mode()
+    def score_in_order(self, ids: np.ndarray, state: NeuralState) -> tuple[np.ndarray, NeuralState]:
+        """Do the same one id of each stream after the other: what `score` means."""
         pieces = [np.zeros((len(ids), 0), dtype=np.float32)]
-        for start in range(0, ids.shape[1], WINDOW):
-            part = ids[:, start : start + WINDOW]
+        window = max(1, min(WINDOW, TOKENS // len(ids)))
+        for start in range(0, ids.shape[1], window):
+            part = ids[:, start : start + window]
             outputs, after = self._read(part, state.hidden)  # (S, n, E)
             before = torch.cat([state.output[:, None], outputs[:, :-1]], dim=1)
             targets = self._tensor(part).flatten()
@@ -95,3 +104,12 @@ class NeuralPredictor:
 
     def _tensor(self, ids: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(ids, dtype=np.int64)).to(self._device)
+
+
+@torch.inference_mode()
+def _distance(first: NeuralState, second: NeuralState) -> np.ndarray:
+    """Give the largest difference between any two numbers of each stream's states, (S,)."""
+    pairs = zip((*first.hidden, first.output), (*second.hidden, second.output), strict=True)
+    each = [(a - b).abs().amax(dim=1) for a, b in pairs]
+    largest: np.ndarray = torch.stack(each).amax(dim=0).cpu().numpy()
+    return largest
