@@ -7,15 +7,17 @@ import sys
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from charlm.benchmark.shapes import Shape
-from charlm.errors import OutOfMemoryError
-from charlm.training.memory import HINT
+from charlm.errors import LostProcessError, OutOfMemoryError
+from charlm.training.memory import HINT, memory_errors
 
 STEPS = 3  # the third takes no more than the second, where every buffer is there
 PROGRAM = "from charlm.benchmark.memory import serve; serve()"
 STATUS = Path("/proc/self/status")
 KILOBYTE = 1024
+KILLED = -9  # by the system, for want of memory
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,8 @@ class Memory:
 def compare_memory(shape: Shape, threads: int, bf16: bool) -> Memory | None:
     """Let charlm and the textbook loop each take steps; None where the system does not tell.
 
-    Raises OutOfMemoryError where a process did not come to its end.
+    Raises OutOfMemoryError where a process ran out of it or was killed, LostProcessError where it
+    ended by another fault.
     """
     if peak_bytes() is None:
         return None
@@ -71,21 +74,32 @@ def _in_child(who: str, shape: Shape, threads: int, bf16: bool) -> int:
     )
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        raise OutOfMemoryError(
-            f"the process that measures memory ended with {done.returncode}: {last[:200]}", HINT
-        )
+        said = f"the process that measures memory ended with {done.returncode}: {last[:200]}"
+        if done.returncode in (OutOfMemoryError.exit_code, KILLED):
+            raise OutOfMemoryError(said, HINT)
+        raise LostProcessError(said)
     return int(done.stdout)
 
 
 def serve() -> None:
     """Do the task that standard input describes, and write the peak in bytes."""
+    task = json.loads(sys.stdin.read())
+    try:
+        with memory_errors("measuring memory"):
+            _take_steps(task)
+    except OutOfMemoryError as error:
+        sys.stderr.write(f"{error.message}\n")
+        sys.exit(error.exit_code)
+    sys.stdout.write(str(peak_bytes()))
+
+
+def _take_steps(task: dict[str, Any]) -> None:
     import torch
 
     from charlm.benchmark.ids import synthetic_ids
     from charlm.benchmark.steps import OwnStep, textbook_step
     from charlm.text.memory import freed_memory_kept
 
-    task = json.loads(sys.stdin.read())
     shape = Shape(**task["shape"])
     torch.set_num_threads(task["threads"])
     ids = synthetic_ids(shape.kind, shape.vocab_size)
@@ -94,4 +108,3 @@ def serve() -> None:
     with freed_memory_kept() if own else nullcontext():  # as training keeps it
         for _ in range(STEPS):
             step()
-    sys.stdout.write(str(peak_bytes()))
