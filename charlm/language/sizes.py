@@ -20,7 +20,7 @@ SPELLING = 257  # bytes and boundary, behind a vocabulary of characters
 WORD_CUTOFFS = 1_000, 4_000, 12_000
 SYMBOL_EMBED, WORD_EMBED = 64, 200
 MIN_SYMBOL_HIDDEN, MIN_WORD_HIDDEN, MAX_HIDDEN = 64, 128, 2048
-HIDDEN_PER_MILLION = 1024  # at most, of a million tokens: a small text is soon known by heart
+HIDDEN_PER_MILLION = 960  # at most, of a million tokens: a small text is soon known by heart
 
 
 @dataclass(frozen=True)
