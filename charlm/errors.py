@@ -7,7 +7,7 @@ CharlmError             base; never raised itself
     DiskError           exit code 5: a file cannot be written
     DivergedError       exit code 6: training ran into NaN or infinity
     OutOfMemoryError    exit code 7: the machine has too little memory for what was asked
-    LostProcessError    exit code 1: another process of a run of several has died
+    LostProcessError    exit code 1: another process, whose work was needed, has died
 """
 
 from typing import ClassVar
@@ -61,4 +61,4 @@ class OutOfMemoryError(CharlmError):
 
 
 class LostProcessError(CharlmError):
-    """Another process of a run of several has died."""
+    """Another process, whose work was needed, has died."""

@@ -75,7 +75,8 @@ def _in_child(who: str, shape: Shape, threads: int, bf16: bool) -> int:
     if done.returncode != 0:
         last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
         said = f"the process that measures memory ended with {done.returncode}: {last[:200]}"
-        if done.returncode in (OutOfMemoryError.exit_code, KILLED):
+        short = done.returncode in (OutOfMemoryError.exit_code, KILLED)
+        if short or "bad_alloc" in done.stderr:
             raise OutOfMemoryError(said, HINT)
         raise LostProcessError(said)
     return int(done.stdout)

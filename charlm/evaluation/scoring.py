@@ -8,7 +8,8 @@ import numpy as np
 
 from charlm.predict.predictor import Predictor
 
-CHUNK = 1 << 16  # ids handed to the predictor at a time
+CHUNK = 1 << 16  # ids handed to the predictor at a time,
+FIRST_CHUNK = 1 << 13  # and at first, where there is a deadline to keep
 LANES = 32  # short documents scored side by side
 SHORT = 2048  # ids up to which a document counts as short
 FOREVER = float("inf")
@@ -72,16 +73,24 @@ def score_documents(
 def _score_long(
     predictor: Predictor, document: np.ndarray, total: PartialScore, deadline: float
 ) -> None:
-    """Score one document in chunks, until the deadline."""
-    state = predictor.start(1)
-    for begin in range(0, len(document), CHUNK):
-        if time.monotonic() > deadline:
+    """Score one document in chunks, until the deadline; larger ones where there is time."""
+    state, begin = predictor.start(1), 0
+    size = CHUNK if deadline == FOREVER else min(CHUNK, FIRST_CHUNK)
+    while begin < len(document):
+        began = time.monotonic()
+        if began > deadline:
             total.complete = False
             return
-        chunk = document[begin : begin + CHUNK]
+        chunk = document[begin : begin + size]
         nats, state = predictor.score(chunk[None], state)
         total.add(nats)
         total.scored.append(chunk)
+        begin += size
+        now = time.monotonic()
+        if 2 * (now - began) < deadline - now:
+            size = min(CHUNK, 2 * size)
+        elif size > FIRST_CHUNK:
+            size //= 2
 
 
 def _score_lanes(predictor: Predictor, documents: list[np.ndarray], total: PartialScore) -> None:

@@ -72,12 +72,13 @@ def add_nats_sum(
     d nats / d logits = softmax - one-hot.
     """
     total, output_gradient = bias.new_zeros(()), torch.empty_like(outputs)
-    size = max(1, CHUNK_NUMBERS // len(bias))
+    compiled = _compiles(outputs)
+    size = _rows_that_fit(CHUNK_NUMBERS // len(bias), compiled)
     for start in range(0, len(outputs), size):
         part = slice(start, start + size)
         rows, ids = outputs[part], targets[part].unsqueeze(1)
         real = len(rows)
-        held = _rows_held(real, rows)
+        held = _rows_held(real, compiled)
         rows, ids = _filled_up(rows, held), _filled_up(ids, held)
         logits = functional.linear(rows, weight).to(bias.dtype).add_(bias)  # (n, V)
         logits -= logits.amax(dim=1, keepdim=True)  # nothing overflows
@@ -94,16 +95,30 @@ def add_nats_sum(
     return total, output_gradient
 
 
-def _rows_held(number: int, rows: Tensor) -> int:
-    """Give the number of rows to multiply where there are so many to be multiplied.
+def _compiles(tensor: Tensor) -> bool:
+    """Tell whether a product is compiled for each number of rows that it has not met.
 
-    For each number of rows that it has not met, oneDNN compiles its product in bfloat16 anew, which
-    takes longer than the product. So there are four numbers from one power of two to the next.
+    oneDNN does that in bfloat16, in a time longer than the product's. So there shall be four
+    numbers of rows from one power of two to the next.
     """
-    if rows.dtype != torch.bfloat16 or rows.device.type != "cpu":
-        return number
-    step = max(FEWEST_ROWS, 1 << max(0, (number - 1).bit_length() - 3))
-    return -(-number // step) * step
+    return tensor.device.type == "cpu" and autocast_type(tensor) == torch.bfloat16
+
+
+def _rows_held(number: int, compiled: bool) -> int:
+    """Give the number of rows to multiply where there are so many to be multiplied."""
+    step = _step(number - 1)
+    return -(-number // step) * step if compiled else number
+
+
+def _rows_that_fit(number: int, compiled: bool) -> int:
+    """Give the number of rows to multiply where more than `number` would be too many."""
+    step = _step(number)
+    return number // step * step if compiled and number >= step else max(1, number)
+
+
+def _step(number: int) -> int:
+    """Give what numbers of rows about this one are multiples of: an eighth of a power of two."""
+    return max(FEWEST_ROWS, 1 << max(0, number.bit_length() - 3))
 
 
 def _filled_up(rows: Tensor, number: int) -> Tensor:
@@ -121,9 +136,10 @@ def _add_product(total: Tensor, left: Tensor, right: Tensor) -> None:
 
 def nats_of(outputs: Tensor, weight: Tensor, bias: Tensor, targets: Tensor) -> Tensor:
     """Give -log p of each target: outputs (N, E), targets (N,) -> (N,) in the bias's type."""
-    pieces = []
-    size = max(1, SCORED_NUMBERS // len(bias))
+    pieces, compiled = [], _compiles(outputs)
+    size = _rows_that_fit(SCORED_NUMBERS // len(bias), compiled)
     for rows, ids in zip(torch.split(outputs, size), torch.split(targets, size), strict=True):
-        logits = functional.linear(rows, weight, bias).to(bias.dtype)  # (n, V)
+        held = _filled_up(rows, _rows_held(len(rows), compiled))
+        logits = functional.linear(held, weight, bias)[: len(rows)].to(bias.dtype)  # (n, V)
         pieces.append(functional.cross_entropy(logits, ids, reduction="none"))
     return torch.cat(pieces) if pieces else bias.new_zeros(0)

@@ -3,7 +3,7 @@
 Legend: S streams, N ids of each, E size of what the head takes, V vocabulary.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,8 +18,8 @@ from charlm.predict.clustered import ClusteredPrediction
 from charlm.predict.predictor import DensePrediction, Prediction
 from charlm.predict.segments import can_be_cut, score_in_segments
 
-WINDOW = 512  # ids of a stream scored at a time,
-TOKENS = 8192  # and of all streams together
+WINDOW = 512  # ids of a stream read at a time,
+NUMBERS = 1 << 22  # if all streams' outputs are no more numbers than that
 
 
 @dataclass(frozen=True)
@@ -69,16 +69,14 @@ class NeuralPredictor:
     def score(self, ids: np.ndarray, state: NeuralState) -> tuple[np.ndarray, NeuralState]:
         """Read ids (S, N); give -log p of each where it stands, (S, N) float32 nats."""
         if can_be_cut(ids):
-            return score_in_segments(self, ids, state, self.score_in_order, _distance)
+            return score_in_segments(self, ids, state)
         return self.score_in_order(ids, state)
 
     @torch.inference_mode()
     def score_in_order(self, ids: np.ndarray, state: NeuralState) -> tuple[np.ndarray, NeuralState]:
         """Do the same one id of each stream after the other: what `score` means."""
         pieces = [np.zeros((len(ids), 0), dtype=np.float32)]
-        window = max(1, min(WINDOW, TOKENS // len(ids)))
-        for start in range(0, ids.shape[1], window):
-            part = ids[:, start : start + window]
+        for part in self._windows(ids):
             outputs, after = self._read(part, state.hidden)  # (S, n, E)
             before = torch.cat([state.output[:, None], outputs[:, :-1]], dim=1)
             targets = self._tensor(part).flatten()
@@ -86,6 +84,22 @@ class NeuralPredictor:
             pieces.append(nats.view(part.shape).cpu().numpy())
             state = after
         return np.concatenate(pieces, axis=1), state
+
+    @torch.inference_mode()
+    def read_in_order(self, ids: np.ndarray, state: NeuralState) -> NeuralState:
+        """Read ids (S, N) without a look at their probabilities; give the state after."""
+        for part in self._windows(ids):
+            _, state = self._read(part, state.hidden)
+        return state
+
+    @torch.inference_mode()
+    def roundings_apart(self, first: NeuralState, second: NeuralState) -> np.ndarray:
+        """Give the largest difference of each stream's states, (S,), in roundings of their type."""
+        pairs = zip((*first.hidden, first.output), (*second.hidden, second.output), strict=True)
+        each = [((a - b).abs() / a.abs().clamp(min=1)).amax(dim=1) for a, b in pairs]
+        largest = torch.stack(each).amax(dim=0) / torch.finfo(first.output.dtype).eps
+        array: np.ndarray = largest.cpu().numpy()
+        return array
 
     def select(self, state: NeuralState, streams: Sequence[int] | np.ndarray) -> NeuralState:
         """Take some streams of a state, in the order given."""
@@ -97,6 +111,13 @@ class NeuralPredictor:
         hidden = stack_states([state.hidden for state in states])
         return NeuralState(hidden, torch.cat([state.output for state in states]))
 
+    def _windows(self, ids: np.ndarray) -> Iterator[np.ndarray]:
+        """Cut ids (S, N) into pieces whose hidden states take little memory."""
+        numbers = len(ids) * self.network.config.hidden_size
+        width = max(1, min(WINDOW, NUMBERS // numbers))
+        for start in range(0, ids.shape[1], width):
+            yield ids[:, start : start + width]
+
     def _read(self, ids: np.ndarray, hidden: HiddenState) -> tuple[Tensor, NeuralState]:
         """Read ids (S, n); give all outputs (S, n, E) and the state after the last."""
         outputs, hidden = self.network(self._tensor(ids), hidden)
@@ -104,12 +125,3 @@ class NeuralPredictor:
 
     def _tensor(self, ids: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(ids, dtype=np.int64)).to(self._device)
-
-
-@torch.inference_mode()
-def _distance(first: NeuralState, second: NeuralState) -> np.ndarray:
-    """Give the largest difference between any two numbers of each stream's states, (S,)."""
-    pairs = zip((*first.hidden, first.output), (*second.hidden, second.output), strict=True)
-    each = [(a - b).abs().amax(dim=1) for a, b in pairs]
-    largest: np.ndarray = torch.stack(each).amax(dim=0).cpu().numpy()
-    return largest

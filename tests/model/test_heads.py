@@ -31,7 +31,7 @@ def test_the_chunked_sum_and_its_gradients_are_the_plain_ones(
     case, masked, rows, filled, monkeypatch
 ):
     monkeypatch.setattr(chunked, "CHUNK_NUMBERS", V * rows)
-    monkeypatch.setattr(chunked, "_rows_held", lambda number, rows: number + filled)
+    monkeypatch.setattr(chunked, "_rows_held", lambda number, compiled: number + filled)
     head, outputs, targets = case
     mask = torch.rand(N) < 0.6 if masked else None
     ours = head.nats_sum(outputs, targets, mask)
@@ -87,13 +87,28 @@ def test_under_autocast_it_stays_close(case):
 
 
 def test_products_in_bfloat16_come_in_few_sizes():
-    rows = torch.zeros(0, 1, dtype=torch.bfloat16)
-    held = [chunked._rows_held(number, rows) for number in range(1, 4097)]
-    assert all(
-        number <= h < max(17, number + 16, 1.25 * number) for number, h in enumerate(held, start=1)
-    )
-    assert len(set(held)) < 30
-    assert [chunked._rows_held(number, rows.float()) for number in (1, 77)] == [1, 77]
+    held = [chunked._rows_held(number, True) for number in range(1, 4097)]
+    assert all(n <= h < max(n + 16, 1.25 * n) for n, h in enumerate(held, start=1))
+    fitting = [chunked._rows_that_fit(number, True) for number in range(16, 4097)]
+    assert all(0.75 * n < f <= n for n, f in enumerate(fitting, start=16) if n >= 64)
+    assert len(set(held)) < 30 and set(fitting) <= set(held)
+    assert [chunked._rows_that_fit(number, True) for number in (0, 1, 15)] == [1, 1, 15]
+    assert chunked._rows_held(77, False) == chunked._rows_that_fit(77, False) == 77
+
+
+def test_a_chunk_that_is_full_is_not_filled_up(monkeypatch):
+    monkeypatch.setattr(chunked, "CHUNK_NUMBERS", V * 100)
+    multiplied, linear = [], torch.nn.functional.linear
+
+    def noted(rows, *others):
+        multiplied.append(len(rows))
+        return linear(rows, *others)
+
+    monkeypatch.setattr(chunked.functional, "linear", noted)
+    half = [torch.zeros(*shape, dtype=torch.bfloat16) for shape in [(250, E), (V, E)]]
+    rest = torch.zeros(V), torch.zeros(250, dtype=torch.int64), torch.zeros(V, E), torch.zeros(V)
+    chunked.add_nats_sum(*half, *rest)
+    assert multiplied == [96, 96, 64]
 
 
 def test_a_batch_of_nothing_but_padding_costs_and_teaches_nothing(case):

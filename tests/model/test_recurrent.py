@@ -6,6 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+from charlm.model import recurrent
+from charlm.model.fused import fused_layer
 from charlm.model.recurrent import (
     MISTAKEN_UNITS,
     RecurrentConfig,
@@ -246,3 +248,21 @@ def test_in_bfloat16_gradients_of_wide_layers_are_those_of_float32_but_for_round
         results.append(torch.autograd.grad(loss, everything))
     for exact, half in zip(*results, strict=True):
         assert float((half - exact).norm() / exact.norm()) < 0.03
+
+
+@pytest.mark.parametrize(
+    ("units", "rounded", "own"),
+    [(MISTAKEN_UNITS, True, 1), (MISTAKEN_UNITS, False, 0), (MISTAKEN_UNITS - 1, True, 0)],
+)
+def test_wide_layers_go_our_way_in_bfloat16_and_only_there(units, rounded, own, monkeypatch):
+    calls = []
+
+    def noted(kind, *arguments):
+        calls.append(kind)
+        return fused_layer(kind, *arguments)
+
+    monkeypatch.setattr(recurrent, "fused_layer", noted)
+    layer = RecurrentLayer(16, units, RecurrentConfig(16, units))
+    with torch.autocast("cpu", torch.bfloat16, enabled=rounded):
+        layer(torch.randn(2, 3, 16), (torch.zeros(2, units), torch.zeros(2, units)))
+    assert calls == ["lstm"] * own

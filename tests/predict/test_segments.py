@@ -54,7 +54,7 @@ def ids_of(*shape, seed=0):
 
 
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
-@pytest.mark.parametrize("length", [40, 41, 159, 160, 333])
+@pytest.mark.parametrize("length", [80, 81, 159, 160, 333])
 def test_it_is_the_same_and_reads_side_by_side(cell, length):
     streams = assert_same_as_in_order(predictor_of(cell), ids_of(1, length))
     assert max(streams) == min(8, length // 20)
@@ -64,19 +64,40 @@ def test_with_a_second_level_it_is_the_same():
     assert_same_as_in_order(predictor_of("lstm", cutoffs=(3, 8)), ids_of(1, 200))
 
 
-def test_a_network_that_never_forgets_is_read_again_until_all_fits():
+def unforgetting():
+    """Make a network each of whose units keeps the sign that it first takes."""
     predictor = predictor_of("rnn", layers=1)
     layer = predictor.network.stack.layers[0]
-    with torch.no_grad():  # each unit keeps the sign that it first takes
+    with torch.no_grad():
         layer.weight_hh.copy_(30 * torch.eye(6))
         layer.weight_ih.mul_(5)
-    streams = assert_same_as_in_order(predictor, ids_of(1, 160))
+    return predictor
+
+
+def test_a_network_that_never_forgets_is_read_again_until_all_fits():
+    streams = assert_same_as_in_order(unforgetting(), ids_of(1, 160))
     assert len(streams) > 4, "the guesses were right: this test shows nothing"
+
+
+def test_after_some_rounds_the_rest_is_read_in_order(monkeypatch):
+    monkeypatch.setattr(segments, "ROUNDS", 2)
+    streams = assert_same_as_in_order(unforgetting(), ids_of(1, 170))
+    assert len(streams) == 4 and streams[-1] == 1
+
+
+def test_in_double_precision_it_is_the_same_in_double_precision():
+    predictor = predictor_of("lstm")
+    predictor = NeuralPredictor(predictor.network.double(), BOUNDARY)
+    state = predictor.start(1)
+    expected, after = predictor.score_in_order(ids_of(1, 200), state)
+    nats, end = predictor.score(ids_of(1, 200), state)
+    np.testing.assert_allclose(nats, expected, rtol=0, atol=1e-6)  # nats are float32
+    torch.testing.assert_close(end.output, after.output, rtol=0, atol=1e-12)
 
 
 def test_what_is_short_or_several_streams_is_read_in_order():
     predictor = predictor_of("lstm")
     streams = counted(predictor)
-    predictor.score(ids_of(1, 39), predictor.start(1))
+    predictor.score(ids_of(1, 79), predictor.start(1))
     predictor.score(ids_of(2, 400), predictor.start(2))
     assert streams == [1, 2]
