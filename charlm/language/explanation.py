@@ -38,8 +38,9 @@ def _learning(plan: Plan) -> str:
     windows, options = plan.windows, plan.optimizer
     growing = f"{windows.first} to {windows.last}" if windows.first < windows.last else windows.last
     course = " falling to zero" if plan.loop.schedule == "linear" else ""
+    decay = f", weight decay {options.weight_decay:.2g}" if options.weight_decay else ""
     return (
-        f"{options.optimizer}, rate {options.learning_rate:.2g}{course}; "
+        f"{options.optimizer}, rate {options.learning_rate:.2g}{course}{decay}; "
         f"{plan.batch_size} at a time, windows of {growing} tokens"
     )
 

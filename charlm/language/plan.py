@@ -28,8 +28,10 @@ MAX_RATE = 3e-2
 RATE_TIMES_UNITS = 7.7  # of symbols; networks twice as wide take half the rate
 WORD_RATE_TIMES_UNITS = 5.1
 CLIP_NORM = 1.0
+PASSES_KEPT = 4  # that weight decay lets a weight remember
+MAX_DECAY = 0.5
 # by kind of token: passes that need no dropout, and what doubling them adds
-DROPOUT = {"byte": (2.5, 0.18), "char": (2.5, 0.18), "bpe": (1.5, 0.09), "word": (1.0, 0.17)}
+DROPOUT = {"byte": (2.5, 0.22), "char": (2.5, 0.22), "bpe": (1.5, 0.09), "word": (1.0, 0.17)}
 WIDE = 672  # units for which symbols' dropout was tried; smaller networks learn less by heart
 
 
@@ -74,7 +76,7 @@ def make_plan(request: TrainRequest, corpus: CorpusFacts, machine: Machine) -> P
         dropout = _dropout(passes, corpus, hidden)
     return Plan(
         network=network_of(request, corpus, hidden, dropout),
-        optimizer=_optimizer(request, corpus, hidden),
+        optimizer=_optimizer(request, corpus, hidden, corpus.tokens / (batch * windows.mean)),
         loop=LoopOptions(
             schedule=request.schedule,
             warmup=request.warmup,
@@ -93,17 +95,29 @@ def make_plan(request: TrainRequest, corpus: CorpusFacts, machine: Machine) -> P
     )
 
 
-def _optimizer(request: TrainRequest, corpus: CorpusFacts, hidden: int) -> OptimizerOptions:
-    """Choose the rate: small networks take, and need, high ones."""
+def _optimizer(
+    request: TrainRequest, corpus: CorpusFacts, hidden: int, steps_of_pass: float
+) -> OptimizerOptions:
+    """Choose the rate: small networks take, and need, high ones. And the weight decay.
+
+    Decay makes a weight forget the steps before the last 1 / (rate x decay); that time is a fixed
+    number of passes, so that little text takes much of it (Wang & Aitchison 2024, arXiv
+    2405.13698).
+    """
     adamw = (RATE_TIMES_UNITS if corpus.symbols else WORD_RATE_TIMES_UNITS) / hidden
     defaults: dict[str, Any] = {"adamw": (min(MAX_RATE, adamw), CLIP_NORM), "sgd": (20.0, 0.25)}
     rate, clip = defaults[request.optimizer]
     if request.cell != "lstm":
         rate /= 2
+    rate, decay = request.lr or rate, request.weight_decay
+    if decay is None and request.optimizer == "adamw":
+        mean = rate if request.schedule == "constant" else rate / 2
+        decay = 1 / (PASSES_KEPT * max(steps_of_pass, 1.0) * mean)
+        decay = float(f"{min(MAX_DECAY, decay):.2g}")
     return OptimizerOptions(
         optimizer=request.optimizer,
-        learning_rate=request.lr or rate,
-        weight_decay=0.01 if request.weight_decay is None else request.weight_decay,
+        learning_rate=rate,
+        weight_decay=decay or 0.0,
         clip_norm=request.clip_norm or clip,
     )
 

@@ -49,7 +49,9 @@ class TrainRequest:
         None, "ids at which the softmax opens a second level, such as 1000,4000; or none"
     )
     tie: bool = option(True, "share the embedding's weights with the output layer")
-    dropout: float | None = option(None, "on the embeddings and the output of every layer")
+    dropout: float | None = option(
+        None, "on the output of every layer, and on embeddings (a fifth of symbols)"
+    )
     weight_dropout: float = option(0.0, "on the recurrent weights (AWD-LSTM)")
     embed_dropout: float = option(0.0, "on whole tokens of the embedding (AWD-LSTM)")
 

@@ -19,8 +19,11 @@ FULL_SOFTMAX = 2_000  # symbols below which two levels gain nothing
 SPELLING = 257  # bytes and boundary, behind a vocabulary of characters
 WORD_CUTOFFS = 1_000, 4_000, 12_000
 SYMBOL_EMBED, WORD_EMBED = 64, 200
+SYMBOL_INPUT = 0.2  # of the dropout falls on the embeddings of symbols, which are narrow
 MIN_SYMBOL_HIDDEN, MIN_WORD_HIDDEN, MAX_HIDDEN = 64, 128, 2048
-HIDDEN_PER_MILLION = 960  # at most, of a million tokens: a small text is soon known by heart
+# at most, of a million tokens: a small text is soon known by heart, and above 992 units LSTM layers
+# are slower in bfloat16 (model/recurrent.py)
+HIDDEN_PER_MILLION = 960
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ def network_of(
         cell=request.cell,
         nonlinearity=request.nonlinearity,
         tie_weights=request.tie,
-        input_dropout=dropout,
+        input_dropout=dropout * (SYMBOL_INPUT if corpus.symbols else 1.0),
         layer_dropout=dropout,
         output_dropout=dropout,
         weight_dropout=request.weight_dropout,

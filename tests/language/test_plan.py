@@ -38,6 +38,29 @@ def test_a_faster_machine_trains_a_larger_network():
     assert slow.network.hidden_size < fast.network.hidden_size
 
 
+def test_little_text_gets_much_weight_decay_and_a_weight_remembers_as_many_passes():
+    decays = []
+    for tokens in (30_000, 300_000, 3_000_000, 300_000_000):
+        made = plan(minutes=2, facts=CorpusFacts(tokens, 322, "char"))
+        decays.append(made.optimizer.weight_decay)
+        if decays[-1] < 0.5:
+            steps_of_pass = tokens / (made.batch_size * made.windows.mean)
+            kept = 1 / (made.optimizer.learning_rate / 2 * decays[-1] * steps_of_pass)
+            assert kept == pytest.approx(4, rel=0.1)
+    assert decays == sorted(decays, reverse=True) and decays[0] == 0.5 and decays[-1] < 0.001
+
+
+def test_weight_decay_is_the_users_or_adamws():
+    assert plan(minutes=2, weight_decay=0.123).optimizer.weight_decay == 0.123
+    assert plan(minutes=2, weight_decay=0.0).optimizer.weight_decay == 0
+    assert plan(minutes=2, optimizer="sgd").optimizer.weight_decay == 0
+
+
+def test_of_words_the_embeddings_are_dropped_like_all_else():
+    network = plan(minutes=2, facts=WORDS, dropout=0.3).network
+    assert network.input_dropout == network.output_dropout == 0.3
+
+
 def test_a_small_corpus_gets_more_dropout():
     small = CorpusFacts(100_000, 322, "char")
     assert plan(minutes=10, facts=small).network.output_dropout > 0.2
@@ -64,7 +87,8 @@ def test_what_the_user_says_is_what_is_done():
     network = made.network
     assert (network.hidden_size, network.embed_size, network.num_layers) == (100, 40, 2)
     assert (network.cell, network.tie_weights, network.weight_dropout) == ("gru", False, 0.1)
-    assert network.input_dropout == network.layer_dropout == network.output_dropout == 0.3
+    assert network.layer_dropout == network.output_dropout == 0.3
+    assert network.input_dropout == pytest.approx(0.06)  # of characters a fifth
     assert (made.batch_size, made.windows, made.budget.steps) == (7, Windows(11, 11), 9)
     assert (made.optimizer.learning_rate, made.optimizer.clip_norm) == (0.001, 0.5)
 
