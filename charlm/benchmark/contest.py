@@ -40,4 +40,5 @@ def race(
 def race_textbook(shape: Shape, ids: Ids, rounds: int, bf16: bool) -> Contest:
     """Race charlm's training step against the textbook loop's, at the same shape and text."""
     own, textbook = OwnStep(shape, ids, bf16), textbook_step(shape, ids)
+    own.warm_up()
     return race(shape.name, own, textbook.step, shape.tokens, rounds)

@@ -12,6 +12,7 @@ from charlm.training.progress import Progress
 from charlm.training.trainer import Trainer
 
 SEED = 1
+WARM_UP = 24  # steps
 
 
 class OwnStep:
@@ -32,6 +33,11 @@ class OwnStep:
         self._trainer = Trainer(task, plan.budget, plan.optimizer, plan.loop, progress)
         self._batches = task.batches(None)
         self.network.train()
+
+    def warm_up(self) -> None:
+        """Take the first steps of a run, in which products of most sizes are met and compiled."""
+        for _ in range(WARM_UP):
+            self()
 
     def __call__(self) -> None:
         """Take one step."""

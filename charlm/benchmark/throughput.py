@@ -32,6 +32,7 @@ def measure_throughput(
 ) -> Throughput:
     """Time charlm's own training step at a shape, in turn with the ceiling."""
     step = OwnStep(shape, ids, bf16)
+    step.warm_up()
 
     def products() -> None:
         for _ in range(CEILING_CALLS):
