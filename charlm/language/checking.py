@@ -5,9 +5,10 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from charlm.language.corpus import open_texts, standard_input
+from charlm.language.corpus import open_texts
 from charlm.language.estimate import Estimate, estimate
 from charlm.language.request import TrainRequest
+from charlm.text.finding import standard_input
 from charlm.text.sources import ReadReport
 from charlm.text.survey import Survey, survey
 

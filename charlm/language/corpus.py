@@ -15,7 +15,7 @@ from charlm.evaluation.report import counts_table
 from charlm.language.dialogue import Tell
 from charlm.language.request import TrainRequest
 from charlm.text.cache import prepare_cached
-from charlm.text.finding import is_prepared, open_corpus
+from charlm.text.finding import is_prepared, open_corpus, standard_input
 from charlm.text.preparation import TokenizerChoice, prepare
 from charlm.text.sources import Corpus, ReadOptions
 from charlm.text.store import TokenStore, open_store
@@ -118,11 +118,6 @@ def settled_characters(store: TokenStore) -> int | None:
     made_for = store.info.get("source", {}).get("tokenizer", {})
     found: int | None = made_for.get("characters")
     return found
-
-
-def standard_input() -> BinaryIO | None:
-    """Give the bytes of standard input; None where it is closed."""
-    return getattr(sys.stdin, "buffer", None)
 
 
 def read_options(request: TrainRequest) -> ReadOptions:

@@ -28,7 +28,7 @@ from charlm.options import check, did_you_mean
 from charlm.predict.predictor import Predictor
 from charlm.predict.runtime import RuntimePredictor
 from charlm.text.documents import Piece
-from charlm.text.finding import corpus_from_text, open_corpus
+from charlm.text.finding import corpus_from_text, open_corpus, standard_input
 from charlm.text.sources import Corpus, ReadOptions
 from charlm.text.tokenizers import Tokenizer
 from charlm.text.units import UnitCounter, Units, count_units
@@ -117,7 +117,7 @@ class LanguageModel:
         if path is None:
             return self._held_out_or_refuse()
         paths = [path] if isinstance(path, str | Path) else path
-        with open_corpus([str(one) for one in paths], options) as corpus:
+        with open_corpus([str(one) for one in paths], options, standard_input()) as corpus:
             return self._evaluate_corpus(corpus, tell)
 
     def _held_out_or_refuse(self) -> Evaluation:

@@ -31,7 +31,7 @@ from charlm.language.task import Batches, LanguageTask
 from charlm.language.validation import Validation, tokens_worth_scoring
 from charlm.model.network import LanguageNetwork
 from charlm.storage import LineLog
-from charlm.text.store import TokenStore
+from charlm.text.store import Counts, TokenStore
 from charlm.text.tokenizers import Tokenizer
 from charlm.training.checkpoints import Checkpoint, Checkpoints
 from charlm.training.processes import Processes
@@ -82,7 +82,8 @@ class Run:
         self.parameters = sum(parameter.numel() for parameter in self.network.parameters())
         self.unit = Measure("nats per token")
         if tokenizer.lossless and counts.bytes:
-            self.unit = Measure("bits per byte", counts.tokens / counts.bytes / math.log(2))
+            held_out = None if store.valid is None else _bits_per_byte(store.valid.counts())
+            self.unit = Measure("bits per byte", _bits_per_byte(counts), held_out)
 
     def describe(self) -> list[str]:
         """Say in three lines what will be trained, how, and why."""
@@ -223,6 +224,11 @@ class Run:
             },
             "held_out": None if evaluation is None else evaluation.to_json(),
         }
+
+
+def _bits_per_byte(counts: Counts) -> float:
+    """Give the bits per byte of a text where a token costs a nat."""
+    return counts.tokens / max(counts.bytes, 1) / math.log(2)
 
 
 def _restarts(tokenizer: Tokenizer, id_counts: np.ndarray) -> Restarts:

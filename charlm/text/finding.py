@@ -7,6 +7,7 @@ import importlib
 import io
 import os
 import stat
+import sys
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
@@ -85,6 +86,11 @@ def _find(
         else:
             for found in _expand(path):
                 sources += _path_sources(found, options, skipped, spools)
+
+
+def standard_input() -> BinaryIO | None:
+    """Give the bytes of standard input; None where it is closed."""
+    return getattr(sys.stdin, "buffer", None)
 
 
 def check_text(path: str, options: ReadOptions) -> None:

@@ -22,10 +22,19 @@ SMOOTHING = 0.98
 
 @dataclass(frozen=True)
 class Measure:
-    """The unit in which people read the loss: nats per target times `scale`."""
+    """The unit in which people read the loss: nats per target times `scale`.
+
+    held_out: the scale of the held-out text, where its targets are of another size
+    """
 
     name: str = "nats"
     scale: float = 1.0
+    held_out: float | None = None
+
+    @property
+    def held_out_scale(self) -> float:
+        """Give the scale of the held-out text."""
+        return self.scale if self.held_out is None else self.held_out
 
 
 @dataclass
@@ -158,7 +167,7 @@ class Progress:
         if self._smooth is not None:
             text = f"{self._smooth * self.measure.scale:.3f} {self.measure.name}"
         if self._valid is not None:
-            text += f" (held out {self._valid * self.measure.scale:.3f})"
+            text += f" (held out {self._valid * self.measure.held_out_scale:.3f})"
         if self._speed:
             text += f", {self._speed:,.0f} tokens/s"
         progress = self._progress(step, seconds)

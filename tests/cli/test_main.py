@@ -212,3 +212,14 @@ def test_standard_input_and_any_locale(tmp_path, model):
         command, input="naïve 🎉".encode(), capture_output=True, env=environment, check=True
     )
     assert done.stdout.decode().startswith("naïve 🎉")
+
+
+def test_a_text_from_standard_input_is_scored_like_its_file(tmp_path, model):
+    text = b"one two three\n" * 9
+    (tmp_path / "text.txt").write_bytes(text)
+    scores = []
+    for words, given in (["-", text], [tmp_path / "text.txt", b""]):
+        command = [sys.executable, "-m", "charlm", "eval", str(model), str(words), "--json"]
+        done = subprocess.run(command, input=given, capture_output=True, check=True)
+        scores.append(json.loads(done.stdout)["nats"])
+    assert scores[0] == scores[1]
