@@ -50,7 +50,7 @@ class TrainRequest:
     )
     tie: bool = option(True, "share the embedding's weights with the output layer")
     dropout: float | None = option(
-        None, "on the output of every layer, and on embeddings (a fifth of symbols)"
+        None, "on layers' outputs and on embeddings (a fifth of it, for bytes, chars)"
     )
     weight_dropout: float = option(0.0, "on the recurrent weights (AWD-LSTM)")
     embed_dropout: float = option(0.0, "on whole tokens of the embedding (AWD-LSTM)")
