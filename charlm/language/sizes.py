@@ -21,7 +21,7 @@ WORD_CUTOFFS = 1_000, 4_000, 12_000
 SYMBOL_EMBED, WORD_EMBED = 64, 200
 SYMBOL_INPUT = 0.2  # of the dropout falls on the embeddings of symbols, which are narrow
 MIN_SYMBOL_HIDDEN, MIN_WORD_HIDDEN, MAX_HIDDEN = 64, 128, 2048
-# at most, of a million tokens: a small text is soon known by heart, and above 992 units LSTM layers
+# at most, of a million tokens: a small text is soon known by heart, and LSTM layers of 1,024 units
 # are slower in bfloat16 (model/recurrent.py)
 HIDDEN_PER_MILLION = 960
 
