@@ -26,7 +26,7 @@ class LayerShape(NamedTuple):
     hidden: int
 
 
-SHAPES = (LayerShape(16, 64, 384), LayerShape(64, 64, 256))
+SHAPES = (LayerShape(16, 64, 128), LayerShape(16, 64, 384), LayerShape(64, 64, 256))
 QUICK_SHAPES = (LayerShape(4, 8, 16),)
 
 

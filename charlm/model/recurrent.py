@@ -15,12 +15,13 @@ from torch import Tensor, nn
 
 from charlm.model.chunked import autocast_type
 from charlm.model.dropout import locked_dropout, weight_dropout
-from charlm.model.fused import fused_layer
+from charlm.model.fused import compiled_walks, fused_layer
 from charlm.model.shape import GATES
 from charlm.model.state import State, reset_state
 
 Segment = tuple[slice, Tensor]  # steps of a window, and the streams (B,) that begin anew there
 MISTAKEN_UNITS = 1024  # from which oneDNN's LSTM gives wrong gradients in bfloat16 on AMX units
+SLOW_UNITS = 640  # from which our compiled LSTM is quicker in bfloat16 (docs/benchmarks.md)
 FORGET_BIAS = 1.0  # Jozefowicz et al. 2015: an LSTM that begins by remembering learns better
 
 
@@ -121,8 +122,11 @@ class RecurrentLayer(nn.Module):
         """Tell whether the layer is run by our own walk, and not by PyTorch."""
         if inputs.device.type != "cpu":
             return False
-        wide = self.hidden_size >= MISTAKEN_UNITS and autocast_type(inputs) == torch.bfloat16
-        return self.cell != "lstm" or wide
+        if self.cell != "lstm":
+            return True
+        if autocast_type(inputs) != torch.bfloat16 or self.hidden_size < SLOW_UNITS:
+            return False
+        return self.hidden_size >= MISTAKEN_UNITS or "lstm" in compiled_walks()
 
 
 class RecurrentStack(nn.Module):

@@ -10,6 +10,7 @@ from charlm.model import recurrent
 from charlm.model.fused import fused_layer
 from charlm.model.recurrent import (
     MISTAKEN_UNITS,
+    SLOW_UNITS,
     RecurrentConfig,
     RecurrentLayer,
     RecurrentStack,
@@ -233,7 +234,7 @@ def test_the_last_layer_may_have_its_own_size():
     assert [tuple(tensor.shape) for tensor in state] == [(B, H), (B, H), (B, 4), (B, 4)]
 
 
-@pytest.mark.parametrize("units", [MISTAKEN_UNITS - 32, MISTAKEN_UNITS])
+@pytest.mark.parametrize("units", [SLOW_UNITS - 32, SLOW_UNITS, MISTAKEN_UNITS])
 def test_in_bfloat16_gradients_of_wide_layers_are_those_of_float32_but_for_rounding(units):
     torch.manual_seed(0)
     layer = RecurrentLayer(16, units, RecurrentConfig(16, units))
@@ -251,11 +252,21 @@ def test_in_bfloat16_gradients_of_wide_layers_are_those_of_float32_but_for_round
 
 
 @pytest.mark.parametrize(
-    ("units", "rounded", "own"),
-    [(MISTAKEN_UNITS, True, 1), (MISTAKEN_UNITS, False, 0), (MISTAKEN_UNITS - 1, True, 0)],
+    ("units", "rounded", "compiled", "own"),
+    [
+        (MISTAKEN_UNITS, True, False, 1),
+        (MISTAKEN_UNITS, False, True, 0),
+        (MISTAKEN_UNITS - 1, True, False, 0),
+        (SLOW_UNITS, True, True, 1),
+        (SLOW_UNITS - 1, True, True, 0),
+    ],
 )
-def test_wide_layers_go_our_way_in_bfloat16_and_only_there(units, rounded, own, monkeypatch):
+def test_wide_layers_go_our_way_in_bfloat16_and_only_there(
+    units, rounded, compiled, own, monkeypatch
+):
     calls = []
+    walks = {"lstm": None} if compiled else {}
+    monkeypatch.setattr(recurrent, "compiled_walks", lambda: walks)
 
     def noted(kind, *arguments):
         calls.append(kind)
