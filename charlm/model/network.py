@@ -14,6 +14,8 @@ from charlm.model.recurrent import RecurrentConfig, RecurrentStack
 from charlm.model.shape import NetworkConfig
 from charlm.model.state import State
 
+MANY_TOKENS = 1024  # fewer make no table: see `LanguageNetwork.tables`
+
 
 class LanguageNetwork(nn.Module):
     """Predicts the next token id from all before it.
@@ -37,6 +39,13 @@ class LanguageNetwork(nn.Module):
             self.head = AdaptiveHead(config.head_size, config.vocab_size, config.cutoffs, tied)
         else:
             self.head = SoftmaxHead(config.head_size, config.vocab_size, tied)
+
+    def tables(self) -> list[nn.Parameter]:
+        """Give what has a row for each of many tokens, each of which is seldom seen."""
+        if self.config.vocab_size < MANY_TOKENS:
+            return []
+        own = [] if self.config.tie_weights else [self.head.weight]
+        return [self.embedding, *own]
 
     def initial_state(self, batch_size: int) -> State:
         """Give the state before anything is read, for B = `batch_size` streams."""

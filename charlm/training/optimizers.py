@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -27,22 +27,75 @@ class OptimizerOptions:
         check(self.clip_norm > 0, f"--clip-norm must be above 0, not {self.clip_norm}")
 
 
+@runtime_checkable
+class HasTables(Protocol):
+    """A module with matrices so large that each row shall have one moment, not two each number."""
+
+    def tables(self) -> list[nn.Parameter]:
+        """Give the matrices."""
+
+
 def make_optimizer(module: nn.Module, options: OptimizerOptions) -> torch.optim.Optimizer:
     """Make the optimizer; weight decay spares biases and everything else of one dimension.
 
-    AdamW: Loshchilov & Hutter 2019 (arXiv 1711.05101). SGD is plain, for use with high rates and
-    tight clipping, as Zaremba et al. 2014 (arXiv 1409.2329) train word models.
+    AdamW: Loshchilov & Hutter 2019 (arXiv 1711.05101), but for tables, for which see
+    `RowwiseAdamW`. SGD is plain, for use with high rates and tight clipping, as Zaremba et al. 2014
+    (arXiv 1409.2329) train word models.
     """
+    apart = {id(table) for table in module.tables()} if isinstance(module, HasTables) else set()
     parameters = [p for p in module.parameters() if p.requires_grad]
+    matrices = [p for p in parameters if p.dim() > 1]
+    decay = {"weight_decay": options.weight_decay}
     groups: list[dict[str, Any]] = [
-        {"params": [p for p in parameters if p.dim() > 1], "weight_decay": options.weight_decay},
+        {"params": [p for p in matrices if id(p) not in apart]} | decay,
         {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
+        {"params": [p for p in matrices if id(p) in apart], "rowwise": True} | decay,
     ]
     return OPTIMIZERS[options.optimizer](groups, options)
 
 
+class RowwiseAdamW(torch.optim.AdamW):
+    """AdamW that keeps, in groups said to be `rowwise`, one number for each row of a matrix.
+
+    It is the moving mean of the row's squared gradients; there is no first moment. A table of
+    33,278 words by 650 numbers is spared 173 MB, and much of the update's time, which goes by the
+    memory that it touches. Second moments shared in a row: Shazeer & Stern 2018 (arXiv 1804.04235).
+    """
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> Any:  # noqa: ANN401
+        """Update all parameters that have a gradient."""
+        groups = [group for group in self.param_groups if group.get("rowwise")]
+        tables = [(table, group) for group in groups for table in group["params"]]
+        gradients = [table.grad for table, _ in tables]
+        for table, _ in tables:
+            table.grad = None  # for AdamW they are not there
+        result = super().step(closure)
+        for (table, group), gradient in zip(tables, gradients, strict=True):
+            table.grad = gradient
+            if gradient is not None:
+                _update_rows(table, gradient, self.state[table], group)
+        return result
+
+
+def _update_rows(
+    table: Tensor, gradient: Tensor, state: dict[str, Tensor], group: dict[str, Any]
+) -> None:
+    """Update a matrix (R, E) by its gradient, with `row_square` (R, 1) in place of two moments."""
+    if not state:
+        state["step"] = torch.zeros(())
+        state["row_square"] = table.new_zeros(len(table), 1)
+    state["step"] += 1
+    kept, rate = group["betas"][1], group["lr"]
+    norms = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
+    share = (1 - kept) / table.shape[1]
+    square = state["row_square"].mul_(kept).addcmul_(norms, norms, value=share)
+    scale = square.div(1 - kept ** float(state["step"])).sqrt_().add_(group["eps"]).reciprocal_()
+    table.mul_(1 - rate * group["weight_decay"]).addcmul_(gradient, scale, value=-rate)
+
+
 def _adamw(groups: list[dict[str, Any]], options: OptimizerOptions) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(groups, lr=options.learning_rate, betas=BETAS, fused=True)
+    return RowwiseAdamW(groups, lr=options.learning_rate, betas=BETAS, fused=True)
 
 
 def _sgd(groups: list[dict[str, Any]], options: OptimizerOptions) -> torch.optim.Optimizer:

@@ -57,7 +57,8 @@ def set_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor
     state: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         number, name = key.split(".", 1)
-        if tensor.ndim > 0 and tensor.shape != parameters[int(number)].shape:
+        shape = parameters[int(number)].shape
+        if tensor.shape not in (torch.Size(()), shape, torch.Size((shape[0], 1))):
             raise ModelError("the checkpoint is of another optimizer than this run's")
         state.setdefault(int(number), {})[name] = tensor.clone()
     optimizer.load_state_dict(
