@@ -24,11 +24,33 @@ def add_model(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, metavar="N", help="processor threads to use")
 
 
+def add_predictor(parser: argparse.ArgumentParser, default: str) -> None:
+    """Declare which of a model's predictors is asked; without it `default` is."""
+    parser.add_argument(
+        "--predictor",
+        default=default,
+        metavar="NAME",
+        help=f"network, counts, network+counts, or best of them (default {default})",
+    )
+    parser.add_argument(
+        "--ngram",
+        dest="predictor",
+        action="store_const",
+        const="network+counts",
+        help="the same as --predictor network+counts",
+    )
+
+
 def load_model(arguments: argparse.Namespace) -> "LanguageModel":
     """Load the model that `add_model` declared."""
     from charlm.language.handle import load
 
-    return load(arguments.model, device=arguments.device, threads=arguments.threads)
+    return load(
+        arguments.model,
+        device=arguments.device,
+        threads=arguments.threads,
+        predictor=arguments.predictor,
+    )
 
 
 def read_text(argument: str) -> str:

@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 
-from charlm.cli.arguments import add_model, load_model
+from charlm.cli.arguments import add_model, add_predictor, load_model
 
 HELP = "score text in bits per byte and perplexity"
 
@@ -12,6 +12,7 @@ HELP = "score text in bits per byte and perplexity"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     add_model(parser)
+    add_predictor(parser, "network")
     parser.add_argument("files", nargs="*", metavar="FILE", help="as CORPUS for train")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--encoding", default="utf-8", metavar="NAME", help="encoding of the text")
@@ -31,6 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
         encoding=arguments.encoding,
         strict=arguments.strict,
         text_column=arguments.text_column,
+        predictor=arguments.predictor,
         tell=lambda line: print(line, file=sys.stderr),
     )
     if arguments.json:

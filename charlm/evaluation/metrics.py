@@ -5,7 +5,7 @@ word compare across tokenizers; scores per token do not.
 """
 
 import math
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
 
@@ -26,7 +26,7 @@ class Evaluation:
     nats: float
     lossless: bool
     predictor: str = "network"
-    by_predictor: dict[str, dict[str, Any]] = field(default_factory=dict)
+    nats_by_predictor: dict[str, float] = field(default_factory=dict)
 
     @property
     def bits_per_byte(self) -> float | None:
@@ -48,15 +48,35 @@ class Evaluation:
         """exp(nats per word), a line end counting as a word, as published tables count."""
         return perplexity(self.nats, self.words + self.lines)
 
+    def seen_by(self, predictor: str) -> "Evaluation":
+        """Give the same with the score of another predictor as its main one."""
+        if predictor == self.predictor:
+            return self
+        return replace(self, predictor=predictor, nats=self.nats_by_predictor[predictor])
+
+    @property
+    def by_predictor(self) -> dict[str, "Evaluation"]:
+        """Give the evaluation as each predictor has it, by name."""
+        names = self.nats_by_predictor or (self.predictor,)
+        return {name: self.seen_by(name) for name in names}
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> "Evaluation":
+        """Read one back from what `to_json` gave."""
+        names = {each.name for each in fields(cls)} - {"nats_by_predictor"}
+        each = {name: scores["nats"] for name, scores in values["by_predictor"].items()}
+        return cls(**{name: values[name] for name in names}, nats_by_predictor=each)
+
     def to_json(self) -> dict[str, Any]:
         """Give counts and scores as plain data."""
-        values = asdict(self)
-        names = ("bits_per_byte", "bits_per_character", "token_perplexity", "word_perplexity")
-        scores = {name: getattr(self, name) for name in names}
-        own = {"nats": self.nats} | scores
-        values |= scores
-        values["by_predictor"] = self.by_predictor or {self.predictor: own}
+        values = asdict(self) | self._scores()
+        del values["nats_by_predictor"]
+        values["by_predictor"] = {name: one._scores() for name, one in self.by_predictor.items()}
         return values
+
+    def _scores(self) -> dict[str, float | None]:
+        names = ("bits_per_byte", "bits_per_character", "token_perplexity", "word_perplexity")
+        return {"nats": self.nats} | {name: getattr(self, name) for name in names}
 
     def _bits_per(self, units: int) -> float | None:
         return self.nats / math.log(2) / units if self.lossless and units else None

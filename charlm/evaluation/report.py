@@ -1,5 +1,6 @@
 """Scores and counts as short tables for people."""
 
+from collections.abc import Mapping
 from dataclasses import fields
 
 from charlm.evaluation.metrics import Evaluation
@@ -22,7 +23,22 @@ def evaluation_table(evaluation: Evaluation) -> str:
     ]
     shown = [(name, _number(value)) for name, value in rows if value is not None]
     width = max(len(value) for _, value in shown)
-    return "\n".join(f"{name:20}{value:>{width}}" for name, value in shown)
+    lines = [f"{name:20}{value:>{width}}" for name, value in shown]
+    if len(evaluation.by_predictor) > 1:
+        lines += ["", *_side_by_side(evaluation.by_predictor)]
+    return "\n".join(lines)
+
+
+def _side_by_side(evaluations: Mapping[str, Evaluation]) -> list[str]:
+    """Lay out what each predictor makes of the text, a row for each."""
+    rows = [["predictor", "bits per byte", "token perplexity", "word perplexity"]]
+    for name, one in evaluations.items():
+        scores = (one.bits_per_byte, one.token_perplexity, one.word_perplexity)
+        rows.append([name, *("" if score is None else _number(score) for score in scores)])
+    kept = [column for column in range(4) if any(row[column] for row in rows[1:])]
+    return [
+        "".join([f"{row[0]:20}", *(f"{row[column]:>18}" for column in kept[1:])]) for row in rows
+    ]
 
 
 def _number(value: float) -> str:

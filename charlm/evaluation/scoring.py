@@ -3,10 +3,11 @@
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 
-from charlm.predict.predictor import Predictor
+from charlm.predict.predictor import State
 
 CHUNK = 1 << 16  # ids handed to the predictor at a time,
 FIRST_CHUNK = 1 << 13  # and at first, where there is a deadline to keep
@@ -15,17 +16,41 @@ SHORT = 2048  # ids up to which a document counts as short
 FOREVER = float("inf")
 
 
+class Scorer(Protocol):
+    """A Predictor, or several that read a text together."""
+
+    def start(self, streams: int) -> State:
+        """As in `Predictor`."""
+
+    def score(self, ids: np.ndarray, state: State) -> tuple[np.ndarray, State]:
+        """As in `Predictor`; of several predictors (S, N, P), in their order."""
+
+
 @dataclass
 class Score:
-    """A sum of nats and the tokens it is over."""
+    """A sum of nats and the tokens it is over; with several predictors, the sums of each.
+
+    nats is the sum of the last one.
+    """
 
     nats: float = 0.0
     tokens: int = 0
+    each: list[float] = field(default_factory=list)
 
-    def add(self, nats: np.ndarray) -> None:
-        """Add the nats of some tokens, in float64."""
-        self.nats += float(nats.sum(dtype=np.float64))
-        self.tokens += nats.size
+    def add(self, nats: np.ndarray, axes: int) -> None:
+        """Add the nats of some tokens, in float64; the first `axes` are those of the tokens."""
+        sums = nats.sum(axis=tuple(range(axes)), dtype=np.float64).reshape(-1).tolist()
+        before = self.each or [0.0] * len(sums)
+        self.each = [old + new for old, new in zip(before, sums, strict=True)]
+        self.nats = self.each[-1]
+        self.tokens += int(np.prod(nats.shape[:axes]))
+
+    def join(self, other: "Score") -> None:
+        """Add another score's sums."""
+        before = self.each or [0.0] * len(other.each)
+        self.each = [old + new for old, new in zip(before, other.each or before, strict=True)]
+        self.nats += other.nats
+        self.tokens += other.tokens
 
 
 @dataclass
@@ -36,18 +61,18 @@ class PartialScore(Score):
     complete: bool = True
 
 
-def score_stream(predictor: Predictor, chunks: Iterable[np.ndarray]) -> Score:
+def score_stream(predictor: Scorer, chunks: Iterable[np.ndarray]) -> Score:
     """Score one document that comes in chunks of ids, as one stream from the start."""
     score, state = Score(), predictor.start(1)
     for chunk in chunks:
         for begin in range(0, len(chunk), CHUNK):
             nats, state = predictor.score(chunk[None, begin : begin + CHUNK], state)
-            score.add(nats)
+            score.add(nats, 2)
     return score
 
 
 def score_documents(
-    predictor: Predictor, documents: Iterable[np.ndarray], seconds: float = FOREVER
+    predictor: Scorer, documents: Iterable[np.ndarray], seconds: float = FOREVER
 ) -> PartialScore:
     """Score documents, each from the start; short ones side by side, in lanes of padded ids.
 
@@ -71,7 +96,7 @@ def score_documents(
 
 
 def _score_long(
-    predictor: Predictor, document: np.ndarray, total: PartialScore, deadline: float
+    predictor: Scorer, document: np.ndarray, total: PartialScore, deadline: float
 ) -> None:
     """Score one document in chunks, until the deadline; larger ones where there is time."""
     state, begin = predictor.start(1), 0
@@ -83,7 +108,7 @@ def _score_long(
             return
         chunk = document[begin : begin + size]
         nats, state = predictor.score(chunk[None], state)
-        total.add(nats)
+        total.add(nats, 2)
         total.scored.append(chunk)
         begin += size
         now = time.monotonic()
@@ -93,7 +118,7 @@ def _score_long(
             size //= 2
 
 
-def _score_lanes(predictor: Predictor, documents: list[np.ndarray], total: PartialScore) -> None:
+def _score_lanes(predictor: Scorer, documents: list[np.ndarray], total: PartialScore) -> None:
     """Score short documents, sorted so that lanes of like length stand together."""
     ordered = sorted(documents, key=len)
     for begin in range(0, len(ordered), LANES):
@@ -103,5 +128,5 @@ def _score_lanes(predictor: Predictor, documents: list[np.ndarray], total: Parti
         for row, lane in zip(ids, lanes, strict=True):
             row[: len(lane)] = lane
         nats, _ = predictor.score(ids, predictor.start(len(lanes)))
-        total.add(nats[np.arange(ids.shape[1]) < lengths[:, None]])
+        total.add(nats[np.arange(ids.shape[1]) < lengths[:, None]], 1)
         total.scored.extend(lanes)

@@ -5,6 +5,7 @@ scores. The others follow.
 """
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -78,7 +79,11 @@ def _complete(run: Run, progress: TextIO | None, stop: Stop) -> FitResult:
     model = run.save(state, None, finished=False)
     if state.stopped_by == "request":
         return FitResult(model, state, None, None, "")
-    evaluation = model.evaluate_held_out(run.score_seconds())
+    began = time.monotonic()
+    run.combine(tell)
+    model = run.save(state, None, finished=False)
+    seconds = run.score_seconds()
+    evaluation = model.evaluate_held_out(max(seconds - (time.monotonic() - began), seconds / 2))
     model = run.save(state, evaluation, finished=True)
     storage.forget_replaced(run.out)
     request, valid, cut = run.request, run.store.valid, 0

@@ -8,15 +8,23 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from charlm.errors import UsageError
 from charlm.evaluation.metrics import Evaluation
-from charlm.evaluation.scoring import FOREVER, Score, score_documents, score_stream
+from charlm.evaluation.scoring import FOREVER, Score, Scorer, score_documents, score_stream
 from charlm.generation.generator import Generator, Sample
 from charlm.generation.lexicon import Lexicon
 from charlm.generation.options import SamplingOptions
 from charlm.generation.suggest import Suggestion, Suggestions, suggest
+from charlm.language.combination import (
+    BEST,
+    COUNTS,
+    MIXTURE,
+    NETWORK,
+    check_name,
+    mixture,
+    read_combination,
+)
+from charlm.language.counts import read_counts
 from charlm.language.directory import (
     ModelFiles,
     network_config,
@@ -24,14 +32,16 @@ from charlm.language.directory import (
     read_model,
     read_weights,
 )
+from charlm.language.reading import DocumentReader
 from charlm.options import check, did_you_mean
+from charlm.predict.mixture import Apart
+from charlm.predict.ngram import NgramPredictor
 from charlm.predict.predictor import Predictor
 from charlm.predict.runtime import RuntimePredictor
-from charlm.text.documents import Piece
 from charlm.text.finding import corpus_from_text, open_corpus, standard_input
 from charlm.text.sources import Corpus, ReadOptions
 from charlm.text.tokenizers import Tokenizer
-from charlm.text.units import UnitCounter, Units, count_units
+from charlm.text.units import Units, count_units
 
 MAX_TOKENS = 200
 TEMPERATURE = 0.8
@@ -40,17 +50,30 @@ TEMPERATURE = 0.8
 class LanguageModel:
     """A trained model: what `charlm.train` gives and `charlm.load` opens."""
 
-    def __init__(self, files: ModelFiles, device: str = "auto", threads: int | None = None) -> None:
+    def __init__(
+        self,
+        files: ModelFiles,
+        device: str = "auto",
+        threads: int | None = None,
+        predictor: str = BEST,
+    ) -> None:
         self._files = files
         self.directory = files.directory
         self.config = files.config
         self.tokenizer: Tokenizer = files.tokenizer
         self._device = device
         self._threads = threads
+        self.combination = read_combination(files.config)
+        self._name = check_name(predictor, self.combination)
 
     @cached_property
     def predictor(self) -> Predictor:
-        """What says what comes next: on a CPU the NumPy runtime, elsewhere the torch network."""
+        """What says what comes next, in `generate` and `suggest`: the combination that is best."""
+        return self._named(self._name, self.network)
+
+    @cached_property
+    def network(self) -> Predictor:
+        """The network alone: on a CPU the NumPy runtime, elsewhere the torch network."""
         if self._device not in ("auto", "cpu"):
             return self.reader
         shape = network_config(self._files)
@@ -63,6 +86,18 @@ class LanguageModel:
         from charlm.language.network import load_predictor  # loads PyTorch
 
         return load_predictor(self._files, self._device, self._threads)
+
+    @cached_property
+    def counts(self) -> NgramPredictor:
+        """The n-grams of the training text; a model without any has no combination either."""
+        return read_counts(self.directory, self.tokenizer.vocab_size, self.tokenizer.boundary_id)
+
+    def _named(self, name: str, network: Predictor) -> Predictor:
+        if self.combination is None or name == NETWORK:
+            return network
+        if name == COUNTS:
+            return self.counts
+        return mixture(network, self.counts, self.combination)
 
     def generate(self, prompt: str = "", **options: Any) -> str:  # noqa: ANN401
         """Continue a prompt; the text returned is what follows it.
@@ -92,8 +127,8 @@ class LanguageModel:
         return suggest(self.predictor, self.tokenizer, text, k, lexicon)
 
     def score(self, text: str) -> float:
-        """Give -log p of a text in nats, read from the start."""
-        return score_stream(self.predictor, [self.tokenizer.encode(text)]).nats
+        """Give -log p of a text in nats, by the network, read from the start."""
+        return score_stream(self.network, [self.tokenizer.encode(text)]).nats
 
     def evaluate(
         self,
@@ -103,9 +138,26 @@ class LanguageModel:
         encoding: str = "utf-8",
         strict: bool = False,
         text_column: str = "text",
+        predictor: str = NETWORK,
         tell: Callable[[str], None] = lambda line: None,
     ) -> Evaluation:
-        """Score a text, files, or, without either, the text held out from training."""
+        """Score a text, files, or, without either, the text held out from training.
+
+        predictor: the one whose scores come first: network, counts, network+counts or best; the
+        scores of the others are in `by_predictor`.
+        """
+        name = check_name(predictor, self.combination)
+        return self._evaluate(text, path, encoding, strict, text_column, tell).seen_by(name)
+
+    def _evaluate(
+        self,
+        text: str | bytes | None,
+        path: str | Path | Sequence[str | Path] | None,
+        encoding: str,
+        strict: bool,
+        text_column: str,
+        tell: Callable[[str], None],
+    ) -> Evaluation:
         if text is not None and path is not None:
             raise UsageError("give a text or a path to evaluate, not both")
         options = ReadOptions(
@@ -130,6 +182,13 @@ class LanguageModel:
         return evaluation
 
     @cached_property
+    def _scorer(self) -> Scorer:
+        """Read a text with all predictors at once."""
+        if self.combination is None:
+            return self.reader
+        return Apart(mixture(self.reader, self.counts, self.combination))
+
+    @cached_property
     def _lexicon(self) -> Lexicon:
         return Lexicon(self.tokenizer)
 
@@ -152,12 +211,10 @@ class LanguageModel:
 
     def _evaluate_corpus(self, corpus: Corpus, tell: Callable[[str], None]) -> Evaluation:
         """Score each file as one stream, in pieces."""
-        reader = _DocumentReader(self.tokenizer, corpus.pieces())
+        reader = DocumentReader(self.tokenizer, corpus.pieces())
         score, documents = Score(), 0
         for chunks in reader.documents():
-            one = score_stream(self.reader, chunks)
-            score.nats += one.nats
-            score.tokens += one.tokens
+            score.join(score_stream(self._scorer, chunks))
             documents += 1
         for line in corpus.report().lines():
             tell(line)
@@ -177,7 +234,7 @@ class LanguageModel:
         texts = (
             part.ids[a : a + n] for a, n in zip(starts.tolist(), lengths.tolist(), strict=True)
         )
-        score, counts = score_documents(self.reader, texts, seconds), part.counts()
+        score, counts = score_documents(self._scorer, texts, seconds), part.counts()
         if score.tokens == 0:
             return None
         if score.complete:
@@ -190,6 +247,7 @@ class LanguageModel:
     def _evaluation(
         self, score: Score, documents: int, units: Units, unknown_tokens: int
     ) -> Evaluation:
+        names = [NETWORK, COUNTS, MIXTURE] if self.combination else [NETWORK]
         return Evaluation(
             documents=documents,
             bytes=units.bytes,
@@ -198,45 +256,21 @@ class LanguageModel:
             lines=units.lines,
             tokens=score.tokens,
             unknown_tokens=unknown_tokens,
-            nats=score.nats,
+            nats=score.each[0],
             lossless=self.tokenizer.lossless,
+            nats_by_predictor=dict(zip(names, score.each, strict=True)),
         )
 
 
-class _DocumentReader:
-    """Turns pieces of text into documents of ids, in chunks, and counts them on the way."""
-
-    def __init__(self, tokenizer: Tokenizer, pieces: Iterator[Piece]) -> None:
-        self._tokenizer = tokenizer
-        self._pieces = pieces
-        self._next: Piece | None = next(pieces, None)
-        self.units = Units()
-        self.unknown_tokens = 0
-
-    def documents(self) -> Iterator[Iterator[np.ndarray]]:
-        """Give each document as chunks of ids; each must be read before the next is asked for."""
-        while self._next is not None:
-            yield self._chunks()
-
-    def _chunks(self) -> Iterator[np.ndarray]:
-        encoder, counter = self._tokenizer.encoder(), UnitCounter()
-        piece, first = self._next, True
-        while piece is not None and (first or not piece.starts_document):
-            counter.add(piece.text)
-            yield self._counted(encoder.push(piece.text))
-            piece, first = next(self._pieces, None), False
-        self._next = piece
-        yield self._counted(encoder.flush())
-        self.units += counter.total()
-
-    def _counted(self, ids: np.ndarray) -> np.ndarray:
-        if self._tokenizer.unknown_id is not None:
-            self.unknown_tokens += int((ids == self._tokenizer.unknown_id).sum())
-        return ids
-
-
 def load(
-    directory: str | Path, *, device: str = "auto", threads: int | None = None
+    directory: str | Path,
+    *,
+    device: str = "auto",
+    threads: int | None = None,
+    predictor: str = BEST,
 ) -> LanguageModel:
-    """Open a model directory; raise ModelError where it is missing, unfinished or damaged."""
-    return LanguageModel(read_model(Path(directory)), device, threads)
+    """Open a model directory; raise ModelError where it is missing, unfinished or damaged.
+
+    predictor: network, counts, network+counts, or the best of them, as training found it.
+    """
+    return LanguageModel(read_model(Path(directory)), device, threads, predictor)

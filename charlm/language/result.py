@@ -1,6 +1,6 @@
 """What a training run gives back, and how it is told."""
 
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,10 +75,7 @@ def finished_result(directory: Path) -> FitResult:
 
     model = load(directory)
     run, held_out = model.config["run"], model.config.get("held_out")
-    names = {field.name for field in fields(Evaluation)}
-    evaluation = None
-    if held_out is not None:
-        evaluation = Evaluation(**{name: held_out[name] for name in names})
+    evaluation = None if held_out is None else Evaluation.from_json(held_out)
     state = TrainState(
         step=run["steps"],
         targets=run["targets"],

@@ -16,6 +16,8 @@ from charlm.batches.streams import Restarts, Streams
 from charlm.errors import DiskError
 from charlm.evaluation.metrics import Evaluation
 from charlm.language.card import model_card
+from charlm.language.combination import Combination, combine
+from charlm.language.counts import count, plan_counting, write_counts
 from charlm.language.dialogue import Stop, Tell
 from charlm.language.directory import write_held_out, write_model
 from charlm.language.explanation import explain
@@ -26,10 +28,13 @@ from charlm.language.place import CHECKPOINTS, LOGS
 from charlm.language.plan import Plan, make_plan
 from charlm.language.probe import Machine
 from charlm.language.request import TrainRequest
+from charlm.language.reserve import divide
 from charlm.language.sizes import CorpusFacts
 from charlm.language.task import Batches, LanguageTask
 from charlm.language.validation import Validation, tokens_worth_scoring
 from charlm.model.network import LanguageNetwork
+from charlm.predict.neural import NeuralPredictor
+from charlm.predict.ngram import NgramPredictor
 from charlm.storage import LineLog
 from charlm.text.store import Counts, TokenStore
 from charlm.text.tokenizers import Tokenizer
@@ -68,17 +73,20 @@ class Run:
         self.device, self.machine, self.processes = device, machine, processes
         self.bf16 = machine.bf16
         counts, tokenizer = store.train.counts(), store.tokenizer
-        self.facts = CorpusFacts(len(store.train.ids) - 1, tokenizer.vocab_size, tokenizer.kind)
+        self.learned, self.reserve = divide(store.train)
+        self.facts = CorpusFacts(len(self.learned.ids) - 1, tokenizer.vocab_size, tokenizer.kind)
         self.plan: Plan = make_plan(request, self.facts, machine)
         between = self.plan.loop.validate_every * self.plan.learned
         timed = self.plan.budget.seconds is not None
         self.scored = scored or tokens_worth_scoring(between, timed)
         torch.manual_seed(request.seed)
         self.network = LanguageNetwork(self.plan.network).to(device)
-        self._id_counts = store.train.id_counts(tokenizer.vocab_size)
+        self._id_counts = self.learned.id_counts(tokenizer.vocab_size)
         self.network.head.start_from(torch.from_numpy(self._id_counts))
         if processes.size > 1:  # the same weights, but other dropout in each process
             torch.manual_seed(request.seed * 1_000_003 + processes.rank)
+        self.counts: NgramPredictor | None = None
+        self.combination: Combination | None = None
         self.parameters = sum(parameter.numel() for parameter in self.network.parameters())
         self.unit = Measure("nats per token")
         if tokenizer.lossless and counts.bytes:
@@ -141,7 +149,25 @@ class Run:
             config["held_out_text"] = write_held_out(writer, self.store)
             card = model_card(plain(self.out.name), config, tokenizer.kind)
             write_model(writer, config, network_weights(self.network), tokenizer, card)
+            if self.counts is not None:
+                write_counts(writer, self.counts)
         return load(self.out, device=self.request.device, threads=torch.get_num_threads())
+
+    def combine(self, tell: Tell) -> None:
+        """Count the text, and find on the reserve what network and counts are worth together."""
+        tokenizer = self.store.tokenizer
+        counting = plan_counting(self.learned, tokenizer, self.score_seconds())
+        self.counts = count(self.learned, tokenizer, counting)
+        network = NeuralPredictor(self.network, tokenizer.boundary_id)
+        self.combination = combine(network, self.counts, self.reserve)
+        self.network.train()
+        if counting.cut:
+            tell(
+                f"counted the last {counting.tokens:,} of {counting.total:,} tokens, to stay in "
+                "time and memory"
+            )
+        if self.counts.order < counting.order:
+            tell(f"counted n-grams of up to {self.counts.order} tokens, to stay in memory")
 
     def score_seconds(self) -> float:
         """Give the time that the final score may take."""
@@ -169,7 +195,7 @@ class Run:
         return logs
 
     def _batches(self) -> Batches:
-        part, request, plan = self.store.train, self.request, self.plan
+        part, request, plan = self.learned, self.request, self.plan
         if request.batches == "padded":
             return PaddedBatches(
                 part.ids,
@@ -222,6 +248,7 @@ class Run:
                 "stopped_by": state.stopped_by,
                 "finished": finished,
             },
+            "combination": None if self.combination is None else asdict(self.combination),
             "held_out": None if evaluation is None else evaluation.to_json(),
         }
 

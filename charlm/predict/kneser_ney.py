@@ -19,8 +19,7 @@ import numpy as np
 from charlm.predict.ngram import BYTES, UNSEEN, NgramTable
 
 FALLBACK = (0.5, 1.0, 1.5)  # discounts where a text has no n-grams of some count: KenLM's too
-MOST_TOKENS = 20_000_000
-MOST_BYTES = 300_000_000
+MOST_BYTES = 128_000_000  # of the tables
 
 
 @dataclass(frozen=True)
@@ -77,7 +76,8 @@ def _depths(boundaries: np.ndarray, length: int) -> np.ndarray:
     """Count the ids from the boundary before each position to it, (L,): 0 for the first one."""
     positions = np.arange(length)
     before = np.searchsorted(boundaries, positions) - 1
-    return np.where(before < 0, 0, positions - boundaries[np.maximum(before, 0)])
+    depths = np.where(before < 0, 0, positions - boundaries[np.maximum(before, 0)])
+    return depths.astype(np.int32)
 
 
 def _single_ids(ids: np.ndarray, vocab_size: int) -> _Level:

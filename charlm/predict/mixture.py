@@ -69,11 +69,19 @@ class MixturePredictor:
         self, ids: np.ndarray, state: tuple[State, ...]
     ) -> tuple[np.ndarray, tuple[State, ...]]:
         """Read ids (S, N); give -log p of each where it stands, (S, N) float32 nats."""
+        nats, after = self.score_apart(ids, state)
+        return nats[..., -1], after
+
+    def score_apart(
+        self, ids: np.ndarray, state: tuple[State, ...]
+    ) -> tuple[np.ndarray, tuple[State, ...]]:
+        """Score as each of the parts does, and as the mixture: (S, N, P + 1) float32 nats."""
         scores = [part.score(ids, each) for part, each in zip(self.parts, state, strict=True)]
-        log_probs = np.stack([-nats for nats, _ in scores], axis=-1)  # (S, N, P)
+        parts = np.stack([nats for nats, _ in scores], axis=-1)  # (S, N, P)
         weights = self._log_weights[self._buckets_before(ids, state)]
+        mixed = -log_sum(weights - parts)
         after = tuple(each for _, each in scores)
-        return np.asarray(-log_sum(log_probs + weights)), after
+        return np.concatenate([parts, mixed[..., None]], axis=-1), after
 
     def select(
         self, state: tuple[State, ...], streams: Sequence[int] | np.ndarray
@@ -99,6 +107,13 @@ class MixturePredictor:
         if self.judge is None or self._place is None:
             return np.zeros(ids.shape, dtype=np.int64)
         return np.asarray(self.judge.known_before(ids, state[self._place]))
+
+
+class Apart:
+    """A mixture's parts and itself, scoring a text together: each network reads it once."""
+
+    def __init__(self, mixture: MixturePredictor) -> None:
+        self.start, self.score = mixture.start, mixture.score_apart
 
 
 class MixturePrediction:

@@ -59,6 +59,15 @@ class TokenPart:
         """Give the position of the boundary before each document, and of the last one, (n + 1,)."""
         return self.documents[:, 0]
 
+    def until(self, position: int) -> "TokenPart":
+        """Give the part up to and including an id, which need be no boundary."""
+        whole = int(np.searchsorted(self.boundaries, position))
+        end = np.zeros((1, len(COLUMNS)), dtype=np.int64)
+        end[0, 0] = position
+        return TokenPart(
+            self.ids[: position + 1], np.concatenate([self.documents[:whole], end], axis=0)
+        )
+
     def counts(self) -> Counts:
         """Measure the whole part."""
         return Counts(len(self.documents) - 1, *self.documents[:, 1:].sum(axis=0).tolist())

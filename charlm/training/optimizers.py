@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from charlm.options import check, option
 
 BETAS = (0.6, 0.99)  # of AdamW: much momentum is of no use to a recurrent network
+ROW_BETA = 0.999  # of tables, whose rows are seldom asked for
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def _update_rows(
         state["step"] = torch.zeros(())
         state["row_square"] = table.new_zeros(len(table), 1)
     state["step"] += 1
-    kept, rate = group["betas"][1], group["lr"]
+    kept, rate = ROW_BETA, group["lr"]
     norms = torch.linalg.vector_norm(gradient, dim=1, keepdim=True)
     share = (1 - kept) / table.shape[1]
     square = state["row_square"].mul_(kept).addcmul_(norms, norms, value=share)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from charlm.training.optimizers import BETAS, OptimizerOptions, make_optimizer
+from charlm.training.optimizers import BETAS, ROW_BETA, OptimizerOptions, make_optimizer
 from charlm.training.snapshot import optimizer_tensors, set_optimizer
 
 
@@ -56,8 +56,8 @@ def test_a_row_moves_as_the_equations_say():
         optimizer.zero_grad()
         network.loss(step).backward()
         gradient = network.table.grad.double()
-        square = BETAS[1] * square + (1 - BETAS[1]) * (gradient**2).mean(dim=1, keepdim=True)
-        root = (square / (1 - BETAS[1] ** step)).sqrt() + 1e-8
+        square = ROW_BETA * square + (1 - ROW_BETA) * (gradient**2).mean(dim=1, keepdim=True)
+        root = (square / (1 - ROW_BETA**step)).sqrt() + 1e-8
         table = table * (1 - 0.1 * 0.3) - 0.1 * gradient / root
         optimizer.step()
         torch.testing.assert_close(network.table.detach().double(), table, rtol=1e-5, atol=1e-6)
