@@ -30,15 +30,17 @@ def add_predictor(parser: argparse.ArgumentParser, default: str) -> None:
         "--predictor",
         default=default,
         metavar="NAME",
-        help=f"network, counts, network+counts, or best of them (default {default})",
+        help="network, counts, network+counts, network+cache, network+counts+cache, or the "
+        f"best of them (default {default})",
     )
-    parser.add_argument(
-        "--ngram",
-        dest="predictor",
-        action="store_const",
-        const="network+counts",
-        help="the same as --predictor network+counts",
-    )
+    for name, part in (("--ngram", "counts"), ("--cache", "cache")):
+        parser.add_argument(
+            name,
+            dest="predictor",
+            action="store_const",
+            const=f"network+{part}",
+            help=f"the same as --predictor network+{part}",
+        )
 
 
 def load_model(arguments: argparse.Namespace) -> "LanguageModel":

@@ -1,11 +1,11 @@
 """Which predictors a model has, by name, and which combination of them is best.
 
-network is the trained network, counts the n-grams of its training text, network+counts their
-mixture, and best the one of these that predicts the reserve best: the training text's last part,
-which neither of them had seen then.
+network is the trained network, counts the n-grams of its training text, cache what was read last;
+their names joined by + are mixtures. Shares are found on the reserve: the training text's last
+part, which none of them had seen then.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,49 +13,105 @@ import numpy as np
 
 from charlm.errors import ModelError, UsageError
 from charlm.options import did_you_mean
-from charlm.predict.mixture import MixturePredictor, fit_weights
+from charlm.predict.cache import CachedPredictor, Network
+from charlm.predict.mixture import MixturePredictor, SideBySide, fit_weights
 from charlm.predict.ngram import NgramPredictor
 from charlm.predict.predictor import Predictor
 
-NETWORK, COUNTS, MIXTURE, BEST = "network", "counts", "network+counts", "best"
-NAMES = (NETWORK, COUNTS, MIXTURE, BEST)
-EVEN = 0.5  # the network's share where there was no text to find a better one
+NETWORK, COUNTS, CACHE, BEST = "network", "counts", "cache", "best"
+PARTS = (NETWORK, COUNTS, CACHE)  # the order in names and weights
+NAMES = (NETWORK, COUNTS, "network+counts", "network+cache", "network+counts+cache")  # by cost
+WITHOUT_CACHE = NAMES[:3]
+GAIN = 0.002  # by which a dearer combination must be better: share of the nats
+CACHED = 5_000  # ids of the reserve on which the cache is tuned
+FLATNESS = (1.0, 2.0, 4.0, 8.0)  # tried, for outputs of mean square 1 / sqrt(E)
 
 
 @dataclass(frozen=True)
 class Combination:
     """What was found on the reserve.
 
-    share:           of the network in the mixture, from 0 to 1
     best:            the name of the best
+    weights:         by name, of its parts in the order of PARTS
+    flatness:        of the cache
     nats_per_token:  of each by name; empty where there was no reserve
     reserve:         tokens of it
     """
 
-    share: float = EVEN
     best: str = NETWORK
+    weights: dict[str, list[float]] = field(default_factory=dict)
+    flatness: float = 1.0
     nats_per_token: dict[str, float] = field(default_factory=dict)
     reserve: int = 0
 
+    def row(self, name: str) -> list[float]:
+        """Give the weights of all PARTS in a combination, zero for those that are not in it."""
+        parts = name.split("+")
+        own = dict(zip(parts, self.weights.get(name) or [1 / len(parts)] * len(parts), strict=True))
+        return [own.get(part, 0.0) for part in PARTS]
 
-def combine(network: Predictor, counts: NgramPredictor, reserve: np.ndarray) -> Combination:
-    """Find the best mixture on the reserve, (N,) ids, and whether it is better than its parts."""
+
+def combine(network: Network, counts: NgramPredictor, reserve: np.ndarray) -> Combination:
+    """Find the weights of all combinations on the reserve, (N,) ids, and which of them is best."""
     if not len(reserve):
         return Combination()
-    ids = reserve[None].astype(np.int64)
-    nats = np.stack([part.score(ids, part.start(1))[0][0] for part in (network, counts)], axis=1)
-    weights = fit_weights(-nats, np.zeros(len(reserve), dtype=np.int64), 1)[0]
-    mixed = -np.log((np.exp(-nats.astype(np.float64)) * weights).sum(axis=1))
-    costs = [*nats.mean(axis=0, dtype=np.float64).tolist(), float(mixed.mean())]
-    found = dict(zip((NETWORK, COUNTS, MIXTURE), costs, strict=True))
-    best = min(found, key=found.__getitem__)
-    return Combination(round(float(weights[0]), 4), best, found, len(reserve))
+    ids = reserve[None, :CACHED].astype(np.int64)
+    nats, outputs, _ = network.score_with_outputs(ids, network.start(1))
+    by_counts, _ = counts.score(ids, counts.start(1))
+    scale = float(np.mean(np.square(outputs), dtype=np.float64)) * outputs.shape[2] ** 0.5
+    tried = []
+    for flatness in (each / max(scale, 1e-12) for each in FLATNESS):
+        cache = CachedPredictor(network, 0.5, flatness)
+        by_cache = cache.nats_by_cache(ids, outputs, nats, cache.start(1))
+        columns = np.stack([nats[0], by_counts[0], by_cache[0]], axis=1).astype(np.float64)
+        tried.append((_cost(columns, _fit(columns, NAMES[-1])), flatness, columns))
+    _, flatness, columns = min(tried, key=lambda each: each[0])
+    rows = {name: _fit(columns, name) for name in NAMES}
+    costs = {name: _cost(columns, row) for name, row in rows.items()}
+    best = NETWORK
+    for name in NAMES[1:]:
+        if costs[name] < (1 - GAIN) * costs[best]:
+            best = name
+    weights = {
+        name: [round(float(weight), 4) for weight, part in zip(row, PARTS, strict=True) if weight]
+        for name, row in rows.items()
+    }
+    whole = {name: own for name, own in weights.items() if len(own) == len(name.split("+"))}
+    return Combination(best, whole, flatness, costs, ids.shape[1])
 
 
-def mixture(network: Predictor, counts: Predictor, combination: Combination) -> MixturePredictor:
-    """Mix a model's network and counts as was found to be best."""
-    share = combination.share
-    return MixturePredictor([network, counts], np.array([[share, 1 - share]]))
+def predictor_of(
+    name: str, network: Network, counts: NgramPredictor | None, found: Combination
+) -> Predictor:
+    """Make the predictor of a name from the parts that it names."""
+    share, of_counts, of_cache = found.row(name)
+    predictor: Predictor = network
+    if of_cache:
+        predictor = CachedPredictor(network, of_cache / (share + of_cache), found.flatness)
+    if not of_counts:
+        return predictor
+    assert counts is not None
+    if not share and not of_cache:
+        return counts
+    return MixturePredictor([predictor, counts], np.array([[share + of_cache, of_counts]]))
+
+
+def side_by_side(
+    names: Sequence[str], network: Network, counts: NgramPredictor, found: Combination
+) -> SideBySide:
+    """Score by all these names at once, each part reading the text once."""
+    rows = np.array([found.row(name) for name in names])  # network, counts, cache
+    if not rows[:, 2].any():
+        return SideBySide([network, counts], rows[:, :2])
+    return SideBySide([CachedPredictor(network, 0.5, found.flatness), counts], rows[:, [0, 2, 1]])
+
+
+def names_shown(asked: str, found: Combination | None) -> list[str]:
+    """Give the names whose scores are shown: those with a cache where it is the best, or asked."""
+    if found is None:
+        return [NETWORK]
+    cached = any(CACHE in name for name in (asked, found.best))
+    return list(NAMES if cached else WITHOUT_CACHE)
 
 
 def read_combination(config: Mapping[str, Any]) -> Combination | None:
@@ -65,21 +121,41 @@ def read_combination(config: Mapping[str, Any]) -> Combination | None:
         return None
     try:
         found = Combination(**value)
-        known = found.best in (NETWORK, COUNTS, MIXTURE) and 0 <= found.share <= 1
-    except TypeError:
+        rows = [found.row(name) for name in NAMES]
+        known = found.best in NAMES and all(
+            min(row) >= 0 and abs(sum(row) - 1) < 0.01 for row in rows
+        )
+        known = known and 0 <= float(found.flatness) < 1e6
+    except (TypeError, ValueError, AttributeError):
         known = False
     if not known:
-        raise ModelError("config.json: 'combination' is not one of network and counts")
+        raise ModelError("config.json: 'combination' is none of network, counts and cache")
     return found
 
 
 def check_name(name: str, combination: Combination | None) -> str:
     """Turn a name into that of a predictor which the model has; raise UsageError for another."""
-    if name not in NAMES:
-        hint = did_you_mean(name, NAMES) or f"there are {', '.join(NAMES)}"
+    given = name.split("+")
+    whole = "+".join(part for part in PARTS if part in given)
+    if name != BEST and (whole not in NAMES or len(given) != len(whole.split("+"))):
+        hint = did_you_mean(name, (*NAMES, BEST)) or f"there are {', '.join(NAMES)} and {BEST}"
         raise UsageError(f"there is no predictor '{name}'", hint)
     if combination is None:
         if name in (NETWORK, BEST):
             return NETWORK
         raise UsageError(f"this model has no counts, and so no predictor '{name}'")
-    return combination.best if name == BEST else name
+    return combination.best if name == BEST else whole
+
+
+def _fit(columns: np.ndarray, name: str) -> np.ndarray:
+    """Find the weights of all PARTS, zero for those not in the name; columns (N, 3) nats."""
+    places = [PARTS.index(part) for part in name.split("+")]
+    nothing = np.zeros(len(columns), dtype=np.int64)
+    weights = np.zeros(len(PARTS))
+    weights[places] = fit_weights(-columns[:, places], nothing, 1)[0]
+    return weights
+
+
+def _cost(columns: np.ndarray, weights: np.ndarray) -> float:
+    """Give the mean nats of a mixture."""
+    return float(-np.log(np.exp(-columns) @ weights).mean())

@@ -10,7 +10,7 @@ from typing import Any
 
 from charlm.errors import UsageError
 from charlm.evaluation.metrics import Evaluation
-from charlm.evaluation.scoring import FOREVER, Score, Scorer, score_documents, score_stream
+from charlm.evaluation.scoring import FOREVER, score_stream
 from charlm.generation.generator import Generator, Sample
 from charlm.generation.lexicon import Lexicon
 from charlm.generation.options import SamplingOptions
@@ -18,11 +18,12 @@ from charlm.generation.suggest import Suggestion, Suggestions, suggest
 from charlm.language.combination import (
     BEST,
     COUNTS,
-    MIXTURE,
     NETWORK,
     check_name,
-    mixture,
+    names_shown,
+    predictor_of,
     read_combination,
+    side_by_side,
 )
 from charlm.language.counts import read_counts
 from charlm.language.directory import (
@@ -32,16 +33,15 @@ from charlm.language.directory import (
     read_model,
     read_weights,
 )
-from charlm.language.reading import DocumentReader
+from charlm.language.evaluating import Evaluator
 from charlm.options import check, did_you_mean
-from charlm.predict.mixture import Apart
+from charlm.predict.cache import Network
 from charlm.predict.ngram import NgramPredictor
 from charlm.predict.predictor import Predictor
 from charlm.predict.runtime import RuntimePredictor
 from charlm.text.finding import corpus_from_text, open_corpus, standard_input
-from charlm.text.sources import Corpus, ReadOptions
+from charlm.text.sources import ReadOptions
 from charlm.text.tokenizers import Tokenizer
-from charlm.text.units import Units, count_units
 
 MAX_TOKENS = 200
 TEMPERATURE = 0.8
@@ -69,10 +69,13 @@ class LanguageModel:
     @cached_property
     def predictor(self) -> Predictor:
         """What says what comes next, in `generate` and `suggest`: the combination that is best."""
-        return self._named(self._name, self.network)
+        if self.combination is None:
+            return self.network
+        counts = self.counts if COUNTS in self._name else None
+        return predictor_of(self._name, self.network, counts, self.combination)
 
     @cached_property
-    def network(self) -> Predictor:
+    def network(self) -> Network:
         """The network alone: on a CPU the NumPy runtime, elsewhere the torch network."""
         if self._device not in ("auto", "cpu"):
             return self.reader
@@ -81,7 +84,7 @@ class LanguageModel:
         return RuntimePredictor(shape, weights, self.tokenizer.boundary_id)
 
     @cached_property
-    def reader(self) -> Predictor:
+    def reader(self) -> Network:
         """The same network in PyTorch: it reads long texts faster, and can live on a GPU."""
         from charlm.language.network import load_predictor  # loads PyTorch
 
@@ -91,13 +94,6 @@ class LanguageModel:
     def counts(self) -> NgramPredictor:
         """The n-grams of the training text; a model without any has no combination either."""
         return read_counts(self.directory, self.tokenizer.vocab_size, self.tokenizer.boundary_id)
-
-    def _named(self, name: str, network: Predictor) -> Predictor:
-        if self.combination is None or name == NETWORK:
-            return network
-        if name == COUNTS:
-            return self.counts
-        return mixture(network, self.counts, self.combination)
 
     def generate(self, prompt: str = "", **options: Any) -> str:  # noqa: ANN401
         """Continue a prompt; the text returned is what follows it.
@@ -143,50 +139,44 @@ class LanguageModel:
     ) -> Evaluation:
         """Score a text, files, or, without either, the text held out from training.
 
-        predictor: the one whose scores come first: network, counts, network+counts or best; the
-        scores of the others are in `by_predictor`.
+        predictor: the one whose scores come first: network, counts, network+counts, network+cache,
+        network+counts+cache or best; the scores of the others are in `by_predictor`.
         """
-        name = check_name(predictor, self.combination)
-        return self._evaluate(text, path, encoding, strict, text_column, tell).seen_by(name)
-
-    def _evaluate(
-        self,
-        text: str | bytes | None,
-        path: str | Path | Sequence[str | Path] | None,
-        encoding: str,
-        strict: bool,
-        text_column: str,
-        tell: Callable[[str], None],
-    ) -> Evaluation:
         if text is not None and path is not None:
             raise UsageError("give a text or a path to evaluate, not both")
-        options = ReadOptions(
-            encoding, strict, raw=self.tokenizer.kind == "byte", text_column=text_column
-        )
+        name = check_name(predictor, self.combination)
+        evaluator, raw = self._evaluator(name), self.tokenizer.kind == "byte"
+        options = ReadOptions(encoding, strict, raw=raw, text_column=text_column)
         if text is not None:
             with corpus_from_text(text, options) as corpus:
-                return self._evaluate_corpus(corpus, tell)
-        if path is None:
-            return self._held_out_or_refuse()
-        paths = [path] if isinstance(path, str | Path) else path
-        with open_corpus([str(one) for one in paths], options, standard_input()) as corpus:
-            return self._evaluate_corpus(corpus, tell)
-
-    def _held_out_or_refuse(self) -> Evaluation:
-        evaluation = self.evaluate_held_out()
+                return evaluator.corpus(corpus, tell).seen_by(name)
+        if path is not None:
+            paths = [path] if isinstance(path, str | Path) else path
+            with open_corpus([str(one) for one in paths], options, standard_input()) as corpus:
+                return evaluator.corpus(corpus, tell).seen_by(name)
+        part = read_held_out(self.directory, self.config)
+        evaluation = None if part is None else evaluator.held_out(part)
         if evaluation is None:
             raise UsageError(
                 f"{self.directory} holds no held-out text: its corpus was too small to cut",
                 "pass a FILE to score",
             )
-        return evaluation
+        return evaluation.seen_by(name)
 
-    @cached_property
-    def _scorer(self) -> Scorer:
-        """Read a text with all predictors at once."""
-        if self.combination is None:
-            return self.reader
-        return Apart(mixture(self.reader, self.counts, self.combination))
+    def evaluate_held_out(self, seconds: float = FOREVER) -> Evaluation | None:
+        """Score the text held out from training; None where there is none.
+
+        After `seconds` the rest is left out, and the counts are those of what was scored.
+        """
+        part = read_held_out(self.directory, self.config)
+        return None if part is None else self._evaluator(NETWORK).held_out(part, seconds)
+
+    def _evaluator(self, asked: str) -> Evaluator:
+        names, found = names_shown(asked, self.combination), self.combination
+        if found is None:
+            return Evaluator(self.tokenizer, self.reader, names)
+        scorer = side_by_side(names, self.reader, self.counts, found)
+        return Evaluator(self.tokenizer, scorer, names)
 
     @cached_property
     def _lexicon(self) -> Lexicon:
@@ -209,58 +199,6 @@ class LanguageModel:
         sampling = SamplingOptions(**rules)
         return Generator(self.predictor, self.tokenizer, prompt, sampling, count=count, **own)
 
-    def _evaluate_corpus(self, corpus: Corpus, tell: Callable[[str], None]) -> Evaluation:
-        """Score each file as one stream, in pieces."""
-        reader = DocumentReader(self.tokenizer, corpus.pieces())
-        score, documents = Score(), 0
-        for chunks in reader.documents():
-            score.join(score_stream(self._scorer, chunks))
-            documents += 1
-        for line in corpus.report().lines():
-            tell(line)
-        if score.tokens == 0:
-            raise corpus.nothing_in_it()
-        return self._evaluation(score, documents, reader.units, reader.unknown_tokens)
-
-    def evaluate_held_out(self, seconds: float = FOREVER) -> Evaluation | None:
-        """Score the text held out from training; None where there is none.
-
-        After `seconds` the rest is left out, and the counts are those of what was scored.
-        """
-        part = read_held_out(self.directory, self.config)
-        if part is None:
-            return None
-        starts, lengths = part.boundaries[:-1] + 1, part.documents[:-1, 5]
-        texts = (
-            part.ids[a : a + n] for a, n in zip(starts.tolist(), lengths.tolist(), strict=True)
-        )
-        score, counts = score_documents(self._scorer, texts, seconds), part.counts()
-        if score.tokens == 0:
-            return None
-        if score.complete:
-            units = Units(counts.bytes, counts.characters, counts.words, counts.lines)
-            return self._evaluation(score, counts.documents, units, counts.unknown_tokens)
-        text = "".join(self.tokenizer.decode(ids.tolist()) for ids in score.scored)
-        unknown = sum(int((ids == self.tokenizer.unknown_id).sum()) for ids in score.scored)
-        return self._evaluation(score, len(score.scored), count_units(text), unknown)
-
-    def _evaluation(
-        self, score: Score, documents: int, units: Units, unknown_tokens: int
-    ) -> Evaluation:
-        names = [NETWORK, COUNTS, MIXTURE] if self.combination else [NETWORK]
-        return Evaluation(
-            documents=documents,
-            bytes=units.bytes,
-            characters=units.characters,
-            words=units.words,
-            lines=units.lines,
-            tokens=score.tokens,
-            unknown_tokens=unknown_tokens,
-            nats=score.each[0],
-            lossless=self.tokenizer.lossless,
-            nats_by_predictor=dict(zip(names, score.each, strict=True)),
-        )
-
 
 def load(
     directory: str | Path,
@@ -271,6 +209,7 @@ def load(
 ) -> LanguageModel:
     """Open a model directory; raise ModelError where it is missing, unfinished or damaged.
 
-    predictor: network, counts, network+counts, or the best of them, as training found it.
+    predictor: network, counts, network+counts, network+cache, network+counts+cache, or the best of
+    them, as training found it.
     """
     return LanguageModel(read_model(Path(directory)), device, threads, predictor)

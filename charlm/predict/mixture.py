@@ -69,19 +69,10 @@ class MixturePredictor:
         self, ids: np.ndarray, state: tuple[State, ...]
     ) -> tuple[np.ndarray, tuple[State, ...]]:
         """Read ids (S, N); give -log p of each where it stands, (S, N) float32 nats."""
-        nats, after = self.score_apart(ids, state)
-        return nats[..., -1], after
-
-    def score_apart(
-        self, ids: np.ndarray, state: tuple[State, ...]
-    ) -> tuple[np.ndarray, tuple[State, ...]]:
-        """Score as each of the parts does, and as the mixture: (S, N, P + 1) float32 nats."""
         scores = [part.score(ids, each) for part, each in zip(self.parts, state, strict=True)]
         parts = np.stack([nats for nats, _ in scores], axis=-1)  # (S, N, P)
         weights = self._log_weights[self._buckets_before(ids, state)]
-        mixed = -log_sum(weights - parts)
-        after = tuple(each for _, each in scores)
-        return np.concatenate([parts, mixed[..., None]], axis=-1), after
+        return -log_sum(weights - parts), tuple(each for _, each in scores)
 
     def select(
         self, state: tuple[State, ...], streams: Sequence[int] | np.ndarray
@@ -109,11 +100,40 @@ class MixturePredictor:
         return np.asarray(self.judge.known_before(ids, state[self._place]))
 
 
-class Apart:
-    """A mixture's parts and itself, scoring a text together: each network reads it once."""
+class SideBySide:
+    """Several predictors and mixtures of them that score a text together, each part reading once.
 
-    def __init__(self, mixture: MixturePredictor) -> None:
-        self.start, self.score = mixture.start, mixture.score_apart
+    parts: predictors, of which each gives one column of nats, or more by its `score_columns`
+    weights: (R, P) for P columns in all; each row is a mixture, or, with a single one, a part
+    """
+
+    def __init__(self, parts: Sequence[Predictor], weights: np.ndarray) -> None:
+        self._parts = list(parts)
+        with np.errstate(divide="ignore"):
+            self._log_weights: np.ndarray = np.log(weights).astype(np.float32)
+
+    def start(self, streams: int) -> tuple[State, ...]:
+        """Give the state of S streams that have read nothing but the boundary."""
+        return tuple(part.start(streams) for part in self._parts)
+
+    def score(
+        self, ids: np.ndarray, state: tuple[State, ...]
+    ) -> tuple[np.ndarray, tuple[State, ...]]:
+        """Read ids (S, N); give -log p of each by each mixture, (S, N, R) float32 nats."""
+        columns, after = self.columns(ids, state)
+        mixed = [-log_sum(row - columns) for row in self._log_weights]
+        return np.stack(mixed, axis=-1), after
+
+    def columns(
+        self, ids: np.ndarray, state: tuple[State, ...]
+    ) -> tuple[np.ndarray, tuple[State, ...]]:
+        """Give the same by each part, (S, N, P)."""
+        columns, after = [], []
+        for part, each in zip(self._parts, state, strict=True):
+            nats, own = getattr(part, "score_columns", part.score)(ids, each)
+            columns.append(nats if nats.ndim == 3 else nats[..., None])
+            after.append(own)
+        return np.concatenate(columns, axis=-1), tuple(after)
 
 
 class MixturePrediction:

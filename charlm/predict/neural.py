@@ -72,18 +72,40 @@ class NeuralPredictor:
             return score_in_segments(self, ids, state)
         return self.score_in_order(ids, state)
 
-    @torch.inference_mode()
     def score_in_order(self, ids: np.ndarray, state: NeuralState) -> tuple[np.ndarray, NeuralState]:
         """Do the same one id of each stream after the other: what `score` means."""
         pieces = [np.zeros((len(ids), 0), dtype=np.float32)]
+        for nats, _, after in self._scored(ids, state):
+            pieces.append(nats.cpu().numpy())
+            state = after
+        return np.concatenate(pieces, axis=1), state
+
+    def score_with_outputs(
+        self, ids: np.ndarray, state: NeuralState
+    ) -> tuple[np.ndarray, np.ndarray, NeuralState]:
+        """Score ids (S, N), and give the outputs (S, N, E) by which each was predicted."""
+        way = _WithOutputs(self)
+        score = score_in_segments if can_be_cut(ids) else _WithOutputs.score_in_order
+        both, state = score(way, ids, state)
+        return both[..., 0], both[..., 1:], state
+
+    @torch.inference_mode()
+    def _scored(
+        self, ids: np.ndarray, state: NeuralState
+    ) -> Iterator[tuple[Tensor, Tensor, NeuralState]]:
+        """Score piece by piece: nats (S, n), the outputs before (S, n, E), the state after."""
         for part in self._windows(ids):
             outputs, after = self._read(part, state.hidden)  # (S, n, E)
             before = torch.cat([state.output[:, None], outputs[:, :-1]], dim=1)
             targets = self._tensor(part).flatten()
             nats = self.network.head.nats(before.flatten(0, 1), targets)
-            pieces.append(nats.view(part.shape).cpu().numpy())
+            yield nats.view(part.shape), before, after
             state = after
-        return np.concatenate(pieces, axis=1), state
+
+    def outputs(self, state: NeuralState) -> np.ndarray:
+        """Give the outputs (S, E) by which the next id is predicted."""
+        array: np.ndarray = state.output.cpu().numpy()
+        return array
 
     @torch.inference_mode()
     def read_in_order(self, ids: np.ndarray, state: NeuralState) -> NeuralState:
@@ -103,7 +125,7 @@ class NeuralPredictor:
 
     def select(self, state: NeuralState, streams: Sequence[int] | np.ndarray) -> NeuralState:
         """Take some streams of a state, in the order given."""
-        index = torch.as_tensor(np.asarray(streams, dtype=np.int64), device=self._device)
+        index = self._tensor(np.asarray(streams))
         return NeuralState(select_state(state.hidden, index), state.output.index_select(0, index))
 
     def stack(self, states: Sequence[NeuralState]) -> NeuralState:
@@ -125,3 +147,22 @@ class NeuralPredictor:
 
     def _tensor(self, ids: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(ids, dtype=np.int64)).to(self._device)
+
+
+class _WithOutputs:
+    """A predictor as `score_in_segments` uses it, with outputs behind the nats: (S, N, 1 + E)."""
+
+    def __init__(self, predictor: NeuralPredictor) -> None:
+        self._predictor = predictor
+        self.start, self.select, self.stack = predictor.start, predictor.select, predictor.stack
+        self.read_in_order = predictor.read_in_order
+        self.roundings_apart = predictor.roundings_apart
+
+    def score_in_order(self, ids: np.ndarray, state: NeuralState) -> tuple[np.ndarray, NeuralState]:
+        """Score id after id."""
+        width = 1 + state.output.shape[1]
+        pieces = [np.zeros((len(ids), 0, width), dtype=np.float32)]
+        for nats, outputs, after in self._predictor._scored(ids, state):
+            pieces.append(torch.cat([nats[..., None], outputs], dim=2).cpu().numpy())
+            state = after
+        return np.concatenate(pieces, axis=1), state

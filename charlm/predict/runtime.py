@@ -4,7 +4,7 @@ It is meant for a token at a time; long texts are scored faster by `charlm.predi
 Legend: S streams, N ids of each, E embedding, H hidden units, G gates, V vocabulary.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,19 +64,42 @@ class RuntimePredictor:
 
     def score(self, ids: np.ndarray, state: RuntimeState) -> tuple[np.ndarray, RuntimeState]:
         """Read ids (S, N); give -log p of each where it stands, (S, N) float32 nats."""
-        streams = len(ids)
-        pieces: list[np.ndarray] = [np.zeros((streams, 0), dtype=np.float32)]
-        width = max(1, CHUNK_NUMBERS // (streams * self.vocab_size))
+        pieces: list[np.ndarray] = [np.zeros((len(ids), 0), dtype=np.float32)]
+        for nats, _, after in self._scored(ids, state):
+            pieces.append(nats)
+            state = after
+        return np.concatenate(pieces, axis=1), state
+
+    def score_with_outputs(
+        self, ids: np.ndarray, state: RuntimeState
+    ) -> tuple[np.ndarray, np.ndarray, RuntimeState]:
+        """Score ids (S, N), and give the outputs (S, N, E) by which each was predicted."""
+        empty = np.zeros((*ids.shape[:1], 0, state.output.shape[1]), dtype=np.float32)
+        nats, outputs = [empty[..., 0]], [empty]
+        for piece, before, after in self._scored(ids, state):
+            nats.append(piece)
+            outputs.append(before)
+            state = after
+        return np.concatenate(nats, axis=1), np.concatenate(outputs, axis=1), state
+
+    def outputs(self, state: RuntimeState) -> np.ndarray:
+        """Give the outputs (S, E) by which the next id is predicted."""
+        return state.output
+
+    def _scored(
+        self, ids: np.ndarray, state: RuntimeState
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, RuntimeState]]:
+        """Score piece by piece: nats (S, n), the outputs before (S, n, E), the state after."""
+        width = max(1, CHUNK_NUMBERS // (len(ids) * self.vocab_size))
         for start in range(0, ids.shape[1], width):
-            part = ids[:, start : start + width]
-            outputs = []
+            part, outputs = ids[:, start : start + width], []
             for step in range(part.shape[1]):
                 outputs.append(state.output)
                 state = self._read(part[:, step], state.hidden)
             stacked = np.concatenate(outputs)  # (n S, E)
             nats = -self._head.prediction(stacked).of(part.T.ravel())
-            pieces.append(nats.reshape(part.T.shape).T)
-        return np.concatenate(pieces, axis=1), state
+            before = stacked.reshape(*part.T.shape, -1).swapaxes(0, 1)
+            yield nats.reshape(part.T.shape).T, before, state
 
     def select(self, state: RuntimeState, streams: Sequence[int] | np.ndarray) -> RuntimeState:
         """Take some streams of a state, in the order given."""

@@ -58,7 +58,10 @@ def can_be_cut(ids: np.ndarray) -> bool:
 def score_in_segments(
     predictor: InOrder[State], ids: np.ndarray, state: State
 ) -> tuple[np.ndarray, State]:
-    """Read ids (1, N) from the state of one stream; give -log p of each and the state after."""
+    """Read ids (1, N) from the state of one stream; give -log p of each and the state after.
+
+    Where the predictor gives more than a number for each id, (S, N, ...), so does this.
+    """
     count = min(SEGMENTS, ids.shape[1] // LENGTH)
     length = ids.shape[1] // count
     rows = ids[0, : count * length].reshape(count, length)
@@ -80,4 +83,5 @@ def score_in_segments(
         count = int(wrong[0]) + 1
     settled = predictor.select(ends, np.array([count - 1]))
     rest, after = predictor.score_in_order(ids[:, count * length :], settled)
-    return np.concatenate([nats[:count].reshape(1, -1), rest], axis=1), after
+    whole = nats[:count].reshape(1, -1, *nats.shape[2:])
+    return np.concatenate([whole, rest], axis=1), after

@@ -1,0 +1,166 @@
+"""A neural cache: words that came in like places of what was read just now come again.
+
+    p(w | h) = (1 - share) p_network(w | h) + share p_cache(w | h)
+    p_cache(w | h_t) ~ sum over i with x_(i + 1) = w of exp(flatness h_t . h_i)
+
+over the last `size` places i that were read, h_i the network's output there and x_(i + 1) the id
+that followed. Grave et al. 2017, "Improving Neural Language Models with a Continuous Cache" (arXiv
+1612.04426). It costs no training, and memory for `size` outputs of each stream.
+Legend: S streams, N ids of each, E size of the outputs, V vocabulary, L places held.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from charlm.predict.predictor import DensePrediction, Prediction, Predictor, State
+
+SIZE = 2_000
+NOTHING = -1  # in place of an id where a stream has read less than others
+CHUNK = 8_192  # ids whose outputs are held at a time,
+BLOCK = 512  # and that are compared with the places before them
+
+
+class Network(Predictor, Protocol):
+    """A predictor that shows by what it predicts."""
+
+    def outputs(self, state: State) -> np.ndarray:
+        """Give the outputs (S, E) by which the next id is predicted."""
+
+    def score_with_outputs(
+        self, ids: np.ndarray, state: State
+    ) -> tuple[np.ndarray, np.ndarray, State]:
+        """Score ids (S, N); give nats (S, N), the outputs that predicted each (S, N, E), state."""
+
+
+@dataclass(frozen=True)
+class CacheState:
+    """A network's state; the outputs (S, L, E) at the places read last; the ids after them."""
+
+    inner: State
+    keys: np.ndarray
+    ids: np.ndarray
+
+
+class CachedPredictor:
+    """A network with a cache. share: of the cache, from 0 to 1; flatness: from 0, all alike."""
+
+    def __init__(self, network: Network, share: float, flatness: float, size: int = SIZE) -> None:
+        assert 0 <= share <= 1 and size >= 1
+        self.network, self.vocab_size = network, network.vocab_size
+        self.share, self.flatness, self.size = share, flatness, size
+
+    def start(self, streams: int) -> CacheState:
+        """Give the state of S streams that have read nothing but the boundary."""
+        inner = self.network.start(streams)
+        width = self.network.outputs(inner).shape[1]
+        keys = np.zeros((streams, 0, width), dtype=np.float32)
+        return CacheState(inner, keys, np.zeros((streams, 0), dtype=np.int64))
+
+    def prediction(self, state: CacheState) -> Prediction:
+        """Predict what comes next, without reading."""
+        return self._mixed(self.network.prediction(state.inner), state)
+
+    def step(self, ids: np.ndarray, state: CacheState) -> tuple[Prediction, CacheState]:
+        """Read one id in each stream, (S,); predict what comes after it."""
+        key = self.network.outputs(state.inner)[:, None]
+        prediction, inner = self.network.step(ids, state.inner)
+        after = self._grown(inner, state, key, np.asarray(ids)[:, None])
+        return self._mixed(prediction, after), after
+
+    def score(self, ids: np.ndarray, state: CacheState) -> tuple[np.ndarray, CacheState]:
+        """Read ids (S, N); give -log p of each where it stands, (S, N) float32 nats."""
+        columns, state = self.score_columns(ids, state)
+        with np.errstate(divide="ignore"):
+            weights = np.log(np.array([1 - self.share, self.share], dtype=np.float32))
+        return -np.logaddexp.reduce(weights - columns, axis=-1), state
+
+    def score_columns(self, ids: np.ndarray, state: CacheState) -> tuple[np.ndarray, CacheState]:
+        """Score by the network alone and by the cache alone, (S, N, 2).
+
+        The cache's are infinite for ids that it does not hold, and the network's where it is empty.
+        """
+        pieces = [np.zeros((len(ids), 0, 2), dtype=np.float32)]
+        for start in range(0, ids.shape[1], CHUNK):
+            part = np.asarray(ids[:, start : start + CHUNK], dtype=np.int64)
+            nats, outputs, inner = self.network.score_with_outputs(part, state.inner)
+            cached = self.nats_by_cache(part, outputs, nats, state)
+            pieces.append(np.stack([nats, cached], axis=-1))
+            state = self._grown(inner, state, outputs, part)
+        return np.concatenate(pieces, axis=1), state
+
+    def select(self, state: CacheState, streams: Sequence[int] | np.ndarray) -> CacheState:
+        """Take some streams of a state, in the order given."""
+        index = np.asarray(streams, dtype=np.int64)
+        return CacheState(
+            self.network.select(state.inner, index), state.keys[index], state.ids[index]
+        )
+
+    def stack(self, states: Sequence[CacheState]) -> CacheState:
+        """Put the streams of several states one after the other."""
+        held = max(state.ids.shape[1] for state in states)
+        keys, ids = [], []
+        for state in states:
+            missing = held - state.ids.shape[1]
+            keys.append(np.pad(state.keys, ((0, 0), (missing, 0), (0, 0))))
+            ids.append(np.pad(state.ids, ((0, 0), (missing, 0)), constant_values=NOTHING))
+        inner = self.network.stack([state.inner for state in states])
+        return CacheState(inner, np.concatenate(keys), np.concatenate(ids))
+
+    def _grown(
+        self, inner: State, state: CacheState, keys: np.ndarray, ids: np.ndarray
+    ) -> CacheState:
+        """Add places and forget the oldest."""
+        keys = np.concatenate([state.keys, keys], axis=1)[:, -self.size :]
+        return CacheState(inner, keys, np.concatenate([state.ids, ids], axis=1)[:, -self.size :])
+
+    def _mixed(self, prediction: Prediction, state: CacheState) -> Prediction:
+        """Mix what the network says with what the cache does."""
+        held = state.ids != NOTHING  # (S, L)
+        if self.share == 0 or not held.any():
+            return prediction
+        queries = self.network.outputs(state.inner)
+        likeness = self.flatness * np.einsum("se,sle->sl", queries, state.keys)
+        weights = _softmax(np.where(held, likeness, -np.inf))
+        cached = np.zeros((len(held), self.vocab_size))
+        np.add.at(cached, (np.arange(len(held))[:, None], np.maximum(state.ids, 0)), weights)
+        logs = prediction.log_probs()
+        share = np.where(held.any(axis=1), self.share, 0.0)[:, None]
+        mixed = np.log((1 - share) * np.exp(logs.astype(np.float64)) + share * cached)
+        return DensePrediction(mixed.astype(np.float32))
+
+    def nats_by_cache(
+        self, ids: np.ndarray, outputs: np.ndarray, nats: np.ndarray, state: CacheState
+    ) -> np.ndarray:
+        """Give -log p of each id (S, N) by what stood before it."""
+        keys = np.concatenate([state.keys, outputs], axis=1)
+        after = np.concatenate([state.ids, ids], axis=1)
+        held, result = state.ids.shape[1], nats.copy()
+        for stream in range(len(ids)):
+            for start in range(0, ids.shape[1], BLOCK):
+                end = min(start + BLOCK, ids.shape[1])
+                first, last = max(0, held + start - self.size), held + end - 1
+                places = np.arange(first, last)
+                now = held + np.arange(start, end)[:, None]
+                near = (places < now) & (places >= now - self.size)
+                near &= after[stream, places] != NOTHING
+                likeness = outputs[stream, start:end] @ keys[stream, first:last].T
+                weights = _softmax(np.where(near, self.flatness * likeness, -np.inf))
+                same = after[stream, places] == ids[stream, start:end, None]
+                probs = np.where(same, weights, 0.0).sum(axis=1)
+                known = near.any(axis=1)
+                with np.errstate(divide="ignore"):
+                    result[stream, start:end][known] = -np.log(probs[known])
+        return result
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    """Give shares along the last axis; zeros where all are -inf."""
+    if not logits.shape[-1]:
+        return logits
+    largest = logits.max(axis=-1, keepdims=True)
+    weights = np.exp(logits - np.where(np.isfinite(largest), largest, 0))
+    total: np.ndarray = weights / np.maximum(weights.sum(axis=-1, keepdims=True), 1e-30)
+    return total
