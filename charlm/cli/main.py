@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from charlm.cli import bench, check, evaluate, generate, info, prepare, suggest, train
+from charlm.cli import bench, check, evaluate, generate, info, prepare, score, suggest, train
 from charlm.cli.parser import Parser, parse
 from charlm.cli.signals import Stopped, stop_signals
 from charlm.errors import CharlmError, DiskError
@@ -16,6 +16,7 @@ COMMANDS = {
     "train": train,
     "prepare": prepare,
     "eval": evaluate,
+    "score": score,
     "generate": generate,
     "suggest": suggest,
     "info": info,

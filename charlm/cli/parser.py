@@ -37,7 +37,10 @@ def parse(parser: Parser, commands: dict[str, Parser], words: Sequence[str]) -> 
     if command is not None and command not in commands:
         hint = did_you_mean(command, commands) or f"commands: {', '.join(commands)}"
         raise UsageError(f"there is no command '{command}'", hint)
-    arguments, unknown = parser.parse_known_args(words)
+    if command is not None and words[0] == command:  # options may stand anywhere after it
+        arguments, unknown = commands[command].parse_known_intermixed_args(words[1:])
+    else:
+        arguments, unknown = parser.parse_known_args(words)
     if unknown:
         used = commands[command] if command is not None else parser
         flag = unknown[0].split("=")[0]

@@ -82,6 +82,21 @@ class Evaluation:
         return self.nats / math.log(2) / units if self.lossless and units else None
 
 
+@dataclass(frozen=True)
+class LineScore:
+    """The score of one line, read on its own; the closed word form has no bits per byte."""
+
+    text: str
+    nats: float
+    lossless: bool
+
+    def to_json(self) -> dict[str, Any]:
+        """Give it as plain data."""
+        size = len(self.text.encode("utf-8", "replace"))
+        bits = self.nats / math.log(2) / size if self.lossless and size else None
+        return {"text": self.text, "nats": self.nats, "bytes": size, "bits_per_byte": bits}
+
+
 def perplexity(nats: float, units: int) -> float | None:
     """Give exp(nats / units); None where there is nothing, infinity where it is past all floats."""
     if units == 0:

@@ -13,8 +13,6 @@ A {layers}-layer {cell} language model of {parameters:,} parameters with a {kind
 {vocab_size:,} tokens, trained by charlm {version} on `{corpus}` ({train_bytes:,} bytes of text,
 {targets:,} tokens learned from in {seconds:.0f} s).
 
-| held-out text | |
-| --- | ---: |
 {scores}
 
     charlm generate {name} "Once upon"
@@ -48,11 +46,17 @@ def model_card(name: str, config: dict[str, Any], kind: str) -> str:
 
 
 def _scores(held_out: dict[str, Any] | None) -> str:
+    """Lay out the scores: a row for each kind, a column for each predictor."""
     if held_out is None:
-        return "| none: the corpus is too small | |"
-    rows = [
-        (name.replace("_", " "), held_out[name])
-        for name in ("bits_per_byte", "bits_per_character", "token_perplexity", "word_perplexity")
-        if held_out.get(name) is not None
+        return "The corpus was too small to hold any text out: the model has no score."
+    columns = held_out["by_predictor"]
+    lines = [
+        " | ".join(["| held-out text", *columns]) + " |",
+        "| --- |" + " ---: |" * len(columns),
     ]
-    return "\n".join(f"| {name} | {value:,.3f} |" for name, value in rows)
+    for name in ("bits_per_byte", "bits_per_character", "token_perplexity", "word_perplexity"):
+        values = [scores[name] for scores in columns.values()]
+        if None not in values:
+            cells = [f"{value:,.3f}" for value in values]
+            lines.append(" | ".join([f"| {name.replace('_', ' ')}", *cells]) + " |")
+    return "\n".join(lines)

@@ -3,13 +3,15 @@
 Generating and suggesting on a CPU never need PyTorch; evaluating loads it, for its speed.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
+from itertools import chain, islice, tee
 from pathlib import Path
 from typing import Any
 
 from charlm.errors import UsageError
-from charlm.evaluation.metrics import Evaluation
+from charlm.evaluation.lines import score_each
+from charlm.evaluation.metrics import Evaluation, LineScore
 from charlm.evaluation.scoring import FOREVER, score_stream
 from charlm.generation.generator import Generator, Sample
 from charlm.generation.lexicon import Lexicon
@@ -44,6 +46,7 @@ from charlm.text.sources import ReadOptions
 from charlm.text.tokenizers import Tokenizer
 
 MAX_TOKENS = 200
+FEW_LINES = 256
 TEMPERATURE = 0.8
 
 
@@ -69,10 +72,13 @@ class LanguageModel:
     @cached_property
     def predictor(self) -> Predictor:
         """What says what comes next, in `generate` and `suggest`: the combination that is best."""
+        return self._named(self.network)
+
+    def _named(self, network: Network) -> Predictor:
         if self.combination is None:
-            return self.network
+            return network
         counts = self.counts if COUNTS in self._name else None
-        return predictor_of(self._name, self.network, counts, self.combination)
+        return predictor_of(self._name, network, counts, self.combination)
 
     @cached_property
     def network(self) -> Network:
@@ -125,6 +131,19 @@ class LanguageModel:
     def score(self, text: str) -> float:
         """Give -log p of a text in nats, by the network, read from the start."""
         return score_stream(self.network, [self.tokenizer.encode(text)]).nats
+
+    def score_lines(self, lines: Iterable[str]) -> Iterator[LineScore]:
+        """Score each line on its own, in order, by the model's predictor.
+
+        Many lines are read by PyTorch, side by side; a few by the runtime, which is there at once.
+        """
+        stream = iter(lines)
+        first = list(islice(stream, FEW_LINES))
+        network = self.network if len(first) < FEW_LINES else self.reader
+        texts, encoded = tee(chain(first, stream))
+        nats = score_each(self._named(network), map(self.tokenizer.encode, encoded))
+        for text, cost in zip(texts, nats, strict=True):
+            yield LineScore(text, cost, self.tokenizer.lossless)
 
     def evaluate(
         self,

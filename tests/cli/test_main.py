@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from charlm import load
 from charlm.cli.main import COMMANDS, main, make_parser
 
 SMALL = ["--steps", "30", "--hidden", "24", "--embed", "12", "--batch", "8"]
@@ -223,3 +224,58 @@ def test_a_text_from_standard_input_is_scored_like_its_file(tmp_path, model):
         done = subprocess.run(command, input=given, capture_output=True, check=True)
         scores.append(json.loads(done.stdout)["nats"])
     assert scores[0] == scores[1]
+
+
+def test_score_gives_a_line_for_each_line(say, model, tmp_path):
+    path = tmp_path / "lines.txt"
+    path.write_bytes(b"the cat sat\r\n\nxq zz\nthe dog")
+    code, out, err = say("score", model, path)
+    rows = [row.split("\t") for row in out.splitlines()]
+    assert (code, err) == (0, "")
+    assert [text for _, text in rows] == ["the cat sat", "", "xq zz", "the dog"]
+    costs = [float(nats) for nats, _ in rows]
+    assert costs[1] == 0 and costs[2] > costs[3]
+    lm = load(model)
+    assert costs[0] == pytest.approx(lm.score("the cat sat"), abs=1e-3)
+    _, out, _ = say("score", model, path, "--json", "--predictor", "counts")
+    values = [json.loads(line) for line in out.splitlines()]
+    assert [value["bytes"] for value in values] == [11, 0, 5, 7]
+    assert values[1]["bits_per_byte"] is None and values[0]["bits_per_byte"] > 0
+
+
+def test_many_lines_are_scored_as_few(say, model, tmp_path):
+    path = tmp_path / "lines.txt"
+    path.write_text("".join(f"the cat sat {number}\n" for number in range(300)))
+    _, out, _ = say("score", model, path)
+    first = float(out.split("\t")[0])
+    assert len(out.splitlines()) == 300
+    assert first == pytest.approx(load(model).score("the cat sat 0"), abs=1e-3)
+
+
+def test_what_cannot_be_scored_is_3(say, model, tmp_path):
+    refused(say("score", model, tmp_path / "nowhere.txt"), 3, "nowhere.txt")
+    path = tmp_path / "latin.txt"
+    path.write_bytes("caf\u00e9\n".encode("latin-1"))
+    refused(say("score", model, path), 3, "UTF-8", "iconv")
+
+
+def test_options_may_stand_anywhere_after_the_command(say, model):
+    one = say("generate", model, "the ", "--seed", "1", "--max-tokens", "5")
+    other = say("generate", "--max-tokens", "5", model, "--seed", "1", "the ")
+    assert one == other and one[0] == 0
+    refused(say("generate", model, "--sede", "1", "the "), 2, "--seed")
+    refused(say("suggest"), 2, "MODEL")
+
+
+def test_a_predictor_is_asked_by_name(say, model):
+    names = ("network", "counts", "network+counts", "network+cache", "best")
+    scores = {name: say("eval", model, "--json", "--predictor", name)[1] for name in names}
+    values = {name: json.loads(out) for name, out in scores.items()}
+    assert values["network"]["predictor"] == "network"
+    assert values["network"]["nats"] != values["counts"]["nats"]
+    assert "network+cache" in values["network+cache"]["by_predictor"]
+    assert say("eval", model, "--json", "--ngram")[1] == scores["network+counts"]
+    _, out, _ = say("eval", model)
+    assert "predictor" in out and "network+counts" in out
+    refused(say("eval", model, "--predictor", "count"), 2, "counts")
+    assert say("suggest", model, "the c", "--predictor", "counts")[0] == 0

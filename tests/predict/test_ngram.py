@@ -137,3 +137,22 @@ def test_it_tells_how_much_of_what_was_read_it_knows():
     known = ours.known_before(asked, ours.start(1))
     assert known.tolist() == [[1, 2, 3, 3, 1]]
     assert ours.known(ours.score(asked, ours.start(1))[1]).tolist() == [1]
+
+
+def words_of(path):
+    return [line.split() for line in path.read_text().splitlines()]
+
+
+@pytest.mark.parametrize(("order", "known"), [(5, 141.19)])
+def test_penn_treebank_has_the_perplexity_that_kenlm_gives_it(shared_data, order, known):
+    folder = shared_data / "ptb"
+    train = words_of(folder / "ptb.train.txt")
+    numbers = {word: number for number, word in enumerate(sorted({w for t in train for w in t}), 1)}
+    lines = [[numbers[word] for word in line] for line in train]
+    ours = predictor_of(lines, order, size=len(numbers) + 1)  # a line a sentence; 0 ends it
+    nats = tokens = 0.0
+    for line in words_of(folder / "ptb.test.txt"):
+        ids = np.array([[*(numbers[word] for word in line), 0]])
+        nats += ours.score(ids, ours.start(1))[0].sum(dtype=np.float64)
+        tokens += ids.size
+    assert tokens == 82_430 and np.exp(nats / tokens) == pytest.approx(known, abs=0.01)
