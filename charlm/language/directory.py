@@ -172,6 +172,7 @@ def describe(directory: Path, verify: bool = False) -> dict[str, Any]:
         "seconds": run.get("seconds"),
         "bits_per_byte": (config.get("held_out") or {}).get("bits_per_byte"),
         "word_perplexity": (config.get("held_out") or {}).get("word_perplexity"),
+        "best_predictor": (config.get("combination") or {}).get("best"),
         "charlm": config.get("charlm_version"),
     }
     return facts | ({"verified": True} if verify else {})
