@@ -23,7 +23,8 @@ PARTS = (NETWORK, COUNTS, CACHE)  # the order in names and weights
 NAMES = (NETWORK, COUNTS, "network+counts", "network+cache", "network+counts+cache")  # by cost
 WITHOUT_CACHE = NAMES[:3]
 GAIN = 0.002  # by which a dearer combination must be better: share of the nats
-CACHED = 5_000  # ids of the reserve on which the cache is tuned
+TUNED = 6_000  # ids of the reserve on which all is tuned, of which
+WARM_UP = 2_000  # or a third only fill the cache
 FLATNESS = (1.0, 2.0, 4.0, 8.0)  # tried, for outputs of mean square 1 / sqrt(E)
 
 
@@ -35,7 +36,7 @@ class Combination:
     weights:         by name, of its parts in the order of PARTS
     flatness:        of the cache
     nats_per_token:  of each by name; empty where there was no reserve
-    reserve:         tokens of it
+    reserve:         tokens of it that were scored
     """
 
     best: str = NETWORK
@@ -55,7 +56,8 @@ def combine(network: Network, counts: NgramPredictor, reserve: np.ndarray) -> Co
     """Find the weights of all combinations on the reserve, (N,) ids, and which of them is best."""
     if not len(reserve):
         return Combination()
-    ids = reserve[None, :CACHED].astype(np.int64)
+    ids = reserve[None, :TUNED].astype(np.int64)
+    first = min(WARM_UP, ids.shape[1] // 3)
     nats, outputs, _ = network.score_with_outputs(ids, network.start(1))
     by_counts, _ = counts.score(ids, counts.start(1))
     scale = float(np.mean(np.square(outputs), dtype=np.float64)) * outputs.shape[2] ** 0.5
@@ -63,7 +65,7 @@ def combine(network: Network, counts: NgramPredictor, reserve: np.ndarray) -> Co
     for flatness in (each / max(scale, 1e-12) for each in FLATNESS):
         cache = CachedPredictor(network, 0.5, flatness)
         by_cache = cache.nats_by_cache(ids, outputs, nats, cache.start(1))
-        columns = np.stack([nats[0], by_counts[0], by_cache[0]], axis=1).astype(np.float64)
+        columns = np.stack([nats[0], by_counts[0], by_cache[0]], axis=1)[first:].astype(np.float64)
         tried.append((_cost(columns, _fit(columns, NAMES[-1])), flatness, columns))
     _, flatness, columns = min(tried, key=lambda each: each[0])
     rows = {name: _fit(columns, name) for name in NAMES}
@@ -77,7 +79,7 @@ def combine(network: Network, counts: NgramPredictor, reserve: np.ndarray) -> Co
         for name, row in rows.items()
     }
     whole = {name: own for name, own in weights.items() if len(own) == len(name.split("+"))}
-    return Combination(best, whole, flatness, costs, ids.shape[1])
+    return Combination(best, whole, flatness, costs, len(columns))
 
 
 def predictor_of(

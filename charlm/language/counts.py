@@ -22,7 +22,7 @@ from charlm.text.tokenizers import Tokenizer
 
 COUNTS = "counts.safetensors"
 ORDERS = {"byte": 8, "char": 8, "bpe": 4, "word": 5}  # docs/benchmarks.md, "Counts"
-MOST_TOKENS = 4_000_000  # to count: some 60 bytes each while they are sorted
+MOST_TOKENS = 3_000_000  # to count: some 90 bytes each while that is done, 300 MB at most
 TOKENS_PER_SECOND = 300_000  # of the time that may be spent
 LONGEST = 32
 
@@ -51,7 +51,7 @@ def plan_counting(part: TokenPart, tokenizer: Tokenizer, seconds: float) -> Coun
 def count(part: TokenPart, tokenizer: Tokenizer, counting: Counting) -> NgramPredictor:
     """Make a predictor from the last ids of a text."""
     first = counting.total - counting.tokens
-    ids = np.asarray(part.ids[first:]).astype(np.int64)
+    ids = np.asarray(part.ids[first:])
     inside = part.boundaries[part.boundaries > first] - first
     boundaries = np.concatenate([[0], inside])
     tables = estimate(ids, boundaries, tokenizer.vocab_size, counting.order)

@@ -36,6 +36,7 @@ from charlm.model.network import LanguageNetwork
 from charlm.predict.neural import NeuralPredictor
 from charlm.predict.ngram import NgramPredictor
 from charlm.storage import LineLog
+from charlm.text.memory import return_freed_memory
 from charlm.text.store import Counts, TokenStore
 from charlm.text.tokenizers import Tokenizer
 from charlm.training.checkpoints import Checkpoint, Checkpoints
@@ -151,13 +152,19 @@ class Run:
             write_model(writer, config, network_weights(self.network), tokenizer, card)
             if self.counts is not None:
                 write_counts(writer, self.counts)
-        return load(self.out, device=self.request.device, threads=torch.get_num_threads())
+        model = load(self.out, device=self.request.device, threads=torch.get_num_threads())
+        if self.counts is not None:
+            model.counts = self.counts  # which it need not read again
+        return model
 
     def combine(self, tell: Tell) -> None:
         """Count the text, and find on the reserve what network and counts are worth together."""
         tokenizer = self.store.tokenizer
+        return_freed_memory()  # training's
         counting = plan_counting(self.learned, tokenizer, self.score_seconds())
         self.counts = count(self.learned, tokenizer, counting)
+        self.store.train.release()
+        return_freed_memory()  # that of counting
         network = NeuralPredictor(self.network, tokenizer.boundary_id)
         self.combination = combine(network, self.counts, self.reserve)
         self.network.train()

@@ -91,16 +91,25 @@ def _longer(
     level: _Level, ids: np.ndarray, depth: np.ndarray, length: int, vocab_size: int
 ) -> _Level | None:
     """Find the n-grams longer by one id; None where the text has none."""
-    positions = np.flatnonzero(depth >= length)
+    positions = np.flatnonzero(depth >= length).astype(np.int32)
     if not len(positions):
         return None
-    keys = level.numbers[positions - 1].astype(np.int64) * vocab_size + ids[positions]
-    keys, first, inverse, raw = np.unique(
-        keys, return_index=True, return_inverse=True, return_counts=True
-    )
+    # sorted as one number each: an order beside the keys would take as much memory again
+    bits = np.uint64(len(ids).bit_length())
+    both = level.numbers[positions - 1].astype(np.uint64) * np.uint64(vocab_size)
+    both += ids[positions].astype(np.uint64)
+    assert int(both.max()) < 1 << (64 - int(bits)), "too many n-grams of too many ids"
+    both = (both << bits) | positions.astype(np.uint64)
+    both.sort()
+    positions = (both & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.int32)
+    both >>= bits
+    begins = np.concatenate([[True], both[1:] != both[:-1]])
     numbers = np.full(len(ids), UNSEEN, dtype=np.int32)
-    numbers[positions] = inverse
-    return _Level(keys, raw, level.numbers[positions[first]], numbers)
+    numbers[positions] = np.cumsum(begins, dtype=np.int32) - 1
+    starts = np.flatnonzero(begins)
+    raw = np.diff(starts, append=len(both))
+    keys = both[starts].astype(np.int64)
+    return _Level(keys, raw, level.numbers[positions[starts]], numbers)
 
 
 def _continuations(level: _Level, longer: _Level, depth: np.ndarray, length: int) -> np.ndarray:

@@ -19,7 +19,14 @@ from charlm.language.combination import (
     combine,
     read_combination,
 )
-from charlm.language.counts import COUNTS, Counting, count, plan_counting, read_counts
+from charlm.language.counts import (
+    COUNTS,
+    TOKENS_PER_SECOND,
+    Counting,
+    count,
+    plan_counting,
+    read_counts,
+)
 from charlm.language.reserve import FEWEST, LARGEST_SHARE, MOST, TOO_FEW, divide
 from charlm.predict.ngram import NgramPredictor
 from charlm.text.store import COLUMNS, TokenPart
@@ -226,7 +233,7 @@ def test_counting_is_cut_to_the_time_and_says_so(trained):
     lm, part = charlm.load(trained), part_of([3_000, 2_000])
     whole = plan_counting(part, lm.tokenizer, float("inf"))
     short = plan_counting(part, lm.tokenizer, 0.01)
-    assert (whole.cut, short.cut) == (False, True) and short.tokens == 3_000
+    assert (whole.cut, short.cut) == (False, True) and short.tokens == TOKENS_PER_SECOND / 100
     assert count(part, lm.tokenizer, Counting(3, 2_500, 5_000)).order == 3
 
 
