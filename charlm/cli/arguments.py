@@ -28,19 +28,27 @@ def add_predictor(parser: argparse.ArgumentParser, default: str) -> None:
     """Declare which of a model's predictors is asked; without it `default` is."""
     parser.add_argument(
         "--predictor",
-        default=default,
         metavar="NAME",
-        help="network, counts, network+counts, network+cache, network+counts+cache, or the "
-        f"best of them (default {default})",
+        help="network, counts, network+counts, network+cache, network+counts+cache, or the best "
+        f"of them (default {default})",
     )
-    for name, part in (("--ngram", "counts"), ("--cache", "cache")):
+    parser.set_defaults(usual_predictor=default, mixed_in=[])
+    for flag, part in (("--ngram", "counts"), ("--cache", "cache")):
         parser.add_argument(
-            name,
-            dest="predictor",
-            action="store_const",
-            const=f"network+{part}",
-            help=f"the same as --predictor network+{part}",
+            flag,
+            dest="mixed_in",
+            action="append_const",
+            const=part,
+            help=f"mix the {part} in: with --predictor network, network+{part}",
         )
+
+
+def predictor_name(arguments: argparse.Namespace) -> str:
+    """Give the name of the predictor that `add_predictor` declared."""
+    asked: str | None = arguments.predictor
+    if not arguments.mixed_in:
+        return asked or str(arguments.usual_predictor)
+    return "+".join(dict.fromkeys([*(asked or "network").split("+"), *arguments.mixed_in]))
 
 
 def load_model(arguments: argparse.Namespace) -> "LanguageModel":
@@ -51,7 +59,7 @@ def load_model(arguments: argparse.Namespace) -> "LanguageModel":
         arguments.model,
         device=arguments.device,
         threads=arguments.threads,
-        predictor=arguments.predictor,
+        predictor=predictor_name(arguments),
     )
 
 

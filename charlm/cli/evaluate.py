@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 
-from charlm.cli.arguments import add_model, add_predictor, load_model
+from charlm.cli.arguments import add_model, add_predictor, load_model, predictor_name
 
 HELP = "score text in bits per byte and perplexity"
 
@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
         encoding=arguments.encoding,
         strict=arguments.strict,
         text_column=arguments.text_column,
-        predictor=arguments.predictor,
+        predictor=predictor_name(arguments),
         tell=lambda line: print(line, file=sys.stderr),
     )
     if arguments.json:

@@ -1,15 +1,17 @@
 """Score lines: one in, one out, for choosing the best of several or dropping the worst."""
 
 import argparse
+import codecs
 import json
 import sys
 from collections.abc import Iterator
-from typing import TextIO
+from typing import BinaryIO
 
-from charlm.cli.arguments import add_model, add_predictor, load_model
+from charlm.cli.arguments import add_model, add_predictor, load_model, predictor_name
 from charlm.errors import CorpusError
 
 HELP = "score each line of a text"
+CHUNK = 1 << 20  # bytes read at a time, where so many are there
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,34 +30,45 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the score of each line: its nats, each line read from the start."""
-    model = load_model(arguments)
+    model, name = load_model(arguments), predictor_name(arguments)
     with _opened(arguments.file) as stream:
-        for score in model.score_lines(_lines(stream, arguments.file)):
-            if arguments.json:
-                print(json.dumps(score.to_json(), ensure_ascii=False))
-            else:
-                print(f"{score.nats:.4f}\t{score.text}")
+        for lines in _lines(stream, arguments.file):
+            for score in model.score_lines(lines, name):
+                if arguments.json:
+                    print(json.dumps(score.to_json(), ensure_ascii=False))
+                else:
+                    print(f"{score.nats:.4f}\t{score.text}")
+            sys.stdout.flush()  # who sends line after line waits for each answer
     return 0
 
 
-def _opened(name: str) -> TextIO:
+def _opened(name: str) -> BinaryIO:
     if name != "-":
         try:
-            return open(name, encoding="utf-8-sig", newline="\n")
+            return open(name, "rb", buffering=0)
         except OSError as fault:
             raise CorpusError(f"cannot read {name}: {fault.strerror}") from fault
     if sys.stdin is None:  # closed
         raise CorpusError("there is no standard input to read here")
-    return open(sys.stdin.fileno(), encoding="utf-8-sig", newline="\n", closefd=False)
+    return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
 
 
-def _lines(stream: TextIO, name: str) -> Iterator[str]:
-    """Give the lines without their ends."""
+def _lines(stream: BinaryIO, name: str) -> Iterator[list[str]]:
+    """Give the lines that are there, without their ends, as they come."""
     where = "standard input" if name == "-" else name
+    decoder = codecs.getincrementaldecoder("utf-8-sig")()
+    begun = ""
     try:
-        for line in stream:
-            yield line.removesuffix("\n").removesuffix("\r")
+        while chunk := stream.read(CHUNK):
+            *whole, begun = (begun + decoder.decode(chunk)).split("\n")
+            if whole:
+                yield [line.removesuffix("\r") for line in whole]
+        begun += decoder.decode(b"", final=True)
+        if begun:
+            yield [begun.removesuffix("\r")]
     except UnicodeDecodeError as fault:
         raise CorpusError(
             f"{where} is not UTF-8", "convert it first, by iconv for example"
         ) from fault
+    except OSError as fault:
+        raise CorpusError(f"cannot read {where}: {fault.strerror}") from fault

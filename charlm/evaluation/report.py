@@ -37,7 +37,7 @@ def _side_by_side(evaluations: Mapping[str, Evaluation]) -> list[str]:
         rows.append([name, *("" if score is None else _number(score) for score in scores)])
     kept = [column for column in range(4) if any(row[column] for row in rows[1:])]
     return [
-        "".join([f"{row[0]:20}", *(f"{row[column]:>18}" for column in kept[1:])]) for row in rows
+        "".join([f"{row[0]:20}", *(f"  {row[column]:>16}" for column in kept[1:])]) for row in rows
     ]
 
 

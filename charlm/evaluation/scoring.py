@@ -47,8 +47,9 @@ class Score:
 
     def join(self, other: "Score") -> None:
         """Add another score's sums."""
-        before = self.each or [0.0] * len(other.each)
-        self.each = [old + new for old, new in zip(before, other.each or before, strict=True)]
+        if other.each:
+            before = self.each or [0.0] * len(other.each)
+            self.each = [old + new for old, new in zip(before, other.each, strict=True)]
         self.nats += other.nats
         self.tokens += other.tokens
 

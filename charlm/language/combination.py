@@ -5,6 +5,8 @@ their names joined by + are mixtures. Shares are found on the reserve: the train
 part, which none of them had seen then.
 """
 
+import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -23,8 +25,11 @@ PARTS = (NETWORK, COUNTS, CACHE)  # the order in names and weights
 NAMES = (NETWORK, COUNTS, "network+counts", "network+cache", "network+counts+cache")  # by cost
 WITHOUT_CACHE = NAMES[:3]
 GAIN = 0.002  # by which a dearer combination must be better: share of the nats
-TUNED = 6_000  # ids of the reserve on which all is tuned, of which
-WARM_UP = 2_000  # or a third only fill the cache
+LEAST = 0.005  # that a part has of a mixture: what one rules out, another may know
+WARM_UP = 2_000  # ids of the reserve, or a third, that only fill the cache
+READINGS = 3  # that long the whole takes, measured in readings by the network
+FIRST_IDS = 1_000  # of it are read to see how long the rest takes
+LARGEST = 1e15  # flatness
 FLATNESS = (1.0, 2.0, 4.0, 8.0)  # tried, for outputs of mean square 1 / sqrt(E)
 
 
@@ -52,17 +57,27 @@ class Combination:
         return [own.get(part, 0.0) for part in PARTS]
 
 
-def combine(network: Network, counts: NgramPredictor, reserve: np.ndarray) -> Combination:
-    """Find the weights of all combinations on the reserve, (N,) ids, and which of them is best."""
+def combine(
+    network: Network, counts: NgramPredictor, reserve: np.ndarray, seconds: float = math.inf
+) -> Combination:
+    """Find the weights of all combinations on the reserve, (N,) ids, and which of them is best.
+
+    As many of its ids are read as can be in so many seconds, going by the first thousand.
+    """
     if not len(reserve):
         return Combination()
-    ids = reserve[None, :TUNED].astype(np.int64)
+    ids = reserve[None].astype(np.int64)
+    if seconds < math.inf:
+        began = time.monotonic()
+        network.score_with_outputs(ids[:, :FIRST_IDS], network.start(1))
+        each = READINGS * (time.monotonic() - began) / FIRST_IDS
+        ids = ids[:, : max(FIRST_IDS, int(seconds / each))]
     first = min(WARM_UP, ids.shape[1] // 3)
     nats, outputs, _ = network.score_with_outputs(ids, network.start(1))
     by_counts, _ = counts.score(ids, counts.start(1))
     scale = float(np.mean(np.square(outputs), dtype=np.float64)) * outputs.shape[2] ** 0.5
     tried = []
-    for flatness in (each / max(scale, 1e-12) for each in FLATNESS):
+    for flatness in (min(each / max(scale, 1e-30), LARGEST) for each in FLATNESS):
         cache = CachedPredictor(network, 0.5, flatness)
         by_cache = cache.nats_by_cache(ids, outputs, nats, cache.start(1))
         columns = np.stack([nats[0], by_counts[0], by_cache[0]], axis=1)[first:].astype(np.float64)
@@ -74,12 +89,8 @@ def combine(network: Network, counts: NgramPredictor, reserve: np.ndarray) -> Co
     for name in NAMES[1:]:
         if costs[name] < (1 - GAIN) * costs[best]:
             best = name
-    weights = {
-        name: [round(float(weight), 4) for weight, part in zip(row, PARTS, strict=True) if weight]
-        for name, row in rows.items()
-    }
-    whole = {name: own for name, own in weights.items() if len(own) == len(name.split("+"))}
-    return Combination(best, whole, flatness, costs, len(columns))
+    weights = {name: [round(share, 4) for share in row if share] for name, row in rows.items()}
+    return Combination(best, weights, flatness, costs, len(columns))
 
 
 def predictor_of(
@@ -124,11 +135,13 @@ def read_combination(config: Mapping[str, Any]) -> Combination | None:
     try:
         found = Combination(**value)
         rows = [found.row(name) for name in NAMES]
-        known = found.best in NAMES and all(
-            min(row) >= 0 and abs(sum(row) - 1) < 0.01 for row in rows
-        )
-        known = known and 0 <= float(found.flatness) < 1e6
-    except (TypeError, ValueError, AttributeError):
+        numbers = [*(share for row in rows for share in row), found.flatness]
+        numbers += [*found.nats_per_token.values(), found.reserve]
+        known = all(type(number) in (int, float) and 0 <= number <= LARGEST for number in numbers)
+        known = known and found.best in NAMES
+        known = known and all(abs(sum(row) - 1) < 0.01 for row in rows)
+        known = known and all(row[0] > 0 for row in rows if row[2])  # the cache alone is none
+    except (TypeError, ValueError, AttributeError, ArithmeticError):
         known = False
     if not known:
         raise ModelError("config.json: 'combination' is none of network, counts and cache")
@@ -149,15 +162,16 @@ def check_name(name: str, combination: Combination | None) -> str:
     return combination.best if name == BEST else whole
 
 
-def _fit(columns: np.ndarray, name: str) -> np.ndarray:
+def _fit(columns: np.ndarray, name: str) -> list[float]:
     """Find the weights of all PARTS, zero for those not in the name; columns (N, 3) nats."""
     places = [PARTS.index(part) for part in name.split("+")]
     nothing = np.zeros(len(columns), dtype=np.int64)
+    own = np.maximum(fit_weights(-columns[:, places], nothing, 1)[0], LEAST)
     weights = np.zeros(len(PARTS))
-    weights[places] = fit_weights(-columns[:, places], nothing, 1)[0]
-    return weights
+    weights[places] = own / own.sum()
+    return [float(share) for share in weights]
 
 
-def _cost(columns: np.ndarray, weights: np.ndarray) -> float:
+def _cost(columns: np.ndarray, weights: Sequence[float]) -> float:
     """Give the mean nats of a mixture."""
-    return float(-np.log(np.exp(-columns) @ weights).mean())
+    return float(-np.log(np.exp(-columns) @ np.array(weights)).mean())

@@ -83,7 +83,7 @@ def _complete(run: Run, progress: TextIO | None, stop: Stop) -> FitResult:
     run.combine(tell)
     model = run.save(state, None, finished=False)
     seconds = run.score_seconds()
-    evaluation = model.evaluate_held_out(max(seconds - (time.monotonic() - began), seconds / 2))
+    evaluation = model.evaluate_held_out(max(seconds - (time.monotonic() - began), seconds / 4))
     model = run.save(state, evaluation, finished=True)
     storage.forget_replaced(run.out)
     request, valid, cut = run.request, run.store.valid, 0

@@ -3,9 +3,8 @@
 Generating and suggesting on a CPU never need PyTorch; evaluating loads it, for its speed.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from itertools import chain, islice, tee
 from pathlib import Path
 from typing import Any
 
@@ -72,13 +71,13 @@ class LanguageModel:
     @cached_property
     def predictor(self) -> Predictor:
         """What says what comes next, in `generate` and `suggest`: the combination that is best."""
-        return self._named(self.network)
+        return self._named(self._name, self.network)
 
-    def _named(self, network: Network) -> Predictor:
+    def _named(self, name: str, network: Network) -> Predictor:
         if self.combination is None:
             return network
-        counts = self.counts if COUNTS in self._name else None
-        return predictor_of(self._name, network, counts, self.combination)
+        counts = self.counts if COUNTS in name else None
+        return predictor_of(name, network, counts, self.combination)
 
     @cached_property
     def network(self) -> Network:
@@ -132,18 +131,16 @@ class LanguageModel:
         """Give -log p of a text in nats, by the network, read from the start."""
         return score_stream(self.network, [self.tokenizer.encode(text)]).nats
 
-    def score_lines(self, lines: Iterable[str]) -> Iterator[LineScore]:
-        """Score each line on its own, in order, by the model's predictor.
+    def score_lines(self, lines: Sequence[str], predictor: str = NETWORK) -> list[LineScore]:
+        """Score each line on its own, in order.
 
         Many lines are read by PyTorch, side by side; a few by the runtime, which is there at once.
         """
-        stream = iter(lines)
-        first = list(islice(stream, FEW_LINES))
-        network = self.network if len(first) < FEW_LINES else self.reader
-        texts, encoded = tee(chain(first, stream))
-        nats = score_each(self._named(network), map(self.tokenizer.encode, encoded))
-        for text, cost in zip(texts, nats, strict=True):
-            yield LineScore(text, cost, self.tokenizer.lossless)
+        network = self.network if len(lines) < FEW_LINES else self.reader
+        own = self._named(check_name(predictor, self.combination), network)
+        nats = score_each(own, map(self.tokenizer.encode, lines))
+        lossless = self.tokenizer.lossless
+        return [LineScore(text, cost, lossless) for text, cost in zip(lines, nats, strict=True)]
 
     def evaluate(
         self,

@@ -8,7 +8,7 @@ import numpy as np
 
 from charlm.text.store import TokenPart
 
-SHARE, FEWEST, MOST = 0.01, 2_000, 20_000  # of the tokens; at least and at most so many tokens,
+SHARE, FEWEST, MOST = 0.01, 2_000, 6_000  # of the tokens; at least and at most so many tokens,
 LARGEST_SHARE = 0.05  # but no more than this of a small text,
 TOO_FEW = 500  # and none where that is too little to tune on
 
@@ -19,4 +19,5 @@ def divide(train: TokenPart) -> tuple[TokenPart, np.ndarray]:
     wanted = int(min(max(SHARE * tokens, FEWEST), MOST, LARGEST_SHARE * tokens))
     if wanted < TOO_FEW:
         return train, np.zeros(0, dtype=train.ids.dtype)
-    return train.until(tokens - wanted), train.ids[tokens - wanted + 1 :]
+    learned = train.until(tokens - wanted, wanted)
+    return learned, train.ids[len(learned.ids) :]

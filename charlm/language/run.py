@@ -158,15 +158,19 @@ class Run:
         return model
 
     def combine(self, tell: Tell) -> None:
-        """Count the text, and find on the reserve what network and counts are worth together."""
+        """Count the text, and find on the reserve what network and counts are worth together.
+
+        Of the time for the score counting takes a third at most, and tuning a third.
+        """
         tokenizer = self.store.tokenizer
         return_freed_memory()  # training's
-        counting = plan_counting(self.learned, tokenizer, self.score_seconds())
+        seconds = self.score_seconds() / 3
+        counting = plan_counting(self.learned, tokenizer, seconds)
         self.counts = count(self.learned, tokenizer, counting)
         self.store.train.release()
         return_freed_memory()  # that of counting
         network = NeuralPredictor(self.network, tokenizer.boundary_id)
-        self.combination = combine(network, self.counts, self.reserve)
+        self.combination = combine(network, self.counts, self.reserve, seconds)
         self.network.train()
         if counting.cut:
             tell(

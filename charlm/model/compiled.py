@@ -80,7 +80,7 @@ class GruCompiled:
         gates = self._gates
         of_inputs, of_product = torch.empty_like(gates), torch.empty_like(gates)
         given = received.to(gates.dtype).contiguous()
-        self._direct = torch.zeros(self._states.shape[1:])
+        self._direct = torch.zeros(self._states.shape[1:], dtype=torch.float32)
         arrays = gates, self._inner, self._states, given, self._direct, of_inputs, of_product
         self._backward = Call(kernels.gru_backward, self._direct.shape, *arrays)
         return of_inputs, of_product
@@ -132,7 +132,8 @@ class Call:
     """
 
     def __init__(self, kernel: Kernel, shape: torch.Size, *arrays: Tensor) -> None:
-        assert all(array.is_contiguous() for array in arrays)
+        if not all(array.is_contiguous() for array in arrays):  # also where asserts are left out
+            raise AssertionError("a kernel reads memory as it lies")
         streams, units = shape
         half = arrays[0].dtype == torch.bfloat16
         addresses = [array.data_ptr() for array in arrays]

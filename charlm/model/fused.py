@@ -34,14 +34,15 @@ def fused_layer(
     and recurrent, and their biases. The outputs are in autocast's type, the state in its own.
     """
     hidden, memory = state[0], state[1] if len(state) > 1 else None
-    walk = walk_of(kind, hidden, autocast_type(inputs))
+    walk = walk_of(kind, state, autocast_type(inputs))
     outputs, *after = _FusedLayer.apply(walk, inputs, hidden, memory, *weights)  # type: ignore[no-untyped-call]
     return outputs, (outputs[:, -1].to(hidden.dtype), *after)
 
 
-def walk_of(kind: str, hidden: Tensor, half: torch.dtype) -> type[Walk]:
+def walk_of(kind: str, state: State, half: torch.dtype) -> type[Walk]:
     """Choose the compiled walk where numba is installed and knows the types, else the plain one."""
-    if hidden.dtype == torch.float32 and half in (torch.float32, torch.bfloat16):
+    carried = all(each.dtype == torch.float32 for each in state)
+    if carried and half in (torch.float32, torch.bfloat16):
         return compiled_walks().get(kind, WALKS[kind])
     return WALKS[kind]
 
@@ -79,7 +80,7 @@ class _FusedLayer(torch.autograd.Function):
             memory = None
             if memory_before is not None:
                 memory = _room_for(memory_before, window, memory_before.dtype)
-            walk = kind(gates.view(window, streams, -1), states, before, memory)
+            walk = kind(gates.view(window, streams, len(weight_ih)), states, before, memory)
             multiply = product_with(weight_hh.to(half), bias_hh.to(half), streams)
             for step, state in enumerate(states[:-1].unbind()):
                 walk.forward(step, multiply(state))
@@ -96,7 +97,7 @@ class _FusedLayer(torch.autograd.Function):
         window, streams = len(states) - 1, states.shape[1]
         with torch.autocast(received.device.type, enabled=False):
             if of_memory is not None:
-                walk.of_memory = of_memory.clone()
+                walk.of_memory = of_memory.clone(memory_format=torch.contiguous_format)
             of_inputs, of_product = walk.prepare_backward(received.transpose(0, 1))
             multiply = product_with(weight_hh.T.contiguous().to(half), None, streams)
             product = torch.zeros_like(states[0])
@@ -108,7 +109,7 @@ class _FusedLayer(torch.autograd.Function):
             by_inputs = by_product
             if of_inputs is not of_product:
                 by_inputs = of_inputs.flatten(0, 1).to(half)
-            of_rows = (by_inputs @ weight_ih.to(half)).view(window, streams, -1)
+            of_rows = (by_inputs @ weight_ih.to(half)).view(window, streams, weight_ih.shape[1])
             before = states[:-1].flatten(0, 1)  # (T·B, H)
         return (
             None,

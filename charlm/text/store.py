@@ -59,9 +59,18 @@ class TokenPart:
         """Give the position of the boundary before each document, and of the last one, (n + 1,)."""
         return self.documents[:, 0]
 
-    def until(self, position: int) -> "TokenPart":
-        """Give the part up to and including an id, which need be no boundary."""
+    def until(self, position: int, tolerance: int = 0) -> "TokenPart":
+        """Give the part up to and including an id, or to a boundary at most `tolerance` before it.
+
+        In the latter case the table of documents, which may be large, stays mapped; its last row
+        is then that of the document left out.
+        """
         whole = int(np.searchsorted(self.boundaries, position))
+        boundary = int(self.boundaries[max(whole - 1, 0)])
+        if self.boundaries[whole] == position:
+            boundary, whole = position, whole + 1
+        if boundary > 0 and position - boundary <= tolerance:
+            return TokenPart(self.ids[: boundary + 1], self.documents[:whole])
         end = np.zeros((1, len(COLUMNS)), dtype=np.int64)
         end[0, 0] = position
         return TokenPart(

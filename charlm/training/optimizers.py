@@ -1,6 +1,6 @@
 """Optimizers over a network's parameters, and the clipping of gradients."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
@@ -77,6 +77,16 @@ class RowwiseAdamW(torch.optim.AdamW):
             if gradient is not None:
                 _update_rows(table, gradient, self.state[table], group)
         return result
+
+
+def state_shapes(group: Mapping[str, Any], parameter: Tensor) -> dict[str, torch.Size]:
+    """Give the shapes of what an optimizer keeps of a parameter, by name."""
+    one = torch.Size(())
+    if "betas" not in group:  # SGD
+        return {}
+    if group.get("rowwise"):
+        return {"step": one, "row_square": torch.Size((len(parameter), 1))}
+    return {"step": one, "exp_avg": parameter.shape, "exp_avg_sq": parameter.shape}
 
 
 def _update_rows(

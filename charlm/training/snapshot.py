@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from charlm.errors import DiskError, ModelError
 from charlm.training.checkpoints import Checkpoint, Checkpoints
+from charlm.training.optimizers import state_shapes
 from charlm.training.processes import Processes, rows_of
 from charlm.training.task import Task, TrainState
 
@@ -53,14 +54,15 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
 
 def set_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
     """Give an optimizer the state that `optimizer_tensors` gave."""
-    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    pairs = [(group, each) for group in optimizer.param_groups for each in group["params"]]
+    expected = [state_shapes(group, parameter) for group, parameter in pairs]
     state: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         number, name = key.split(".", 1)
-        shape = parameters[int(number)].shape
-        if tensor.shape not in (torch.Size(()), shape, torch.Size((shape[0], 1))):
-            raise ModelError("the checkpoint is of another optimizer than this run's")
         state.setdefault(int(number), {})[name] = tensor.clone()
+    for place, values in state.items():
+        if {name: value.shape for name, value in values.items()} != expected[place]:
+            raise ModelError("the checkpoint is of another optimizer than this run's")
     optimizer.load_state_dict(
         {"state": state, "param_groups": optimizer.state_dict()["param_groups"]}
     )

@@ -252,6 +252,16 @@ def test_many_lines_are_scored_as_few(say, model, tmp_path):
     assert first == pytest.approx(load(model).score("the cat sat 0"), abs=1e-3)
 
 
+def test_score_answers_line_after_line(model):
+    with charlm("score", model, stdin=subprocess.PIPE) as process:
+        for line in ("the cat\n", "the dog\n"):
+            process.stdin.write(line)
+            process.stdin.flush()
+            assert process.stdout.readline().endswith(line)
+        process.stdin.close()
+        assert process.wait() == 0
+
+
 def test_what_cannot_be_scored_is_3(say, model, tmp_path):
     refused(say("score", model, tmp_path / "nowhere.txt"), 3, "nowhere.txt")
     path = tmp_path / "latin.txt"
@@ -275,6 +285,8 @@ def test_a_predictor_is_asked_by_name(say, model):
     assert values["network"]["nats"] != values["counts"]["nats"]
     assert "network+cache" in values["network+cache"]["by_predictor"]
     assert say("eval", model, "--json", "--ngram")[1] == scores["network+counts"]
+    _, out, _ = say("eval", model, "--json", "--cache", "--ngram")
+    assert json.loads(out)["predictor"] == "network+counts+cache"
     _, out, _ = say("eval", model)
     assert "predictor" in out and "network+counts" in out
     refused(say("eval", model, "--predictor", "count"), 2, "counts")

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charlm.evaluation import scoring
-from charlm.evaluation.scoring import score_documents, score_stream
+from charlm.evaluation.scoring import Score, score_documents, score_stream
 from charlm.text.alphabets import make_byte_tokenizer
 from tests.predictors import Bigram
 
@@ -55,3 +55,13 @@ def test_past_the_deadline_the_rest_is_left_out_and_it_is_said_what_was_scored(m
     assert not score.complete
     assert score.tokens == sum(map(len, score.scored)) < 50_000
     assert score.nats == pytest.approx(by_hand(np.concatenate(score.scored).tolist()), rel=1e-5)
+
+
+def test_scores_of_several_predictors_are_added_one_by_one():
+    total = Score()
+    for nats in ([[1.0, 2.0], [3.0, 4.0]], [], [[10.0, 20.0]]):
+        one = Score()
+        if nats:
+            one.add(np.array([nats]), 2)
+        total.join(one)
+    assert (total.each, total.nats, total.tokens) == ([14.0, 26.0], 26.0, 3)

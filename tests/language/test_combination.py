@@ -17,6 +17,7 @@ from charlm.language.combination import (
     Combination,
     check_name,
     combine,
+    predictor_of,
     read_combination,
 )
 from charlm.language.counts import (
@@ -72,7 +73,7 @@ def part_of(lengths):
         (20_000, 1_000),  # LARGEST_SHARE
         (100_000, FEWEST),
         (600_000, 6_000),
-        (5_000_000, MOST),
+        (2_000_000, MOST),
     ],
 )
 def test_the_reserve_is_the_end_of_the_text(tokens, reserve):
@@ -90,6 +91,14 @@ def test_a_reserve_that_is_whole_documents_leaves_whole_documents():
     part = part_of([50_000, 48_000, 2_000])
     learned, kept = divide(part)
     assert len(kept) == 2_000 and learned.boundaries.tolist() == [0, 50_000, 98_000]
+
+
+def test_of_many_documents_the_table_is_not_copied():
+    part = part_of([50] * 2_000)
+    learned, kept = divide(part)
+    assert len(kept) == 2_000 and learned.documents.base is part.documents
+    learned, kept = divide(part_of([50] * 1_999 + [77]))
+    assert 2_000 <= len(kept) < 2_100 and learned.boundaries[-1] == len(learned.ids) - 1
 
 
 def test_training_records_what_was_best_and_every_score_shows_it(trained):
@@ -174,9 +183,33 @@ def test_a_name_that_is_none_is_refused_with_what_there_is(trained, name, hint):
     assert hint in error.value.hint
 
 
+def test_no_part_of_a_mixture_is_ever_without_a_share(trained):
+    lm = charlm.load(trained)
+    found = combine(lm.reader, lm.counts, np.full(900, 5, dtype=np.uint16))
+    for name in NAMES[2:]:
+        assert min(share for share in found.row(name) if share) >= 0.004, name
+    assert read_combination({"combination": asdict(found)}) == found
+    predictor = predictor_of(found.best, lm.reader, lm.counts, found)
+    ids = np.arange(lm.tokenizer.vocab_size)[None]
+    assert np.isfinite(predictor.score(ids, predictor.start(1))[0]).all()
+
+
+def test_where_there_is_little_time_less_of_the_reserve_is_read(trained):
+    lm = charlm.load(trained)
+    reserve = np.resize(lm.tokenizer.encode(SENTENCES[0]), 3_000)
+    assert combine(lm.reader, lm.counts, reserve, seconds=1e-9).reserve < 1_000
+    assert combine(lm.reader, lm.counts, reserve).reserve == 2_000
+
+
 @pytest.mark.parametrize(
     "damage",
     [
+        {"flatness": "2"},
+        {"flatness": 10**400},
+        {"flatness": True},
+        {"nats_per_token": 5},
+        {"reserve": "x"},
+        {"weights": {"network+cache": [0.0, 1.0]}},
         {"best": "netwrok"},
         {"weights": {"network+counts": [0.5]}},
         {"weights": {"network+counts": [1.5, -0.5]}},
@@ -232,8 +265,8 @@ def test_where_there_is_no_reserve_the_network_stands_alone(trained):
 def test_counting_is_cut_to_the_time_and_says_so(trained):
     lm, part = charlm.load(trained), part_of([3_000, 2_000])
     whole = plan_counting(part, lm.tokenizer, float("inf"))
-    short = plan_counting(part, lm.tokenizer, 0.01)
-    assert (whole.cut, short.cut) == (False, True) and short.tokens == TOKENS_PER_SECOND / 100
+    short = plan_counting(part, lm.tokenizer, 0.005)
+    assert (whole.cut, short.cut) == (False, True) and short.tokens == TOKENS_PER_SECOND / 200
     assert count(part, lm.tokenizer, Counting(3, 2_500, 5_000)).order == 3
 
 

@@ -63,7 +63,7 @@ def test_outputs_and_gradients_are_those_of_the_plain_walk(
     kind, streams, steps, units, half, plain, threads
 ):
     tensors = arguments(kind, streams, steps, units)
-    assert fused.walk_of(kind, tensors[1], half) is compiled.COMPILED_WALKS[kind]
+    assert fused.walk_of(kind, tensors[1:-4], half) is compiled.COMPILED_WALKS[kind]
     for ours, theirs in zip(run(kind, tensors, half), plain(kind, tensors, half), strict=True):
         assert (ours - theirs).norm() <= TOLERANCE[half] * (theirs.norm() + 1e-3)
 
@@ -116,6 +116,24 @@ def test_a_graph_is_walked_as_often_as_asked():
         assert all(torch.equal(one, two) for one, two in zip(first, second, strict=True))
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_streams_give_no_outputs(kind):
+    tensors = arguments(kind, 0, 4, 9)
+    outputs, after, *_ = run(kind, tensors, torch.float32)
+    assert outputs.shape == (0, 4, 9) and after.shape == (0, 9)
+
+
+def test_gradients_may_lie_in_memory_in_any_way():
+    tensors = arguments("lstm", 3, 4, 9)
+    outputs, (_, memory) = fused_layer("lstm", tensors[0], tuple(tensors[1:3]), tensors[3:])
+    slopes = torch.randn(9, 3)
+    loss = (memory.T * slopes).sum() + outputs.transpose(0, 2).square().sum()
+    turned = torch.autograd.grad(loss, tensors, retain_graph=True)
+    loss = (memory * slopes.T.contiguous()).sum() + outputs.square().sum()
+    for one, other in zip(turned, torch.autograd.grad(loss, tensors), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
+
+
 def test_without_a_pool_of_threads_one_thread_does_it(monkeypatch, plain):
     monkeypatch.setattr(compiled, "pool", lambda: None)
     monkeypatch.setattr(compiled, "FEWEST_NUMBERS", 0)
@@ -140,11 +158,11 @@ def test_without_numba_the_walks_are_plain(monkeypatch):
     compiled_walks.cache_clear()
     try:
         assert compiled_walks() == {}
-        assert fused.walk_of("gru", torch.zeros(1, 1), torch.float32) is fused.WALKS["gru"]
+        assert fused.walk_of("gru", (torch.zeros(1, 1),), torch.float32) is fused.WALKS["gru"]
     finally:
         compiled_walks.cache_clear()
 
 
 def test_other_types_go_the_plain_way():
     double = torch.zeros(1, 1, dtype=torch.float64)
-    assert fused.walk_of("gru", double, torch.float64) is fused.WALKS["gru"]
+    assert fused.walk_of("gru", (double,), torch.float64) is fused.WALKS["gru"]

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from charlm.errors import ModelError
 from charlm.training.optimizers import BETAS, ROW_BETA, OptimizerOptions, make_optimizer
 from charlm.training.snapshot import optimizer_tensors, set_optimizer
 
@@ -88,6 +89,24 @@ def test_it_goes_on_from_its_tensors_to_the_bit(optimizer):
     train(second, rest, range(3, 6))
     for one, other in zip(whole.parameters(), second.parameters(), strict=True):
         assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [("exp_avg", (5, 1)), ("exp_avg_sq", ()), ("row_square", (7, 5)), ("more", ()), ("step", None)],
+)
+def test_tensors_of_another_optimizer_are_refused(name, shape):
+    network = Network()
+    optimizer = make_optimizer(network, OptimizerOptions())
+    train(network, optimizer, range(2))
+    tensors = optimizer_tensors(optimizer)
+    [place] = [key for key in tensors if key.endswith("." + name)][:1] or ["0." + name]
+    if shape is None:
+        del tensors[place]
+    else:
+        tensors[place] = torch.zeros(shape)
+    with pytest.raises(ModelError):
+        set_optimizer(make_optimizer(network, OptimizerOptions()), tensors)
 
 
 def test_a_module_without_tables_has_none():
