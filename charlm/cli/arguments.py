@@ -29,8 +29,8 @@ def add_predictor(parser: argparse.ArgumentParser, default: str) -> None:
     parser.add_argument(
         "--predictor",
         metavar="NAME",
-        help="network, counts, network+counts, network+cache, network+counts+cache, or the best "
-        f"of them (default {default})",
+        help="network, counts, network+counts, network+cache, network+counts+cache, or best, "
+        f"which of them did best on the end of the training text (default {default})",
     )
     parser.set_defaults(usual_predictor=default, mixed_in=[])
     for flag, part in (("--ngram", "counts"), ("--cache", "cache")):

@@ -45,5 +45,7 @@ def parse(parser: Parser, commands: dict[str, Parser], words: Sequence[str]) -> 
         used = commands[command] if command is not None else parser
         flag = unknown[0].split("=")[0]
         meant = did_you_mean(flag, used.known_flags()) if flag.startswith("-") else None
+        if flag in used.known_flags():
+            meant = f"it belongs behind the command: charlm {command} ... {flag}"
         raise UsageError(f"unknown option '{flag}'", meant or f"see {used.prog} --help")
     return arguments

@@ -40,7 +40,7 @@ class Combination:
     best:            the name of the best
     weights:         by name, of its parts in the order of PARTS
     flatness:        of the cache
-    nats_per_token:  of each by name; empty where there was no reserve
+    nats_per_token:  of each by name; empty where there was no reserve, and nothing is tuned
     reserve:         tokens of it that were scored
     """
 
@@ -57,6 +57,9 @@ class Combination:
         return [own.get(part, 0.0) for part in PARTS]
 
 
+UNTUNED = Combination(best="network+counts")  # where the text is too short: each has a half
+
+
 def combine(
     network: Network, counts: NgramPredictor, reserve: np.ndarray, seconds: float = math.inf
 ) -> Combination:
@@ -65,7 +68,7 @@ def combine(
     As many of its ids are read as can be in so many seconds, going by the first thousand.
     """
     if not len(reserve):
-        return Combination()
+        return UNTUNED
     ids = reserve[None].astype(np.int64)
     if seconds < math.inf:
         began = time.monotonic()

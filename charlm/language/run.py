@@ -172,6 +172,8 @@ class Run:
         network = NeuralPredictor(self.network, tokenizer.boundary_id)
         self.combination = combine(network, self.counts, self.reserve, seconds)
         self.network.train()
+        if not len(self.reserve):
+            tell("too short to tune on: network and counts have a half each in the mixture")
         if counting.cut:
             tell(
                 f"counted the last {counting.tokens:,} of {counting.total:,} tokens, to stay in "

@@ -5,7 +5,8 @@
 
 over the last `size` places i that were read, h_i the network's output there and x_(i + 1) the id
 that followed. Grave et al. 2017, "Improving Neural Language Models with a Continuous Cache" (arXiv
-1612.04426). It costs no training, and memory for `size` outputs of each stream.
+1612.04426). It costs no training, and memory for `size` outputs of each stream. A cache that holds
+few places knows little: until FULL of them are there, a part of its share falls to the network.
 Legend: S streams, N ids of each, E size of the outputs, V vocabulary, L places held.
 """
 
@@ -18,6 +19,7 @@ import numpy as np
 from charlm.predict.predictor import DensePrediction, Prediction, Predictor, State
 
 SIZE = 2_000
+FULL = 1_000  # places, or all where it holds fewer
 NOTHING = -1  # in place of an id where a stream has read less than others
 CHUNK = 8_192  # ids whose outputs are held at a time,
 BLOCK = 512  # and that are compared with the places before them
@@ -80,7 +82,7 @@ class CachedPredictor:
     def score_columns(self, ids: np.ndarray, state: CacheState) -> tuple[np.ndarray, CacheState]:
         """Score by the network alone and by the cache alone, (S, N, 2).
 
-        The cache's are infinite for ids that it does not hold, and the network's where it is empty.
+        The cache's are infinite for ids that it does not hold, once it is full.
         """
         pieces = [np.zeros((len(ids), 0, 2), dtype=np.float32)]
         for start in range(0, ids.shape[1], CHUNK):
@@ -109,6 +111,11 @@ class CachedPredictor:
         inner = self.network.stack([state.inner for state in states])
         return CacheState(inner, np.concatenate(keys), np.concatenate(ids))
 
+    def _fullness(self, places: np.ndarray) -> np.ndarray:
+        """Say how much of its share a cache is worth that holds so many places, from 0 to 1."""
+        full: np.ndarray = np.minimum(places / min(FULL, self.size), 1.0).astype(np.float32)
+        return full
+
     def _grown(
         self, inner: State, state: CacheState, keys: np.ndarray, ids: np.ndarray
     ) -> CacheState:
@@ -127,7 +134,7 @@ class CachedPredictor:
         cached = np.zeros((len(held), self.vocab_size))
         np.add.at(cached, (np.arange(len(held))[:, None], np.maximum(state.ids, 0)), weights)
         logs = prediction.log_probs()
-        share = np.where(held.any(axis=1), self.share, 0.0)[:, None]
+        share = self.share * self._fullness(held.sum(axis=1))[:, None]
         mixed = np.log((1 - share) * np.exp(logs.astype(np.float64)) + share * cached)
         return DensePrediction(mixed.astype(np.float32))
 
@@ -150,9 +157,10 @@ class CachedPredictor:
                 weights = _softmax(np.where(near, self.flatness * likeness, -np.inf))
                 same = after[stream, places] == ids[stream, start:end, None]
                 probs = np.where(same, weights, 0.0).sum(axis=1)
-                known = near.any(axis=1)
+                full = self._fullness(near.sum(axis=1))
+                plain = np.exp(-nats[stream, start:end])
                 with np.errstate(divide="ignore"):
-                    result[stream, start:end][known] = -np.log(probs[known])
+                    result[stream, start:end] = -np.log(full * probs + (1 - full) * plain)
         return result
 
 

@@ -14,6 +14,7 @@ from charlm.errors import ModelError, UsageError
 from charlm.language.combination import (
     NAMES,
     PARTS,
+    UNTUNED,
     Combination,
     check_name,
     combine,
@@ -255,10 +256,10 @@ def test_damaged_counts_are_refused(model, change):
         read_counts(model, lm.tokenizer.vocab_size, lm.tokenizer.boundary_id)
 
 
-def test_where_there_is_no_reserve_the_network_stands_alone(trained):
+def test_where_there_is_no_reserve_network_and_counts_have_a_half_each(trained):
     lm = charlm.load(trained)
-    assert combine(lm.reader, lm.counts, np.zeros(0, dtype=np.uint16)) == Combination()
-    assert check_name("best", Combination()) == "network"
+    assert combine(lm.reader, lm.counts, np.zeros(0, dtype=np.uint16)) == UNTUNED
+    assert check_name("best", UNTUNED) == "network+counts"
     assert Combination().row("network+counts") == [0.5, 0.5, 0.0] and len(PARTS) == 3
 
 

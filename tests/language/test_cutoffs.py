@@ -46,7 +46,7 @@ def test_it_trains_and_is_the_same_after_saving_in_torch_and_in_numpy(trained, t
     again = charlm.load(tmp_path / "run")
     assert again.evaluate().nats == pytest.approx(result.held_out.nats, rel=1e-6)
     ids = np.array([again.tokenizer.encode("the cat sat on the mat, Zoë!")])
-    scores = [p.score(ids, p.start(1))[0] for p in (again.reader, again.predictor)]
+    scores = [p.score(ids, p.start(1))[0] for p in (again.reader, again.network)]
     np.testing.assert_allclose(*scores, atol=1e-4)
     assert isinstance(again.generate("the ", max_tokens=5, seed=1), str)
     assert len(again.suggest("the ", k=3)) == 3

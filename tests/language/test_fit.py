@@ -145,7 +145,7 @@ def test_evaluating_files_text_and_bytes_agree(model, tmp_path):
 
 def test_a_score_is_the_sum_over_every_token_by_hand(model):
     text = "the cat sat"
-    ids, predictor = model.tokenizer.encode(text), model.predictor
+    ids, predictor = model.tokenizer.encode(text), model.network
     prediction, state = predictor.prediction(predictor.start(1)), predictor.start(1)
     total = 0.0
     for token in ids:

@@ -60,7 +60,8 @@ def test_the_shares_are_those_of_the_equations(seed, share, flatness, size):
             near = slice(max(0, len(keys) - size), None)
             weights = np.exp(flatness * (np.array(keys[near]) @ query))
             same = np.array(after[near]) == read
-            expected = (1 - share) * plain + share * weights[same].sum() / weights.sum()
+            own = share * min(1, len(weights) / min(module.FULL, size))
+            expected = (1 - own) * plain + own * weights[same].sum() / weights.sum()
         with np.errstate(divide="ignore"):
             assert np.exp(-nats[0, place]) == pytest.approx(expected, rel=1e-3, abs=1e-6)
         keys.append(query)
@@ -96,7 +97,7 @@ def test_a_long_stream_in_segments_has_the_same_outputs():
 
 def test_what_was_read_lately_becomes_more_probable():
     network = networks()[1]
-    cached = CachedPredictor(network, 0.4, 1.0)
+    cached = CachedPredictor(network, 0.4, 1.0, size=4)
     plain, state = network.start(1), cached.start(1)
     for _ in range(6):
         prediction, state = cached.step(np.array([5]), state)
@@ -104,6 +105,15 @@ def test_what_was_read_lately_becomes_more_probable():
     assert np.exp(prediction.log_probs()[0, 5]) == pytest.approx(
         0.4 + 0.6 * np.exp(before.log_probs()[0, 5]), rel=1e-4
     )
+
+
+def test_a_cache_of_a_few_places_has_little_to_say():
+    network = networks()[1]
+    cached = CachedPredictor(network, 0.5, 1.0)
+    prediction, _ = cached.step(np.array([5]), cached.start(1))
+    before, _ = network.step(np.array([5]), network.start(1))
+    gained = np.exp(prediction.log_probs()[0, 5]) - np.exp(before.log_probs()[0, 5])
+    assert 0 < gained < 0.5 / module.FULL
 
 
 def test_side_by_side_all_columns_are_what_each_would_say_alone():
