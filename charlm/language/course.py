@@ -81,7 +81,7 @@ def _complete(run: Run, progress: TextIO | None, stop: Stop) -> FitResult:
         return FitResult(model, state, None, None, "")
     began = time.monotonic()
     run.combine(tell)
-    model = run.save(state, None, finished=False)
+    model.equip(run.counts, run.combination)
     seconds = run.score_seconds()
     evaluation = model.evaluate_held_out(max(seconds - (time.monotonic() - began), seconds / 4))
     model = run.save(state, evaluation, finished=True)

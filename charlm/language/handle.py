@@ -20,6 +20,7 @@ from charlm.language.combination import (
     BEST,
     COUNTS,
     NETWORK,
+    Combination,
     check_name,
     names_shown,
     predictor_of,
@@ -66,12 +67,19 @@ class LanguageModel:
         self._device = device
         self._threads = threads
         self.combination = read_combination(files.config)
-        self._name = check_name(predictor, self.combination)
+        self._asked, self._name = predictor, check_name(predictor, self.combination)
 
     @cached_property
     def predictor(self) -> Predictor:
         """What says what comes next, in `generate` and `suggest`: the combination that is best."""
         return self._named(self._name, self.network)
+
+    def equip(self, counts: NgramPredictor | None, combination: Combination | None) -> None:
+        """Give the model, while it is made, counts and shares that are not in its directory yet."""
+        self.combination = combination
+        if counts is not None:
+            self.counts = counts
+        self._name = check_name(self._asked, combination)
 
     def _named(self, name: str, network: Network) -> Predictor:
         if self.combination is None:
