@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from charlm.predict.predictor import DensePrediction, Prediction, Predictor, Rules, State
+from charlm.predict.predictor import LazyPrediction, Prediction, Predictor, State
 
 ROUNDS = 200  # of expectation and maximisation: the weights move by less than 0.001 by then
 FEWEST = 50  # ids that a bucket's weights are fitted on, without those of all
@@ -136,38 +136,23 @@ class SideBySide:
         return np.concatenate(columns, axis=-1), tuple(after)
 
 
-class MixturePrediction:
+class MixturePrediction(LazyPrediction):
     """What a mixture says comes next. log_weights: (S, P), or (1, P) for all streams."""
 
     def __init__(self, parts: Sequence[Prediction], log_weights: np.ndarray) -> None:
         self._parts, self._log_weights = parts, log_weights
-        self._all: DensePrediction | None = None
-
-    def log_probs(self) -> np.ndarray:
-        """Give log p of every id, (S, V)."""
-        return self._dense().log_probs()
 
     def of(self, ids: np.ndarray) -> np.ndarray:
         """Give log p of one id for each stream, (S,)."""
         own = np.stack([part.of(ids) for part in self._parts], axis=-1)  # (S, P)
         return log_sum(own + self._log_weights)
 
-    def top(self, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """Give the k most probable ids and their log p, both (S, k), most probable first."""
-        return self._dense().top(k)
-
-    def draw(self, rules: Rules, noise: np.ndarray) -> np.ndarray:
-        """Choose one id for each stream."""
-        return self._dense().draw(rules, noise)
-
-    def _dense(self) -> DensePrediction:
-        if self._all is None:
-            own = [part.log_probs() for part in self._parts]
-            total = own[0] + self._log_weights[:, :1]
-            for place, each in enumerate(own[1:], start=1):
-                total = np.logaddexp(total, each + self._log_weights[:, place : place + 1])
-            self._all = DensePrediction(total)
-        return self._all
+    def _make(self) -> np.ndarray:
+        own = [part.log_probs() for part in self._parts]
+        total = own[0] + self._log_weights[:, :1]
+        for place, each in enumerate(own[1:], start=1):
+            total = np.logaddexp(total, each + self._log_weights[:, place : place + 1])
+        return np.asarray(total)
 
 
 def log_sum(terms: np.ndarray) -> np.ndarray:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from charlm.predict.predictor import DensePrediction, Prediction, Rules
+from charlm.predict.predictor import LazyPrediction, Prediction
 
 UNSEEN = -1  # in place of the number of an n-gram that was never seen
 BYTES = 16  # for an n-gram: its key and two numbers in float32
@@ -153,30 +153,15 @@ class NgramPredictor:
         return np.asarray(log_probs)
 
 
-class NgramPrediction:
+class NgramPrediction(LazyPrediction):
     """What an n-gram model says comes next: one id is looked up, all are laid out if asked for."""
 
     def __init__(self, predictor: NgramPredictor, state: np.ndarray) -> None:
         self._predictor, self._state = predictor, state
-        self._all: DensePrediction | None = None
-
-    def log_probs(self) -> np.ndarray:
-        """Give log p of every id, (S, V)."""
-        return self._dense().log_probs()
 
     def of(self, ids: np.ndarray) -> np.ndarray:
         """Give log p of one id for each stream, (S,)."""
         return self._predictor.of(ids, self._state)
 
-    def top(self, k: int) -> tuple[np.ndarray, np.ndarray]:
-        """Give the k most probable ids and their log p, both (S, k), most probable first."""
-        return self._dense().top(k)
-
-    def draw(self, rules: Rules, noise: np.ndarray) -> np.ndarray:
-        """Choose one id for each stream."""
-        return self._dense().draw(rules, noise)
-
-    def _dense(self) -> DensePrediction:
-        if self._all is None:
-            self._all = DensePrediction(self._predictor.log_probs(self._state))
-        return self._all
+    def _make(self) -> np.ndarray:
+        return self._predictor.log_probs(self._state)

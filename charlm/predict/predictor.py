@@ -12,7 +12,9 @@ A state has read everything before the id that is predicted next; `start` has re
 All of a prediction's answers agree, to 1e-4 in float32, and its probabilities sum to one.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -97,3 +99,31 @@ class DensePrediction:
         cumulated = np.cumsum(weights, axis=1)
         aim = np.asarray(noise)[:, None] * cumulated[:, -1:]
         return np.asarray(np.argmax(cumulated > aim, axis=1))
+
+
+class LazyPrediction(ABC):
+    """A prediction that lays out all log-probabilities when first asked for more than `of`."""
+
+    @abstractmethod
+    def of(self, ids: np.ndarray) -> np.ndarray:
+        """Give log p of one id for each stream, (S,)."""
+
+    @abstractmethod
+    def _make(self) -> np.ndarray:
+        """Compute log p of every id, (S, V)."""
+
+    @cached_property
+    def _dense(self) -> DensePrediction:
+        return DensePrediction(self._make())
+
+    def log_probs(self) -> np.ndarray:
+        """Give log p of every id, (S, V)."""
+        return self._dense.log_probs()
+
+    def top(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Give the k most probable ids and their log p, both (S, k), most probable first."""
+        return self._dense.top(k)
+
+    def draw(self, rules: Rules, noise: np.ndarray) -> np.ndarray:
+        """Choose one id for each stream."""
+        return self._dense.draw(rules, noise)
