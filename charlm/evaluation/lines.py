@@ -5,6 +5,7 @@ from itertools import islice
 
 import numpy as np
 
+from charlm.evaluation.scoring import side_by_side
 from charlm.predict.predictor import Predictor
 
 BATCH = 2_048  # texts taken at a time, and sorted by length
@@ -36,10 +37,6 @@ def _lanes(order: list[int], lengths: list[int]) -> Iterator[list[int]]:
 
 
 def _score_lanes(predictor: Predictor, texts: list[np.ndarray]) -> np.ndarray:
-    lengths = np.array([len(ids) for ids in texts])
-    padded = np.zeros((len(texts), int(lengths.max())), dtype=np.int64)
-    for row, ids in zip(padded, texts, strict=True):
-        row[: len(ids)] = ids
+    padded, real = side_by_side(texts)
     nats, _ = predictor.score(padded, predictor.start(len(texts)))
-    real = np.arange(padded.shape[1]) < lengths[:, None]
     return np.asarray(np.where(real, nats, 0.0).sum(axis=1, dtype=np.float64))

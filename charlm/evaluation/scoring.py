@@ -1,7 +1,7 @@
 """Scoring a text with a Predictor: every token once, state carried through each document."""
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -124,10 +124,16 @@ def _score_lanes(predictor: Scorer, documents: list[np.ndarray], total: PartialS
     ordered = sorted(documents, key=len)
     for begin in range(0, len(ordered), LANES):
         lanes = ordered[begin : begin + LANES]
-        lengths = np.array([len(lane) for lane in lanes])
-        ids = np.zeros((len(lanes), int(lengths.max())), dtype=np.int64)
-        for row, lane in zip(ids, lanes, strict=True):
-            row[: len(lane)] = lane
+        ids, real = side_by_side(lanes)
         nats, _ = predictor.score(ids, predictor.start(len(lanes)))
-        total.add(nats[np.arange(ids.shape[1]) < lengths[:, None]], 1)
+        total.add(nats[real], 1)
         total.scored.extend(lanes)
+
+
+def side_by_side(texts: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Pad texts of ids to one length: ids (S, N), and where they are real, (S, N)."""
+    lengths = np.array([len(ids) for ids in texts])
+    padded = np.zeros((len(texts), int(lengths.max())), dtype=np.int64)
+    for row, ids in zip(padded, texts, strict=True):
+        row[: len(ids)] = ids
+    return padded, np.arange(padded.shape[1]) < lengths[:, None]
