@@ -30,9 +30,17 @@ def add_predictor(parser: argparse.ArgumentParser, default: str) -> None:
         "--predictor",
         metavar="NAME",
         help="network, counts, network+counts, network+cache, network+counts+cache, or best, "
-        f"which of them did best on the end of the training text (default {default})",
+        f"which of them did best on the end of the training text (default {default}); with +adapt "
+        "the network goes on learning as it reads",
     )
     parser.set_defaults(usual_predictor=default, mixed_in=[])
+    parser.add_argument(
+        "--adapt",
+        dest="mixed_in",
+        action="append_const",
+        const="adapt",
+        help=f"let the network go on learning as it reads: without --predictor, {default}+adapt",
+    )
     for flag, part in (("--ngram", "counts"), ("--cache", "cache")):
         parser.add_argument(
             flag,
@@ -46,9 +54,10 @@ def add_predictor(parser: argparse.ArgumentParser, default: str) -> None:
 def predictor_name(arguments: argparse.Namespace) -> str:
     """Give the name of the predictor that `add_predictor` declared."""
     asked: str | None = arguments.predictor
-    if not arguments.mixed_in:
-        return asked or str(arguments.usual_predictor)
-    return "+".join(dict.fromkeys([*(asked or "network").split("+"), *arguments.mixed_in]))
+    if asked is None:
+        parts = set(arguments.mixed_in) - {"adapt"}
+        asked = "network" if parts else str(arguments.usual_predictor)
+    return "+".join(dict.fromkeys([*asked.split("+"), *arguments.mixed_in]))
 
 
 def load_model(arguments: argparse.Namespace) -> "LanguageModel":

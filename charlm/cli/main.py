@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from charlm.cli import bench, check, evaluate, generate, info, prepare, score, suggest, train
+from charlm.cli import adapt, bench, check, evaluate, generate, info, prepare, score, suggest, train
 from charlm.cli.parser import Parser, parse
 from charlm.cli.signals import Stopped, stop_signals
 from charlm.errors import CharlmError, DiskError
@@ -19,6 +19,7 @@ COMMANDS = {
     "score": score,
     "generate": generate,
     "suggest": suggest,
+    "adapt": adapt,
     "info": info,
     "check": check,
     "bench": bench,

@@ -6,7 +6,7 @@ from itertools import islice
 import numpy as np
 
 from charlm.evaluation.scoring import side_by_side
-from charlm.predict.predictor import Predictor
+from charlm.predict.predictor import Predictor, lanes_of
 
 BATCH = 2_048  # texts taken at a time, and sorted by length
 NUMBERS = 1 << 14  # ids read together, padding included: more gain nothing
@@ -19,16 +19,17 @@ def score_each(predictor: Predictor, texts: Iterable[np.ndarray]) -> Iterator[fl
     while batch := list(islice(stream, BATCH)):
         nats = np.zeros(len(batch))
         order = sorted(range(len(batch)), key=lambda number: len(batch[number]))
-        for lanes in _lanes(order, [len(ids) for ids in batch]):
+        most = int(min(LANES, lanes_of(predictor)))
+        for lanes in _lanes(order, [len(ids) for ids in batch], most):
             nats[lanes] = _score_lanes(predictor, [batch[number] for number in lanes])
         yield from nats.tolist()
 
 
-def _lanes(order: list[int], lengths: list[int]) -> Iterator[list[int]]:
+def _lanes(order: list[int], lengths: list[int], most: int) -> Iterator[list[int]]:
     """Cut texts, from short to long, into groups whose padded ids are few enough."""
     group: list[int] = []
     for number in order:
-        if (group and (len(group) + 1) * max(lengths[number], 1) > NUMBERS) or len(group) == LANES:
+        if (group and (len(group) + 1) * max(lengths[number], 1) > NUMBERS) or len(group) == most:
             yield group
             group = []
         group.append(number)

@@ -36,8 +36,10 @@ def _side_by_side(evaluations: Mapping[str, Evaluation]) -> list[str]:
         scores = (one.bits_per_byte, one.token_perplexity, one.word_perplexity)
         rows.append([name, *("" if score is None else _number(score) for score in scores)])
     kept = [column for column in range(4) if any(row[column] for row in rows[1:])]
+    width = max(20, *(len(row[0]) for row in rows))
     return [
-        "".join([f"{row[0]:20}", *(f"  {row[column]:>16}" for column in kept[1:])]) for row in rows
+        "".join([f"{row[0]:{width}}", *(f"  {row[column]:>16}" for column in kept[1:])])
+        for row in rows
     ]
 
 

@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from charlm.predict.predictor import State
+from charlm.predict.predictor import State, lanes_of
 
 CHUNK = 1 << 16  # ids handed to the predictor at a time,
 FIRST_CHUNK = 1 << 13  # and at first, where there is a deadline to keep
@@ -121,9 +121,9 @@ def _score_long(
 
 def _score_lanes(predictor: Scorer, documents: list[np.ndarray], total: PartialScore) -> None:
     """Score short documents, sorted so that lanes of like length stand together."""
-    ordered = sorted(documents, key=len)
-    for begin in range(0, len(ordered), LANES):
-        lanes = ordered[begin : begin + LANES]
+    ordered, width = sorted(documents, key=len), int(min(LANES, lanes_of(predictor)))
+    for begin in range(0, len(ordered), width):
+        lanes = ordered[begin : begin + width]
         ids, real = side_by_side(lanes)
         nats, _ = predictor.score(ids, predictor.start(len(lanes)))
         total.add(nats[real], 1)

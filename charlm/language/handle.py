@@ -6,7 +6,7 @@ Generating and suggesting on a CPU never need PyTorch; evaluating loads it, for 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from charlm.errors import UsageError
 from charlm.evaluation.lines import score_each
@@ -16,7 +16,9 @@ from charlm.generation.generator import Generator, Sample
 from charlm.generation.lexicon import Lexicon
 from charlm.generation.options import SamplingOptions
 from charlm.generation.suggest import Suggestion, Suggestions, suggest
+from charlm.language.adapting import adapting, read_tuned
 from charlm.language.combination import (
+    ADAPT,
     BEST,
     COUNTS,
     NETWORK,
@@ -45,6 +47,9 @@ from charlm.text.finding import corpus_from_text, open_corpus, standard_input
 from charlm.text.sources import ReadOptions
 from charlm.text.tokenizers import Tokenizer
 
+if TYPE_CHECKING:
+    from charlm.predict.neural import NeuralPredictor
+
 MAX_TOKENS = 200
 FEW_LINES = 256
 TEMPERATURE = 0.8
@@ -66,7 +71,11 @@ class LanguageModel:
         self.tokenizer: Tokenizer = files.tokenizer
         self._device = device
         self._threads = threads
+        tuned = read_tuned(self.directory)
+        self._adaptation = None if tuned is None else tuned.adaptation
         self.combination = read_combination(files.config)
+        if tuned is not None and self.combination is not None:
+            self.combination = tuned.combination or self.combination
         self._asked, self._name = predictor, check_name(predictor, self.combination)
 
     @cached_property
@@ -82,6 +91,7 @@ class LanguageModel:
         self._name = check_name(self._asked, combination)
 
     def _named(self, name: str, network: Network) -> Predictor:
+        network = self.adapted if name.endswith(ADAPT) else network
         if self.combination is None:
             return network
         counts = self.counts if COUNTS in name else None
@@ -92,16 +102,24 @@ class LanguageModel:
         """The network alone: on a CPU the NumPy runtime, elsewhere the torch network."""
         if self._device not in ("auto", "cpu"):
             return self.reader
-        shape = network_config(self._files)
-        weights = read_weights(self.directory, shape.parameter_shapes())
-        return RuntimePredictor(shape, weights, self.tokenizer.boundary_id)
+        weights = read_weights(self.directory, self.shapes())
+        return RuntimePredictor(network_config(self._files), weights, self.tokenizer.boundary_id)
+
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Name every weight of the network, and its shape."""
+        return network_config(self._files).parameter_shapes()
 
     @cached_property
-    def reader(self) -> Network:
+    def reader(self) -> "NeuralPredictor":
         """The same network in PyTorch: it reads long texts faster, and can live on a GPU."""
         from charlm.language.network import load_predictor  # loads PyTorch
 
         return load_predictor(self._files, self._device, self._threads)
+
+    @cached_property
+    def adapted(self) -> Network:
+        """The network that goes on learning as it reads; the weights here stay as they are."""
+        return adapting(self.directory, self.reader, self._adaptation)
 
     @cached_property
     def counts(self) -> NgramPredictor:
@@ -164,7 +182,7 @@ class LanguageModel:
         """Score a text, files, or, without either, the text held out from training.
 
         predictor: the one whose scores come first: network, counts, network+counts, network+cache,
-        network+counts+cache or best; the scores of the others are in `by_predictor`.
+        network+counts+cache or best, each with +adapt; others' scores are in `by_predictor`.
         """
         if text is not None and path is not None:
             raise UsageError("give a text or a path to evaluate, not both")
@@ -197,9 +215,9 @@ class LanguageModel:
 
     def _evaluator(self, asked: str) -> Evaluator:
         names, found = names_shown(asked, self.combination), self.combination
-        if found is None:
-            return Evaluator(self.tokenizer, self.reader, names)
-        scorer = side_by_side(names, self.reader, self.counts, found)
+        adapted = self.adapted if asked.endswith(ADAPT) else None
+        counts = None if found is None else self.counts
+        scorer = side_by_side(names, self.reader, counts, found or Combination(), adapted)
         return Evaluator(self.tokenizer, scorer, names)
 
     @cached_property
@@ -234,6 +252,6 @@ def load(
     """Open a model directory; raise ModelError where it is missing, unfinished or damaged.
 
     predictor: network, counts, network+counts, network+cache, network+counts+cache, or the best of
-    them, as training found it.
+    them, as training found it; with +adapt the network goes on learning as it reads.
     """
     return LanguageModel(read_model(Path(directory)), device, threads, predictor)

@@ -15,6 +15,7 @@ from charlm.batches.padded import PaddedBatches
 from charlm.batches.streams import Restarts, Streams
 from charlm.errors import DiskError
 from charlm.evaluation.metrics import Evaluation
+from charlm.language.adapting import training_scales, write_adaptation
 from charlm.language.card import model_card
 from charlm.language.combination import Combination, combine
 from charlm.language.counts import count, plan_counting, write_counts
@@ -88,6 +89,7 @@ class Run:
             torch.manual_seed(request.seed * 1_000_003 + processes.rank)
         self.counts: NgramPredictor | None = None
         self.combination: Combination | None = None
+        self.scales: dict[str, np.ndarray] = {}
         self.parameters = sum(parameter.numel() for parameter in self.network.parameters())
         self.unit = Measure("nats per token")
         if tokenizer.lossless and counts.bytes:
@@ -152,6 +154,7 @@ class Run:
             write_model(writer, config, network_weights(self.network), tokenizer, card)
             if self.counts is not None:
                 write_counts(writer, self.counts)
+                write_adaptation(writer, self.scales, self.reserve)
         model = load(self.out, device=self.request.device, threads=torch.get_num_threads())
         if self.counts is not None:
             model.counts = self.counts  # which it need not read again
@@ -171,6 +174,7 @@ class Run:
         return_freed_memory()  # that of counting
         network = NeuralPredictor(self.network, tokenizer.boundary_id)
         self.combination = combine(network, self.counts, self.reserve, seconds)
+        self.scales = training_scales(network, self.learned, seconds / 4)
         self.network.train()
         if not len(self.reserve):
             tell("too short to tune on: network and counts have a half each in the mixture")

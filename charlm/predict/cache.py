@@ -16,7 +16,13 @@ from typing import Protocol
 
 import numpy as np
 
-from charlm.predict.predictor import DensePrediction, Prediction, Predictor, State
+from charlm.predict.predictor import (
+    DensePrediction,
+    Prediction,
+    Predictor,
+    State,
+    lanes_of,
+)
 
 SIZE = 2_000
 FULL = 1_000  # places, or all where it holds fewer
@@ -52,6 +58,7 @@ class CachedPredictor:
     def __init__(self, network: Network, share: float, flatness: float, size: int = SIZE) -> None:
         assert 0 <= share <= 1 and size >= 1
         self.network, self.vocab_size = network, network.vocab_size
+        self.lanes = lanes_of(network)
         self.share, self.flatness, self.size = share, flatness, size
 
     def start(self, streams: int) -> CacheState:

@@ -12,7 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
-from charlm.predict.predictor import LazyPrediction, Prediction, Predictor, State
+from charlm.predict.predictor import LazyPrediction, Prediction, Predictor, State, lanes_of
 
 ROUNDS = 200  # of expectation and maximisation: the weights move by less than 0.001 by then
 FEWEST = 50  # ids that a bucket's weights are fitted on, without those of all
@@ -42,7 +42,7 @@ class MixturePredictor:
     ) -> None:
         assert weights.shape == (1 if judge is None else judge.order, len(parts))
         self.parts, self.judge = list(parts), judge
-        self.vocab_size = parts[0].vocab_size
+        self.vocab_size, self.lanes = parts[0].vocab_size, min(map(lanes_of, parts))
         with np.errstate(divide="ignore"):
             self._log_weights: np.ndarray = np.log(weights).astype(np.float32)
         self._place = None if judge is None else self.parts.index(judge)
@@ -108,7 +108,7 @@ class SideBySide:
     """
 
     def __init__(self, parts: Sequence[Predictor], weights: np.ndarray) -> None:
-        self._parts = list(parts)
+        self._parts, self.lanes = list(parts), min(map(lanes_of, parts))
         with np.errstate(divide="ignore"):
             self._log_weights: np.ndarray = np.log(weights).astype(np.float32)
 

@@ -37,7 +37,7 @@ class NeuralPredictor:
         self.network = network.eval()
         self.vocab_size = network.config.vocab_size
         self.boundary_id = boundary_id
-        self._device = next(network.parameters()).device
+        self.device = next(network.parameters()).device
 
     @torch.inference_mode()
     def start(self, streams: int) -> NeuralState:
@@ -146,7 +146,7 @@ class NeuralPredictor:
         return outputs, NeuralState(hidden, outputs[:, -1])
 
     def _tensor(self, ids: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(ids, dtype=np.int64)).to(self._device)
+        return torch.from_numpy(np.array(ids, dtype=np.int64)).to(self.device)
 
 
 class _WithOutputs:

@@ -12,6 +12,7 @@ A state has read everything before the id that is predicted next; `start` has re
 All of a prediction's answers agree, to 1e-4 in float32, and its probabilities sum to one.
 """
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -68,6 +69,11 @@ class Predictor(Protocol):
 
     def stack(self, states: Sequence[State]) -> State:
         """Put the streams of several states one after the other."""
+
+
+def lanes_of(predictor: object) -> float:
+    """Give how many streams a predictor can read side by side: any number, unless it says so."""
+    return float(getattr(predictor, "lanes", math.inf))
 
 
 class DensePrediction:

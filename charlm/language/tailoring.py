@@ -1,0 +1,128 @@
+"""Tailoring a model to a text it has not learned from: how it adapts, and what it is mixed with."""
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from charlm.errors import UsageError
+from charlm.language.adapting import Tuned, adapting, read_adaptation, write_tuned
+from charlm.language.combination import ADAPTING, NETWORK, combine
+from charlm.language.evaluating import DocumentReader
+from charlm.predict.adaptation import Adaptation
+from charlm.text.finding import open_corpus, standard_input
+from charlm.text.sources import ReadOptions
+
+if TYPE_CHECKING:
+    from charlm.language.handle import LanguageModel
+
+MOST_TOKENS = 20_000  # of a text: each rate that is tried reads them all
+FEWEST_TOKENS = 500
+STEP = 2.0  # between two rates, and two decays, that are tried
+STEPS = 8  # in one direction, at most
+
+
+@dataclass(frozen=True)
+class Tailoring:
+    """What was found, on how many tokens, and the nats per token of each combination there."""
+
+    tuned: Tuned
+    tokens: int
+    nats_per_token: dict[str, float]
+
+    def to_json(self) -> dict[str, Any]:
+        """Turn it into what JSON can hold."""
+        adaptation, found = self.tuned.adaptation, self.tuned.combination
+        return {
+            "rate": adaptation.rate,
+            "decay": adaptation.decay,
+            "segment": adaptation.segment,
+            "tokens": self.tokens,
+            "best": NETWORK if found is None else found.best,
+            "nats_per_token": self.nats_per_token,
+        }
+
+
+def tailor(
+    model: "LanguageModel",
+    paths: Sequence[str] = (),
+    options: ReadOptions | None = None,
+    tell: Callable[[str], None] = lambda line: None,
+) -> Tailoring:
+    """Tune how a model adapts, its cache and its mixtures, and keep what was found with it.
+
+    On a text given, at most its first 20,000 tokens, or on the last part of the training text that
+    network and counts were not made from. The weights stay as they are.
+    """
+    ids = _reserve(model) if not paths else _ids_of(model, paths, options, tell)
+    if len(ids) < FEWEST_TOKENS:
+        raise UsageError(
+            f"{len(ids):,} tokens are too few to tune on: {FEWEST_TOKENS} are needed",
+            "pass a FILE that the model has not learned from",
+        )
+    network = model.reader
+    cost = float(network.score(ids[None], network.start(1))[0].mean())
+    found, adapted_cost = _best_adaptation(model, ids, tell)
+    combination, nats = None, {NETWORK: cost, ADAPTING[0]: adapted_cost}
+    if model.combination is not None:
+        adapted = adapting(model.directory, network, found)
+        combination = combine(network, model.counts, ids, adapted=adapted)
+        nats = combination.nats_per_token
+    tuned = Tuned(found, combination)
+    write_tuned(model.directory, tuned)
+    return Tailoring(tuned, len(ids), nats)
+
+
+def _best_adaptation(
+    model: "LanguageModel", ids: np.ndarray, tell: Callable[[str], None]
+) -> tuple[Adaptation, float]:
+    """Climb to the rate, and then to the decay, at which the text costs least."""
+    tried: dict[Adaptation, float] = {}
+
+    def cost(adaptation: Adaptation) -> float:
+        if adaptation not in tried:
+            predictor = adapting(model.directory, model.reader, adaptation)
+            nats = float(predictor.score(ids[None], predictor.start(1))[0].mean())
+            tried[adaptation] = nats if math.isfinite(nats) else math.inf
+            tell(
+                f"rate {adaptation.rate:.2g}, decay {adaptation.decay:.2g}: "
+                f"{nats:.4f} nats per token"
+            )
+        return tried[adaptation]
+
+    best = adapting(model.directory, model.reader, None).adaptation
+    for times_rate, times_decay in ((STEP, 1.0), (1 / STEP, 1.0), (1.0, STEP), (1.0, 1 / STEP)):
+        for _ in range(STEPS):
+            other = replace(best, rate=best.rate * times_rate, decay=best.decay * times_decay)
+            if cost(other) >= cost(best):
+                break
+            best = other
+    return best, cost(best)
+
+
+def _reserve(model: "LanguageModel") -> np.ndarray:
+    found = read_adaptation(model.directory, model.shapes())
+    return np.zeros(0, np.int64) if found is None else found[1].astype(np.int64)
+
+
+def _ids_of(
+    model: "LanguageModel",
+    paths: Sequence[str],
+    options: ReadOptions | None,
+    tell: Callable[[str], None],
+) -> np.ndarray:
+    """Give the first ids of files, (N,), their documents one after the other."""
+    pieces: list[np.ndarray] = []
+    raw = model.tokenizer.kind == "byte"
+    options = replace(options or ReadOptions(), raw=raw)
+    with open_corpus([str(Path(path)) for path in paths], options, standard_input()) as corpus:
+        for chunks in DocumentReader(model.tokenizer, corpus.pieces()).documents():
+            for chunk in chunks:
+                pieces.append(chunk)
+                if sum(map(len, pieces)) >= MOST_TOKENS:
+                    tell(f"tuning on the first {MOST_TOKENS:,} tokens")
+                    return np.concatenate(pieces)[:MOST_TOKENS].astype(np.int64)
+    return np.concatenate([np.zeros(0, np.int64), *pieces]).astype(np.int64)
