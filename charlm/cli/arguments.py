@@ -51,6 +51,13 @@ def add_predictor(parser: argparse.ArgumentParser, default: str) -> None:
         )
 
 
+def add_state(parser: argparse.ArgumentParser) -> None:
+    """Declare what was read before."""
+    parser.add_argument(
+        "--state", metavar="STATE", help="go on from what charlm read --save-state STATE has read"
+    )
+
+
 def predictor_name(arguments: argparse.Namespace) -> str:
     """Give the name of the predictor that `add_predictor` declared."""
     asked: str | None = arguments.predictor
@@ -69,6 +76,7 @@ def load_model(arguments: argparse.Namespace) -> "LanguageModel":
         device=arguments.device,
         threads=arguments.threads,
         predictor=predictor_name(arguments),
+        state=getattr(arguments, "state", None),
     )
 
 

@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 
-from charlm.cli.arguments import add_model, add_predictor, load_model, predictor_name
+from charlm.cli.arguments import add_model, add_predictor, add_state, load_model, predictor_name
 
 HELP = "score text in bits per byte and perplexity"
 
@@ -13,6 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     add_model(parser)
     add_predictor(parser, "network")
+    add_state(parser)
     parser.add_argument("files", nargs="*", metavar="FILE", help="as CORPUS for train")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--encoding", default="utf-8", metavar="NAME", help="encoding of the text")

@@ -6,7 +6,7 @@ import json
 import sys
 import time
 
-from charlm.cli.arguments import add_model, add_predictor, load_model, read_text
+from charlm.cli.arguments import add_model, add_predictor, add_state, load_model, read_text
 from charlm.errors import UsageError
 from charlm.generation.options import SamplingOptions
 from charlm.options import add_arguments as add_options
@@ -18,6 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     add_model(parser)
     add_predictor(parser, "best")
+    add_state(parser)
     parser.add_argument(
         "prompt",
         nargs="?",

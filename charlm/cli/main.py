@@ -6,7 +6,19 @@ import os
 import sys
 from collections.abc import Sequence
 
-from charlm.cli import adapt, bench, check, evaluate, generate, info, prepare, score, suggest, train
+from charlm.cli import (
+    adapt,
+    bench,
+    check,
+    evaluate,
+    generate,
+    info,
+    prepare,
+    read,
+    score,
+    suggest,
+    train,
+)
 from charlm.cli.parser import Parser, parse
 from charlm.cli.signals import Stopped, stop_signals
 from charlm.errors import CharlmError, DiskError
@@ -19,6 +31,7 @@ COMMANDS = {
     "score": score,
     "generate": generate,
     "suggest": suggest,
+    "read": read,
     "adapt": adapt,
     "info": info,
     "check": check,

@@ -3,7 +3,7 @@
 import argparse
 import json
 
-from charlm.cli.arguments import add_model, add_predictor, load_model, read_text
+from charlm.cli.arguments import add_model, add_predictor, add_state, load_model, read_text
 from charlm.errors import UsageError
 
 HELP = "suggest the next words"
@@ -13,6 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     add_model(parser)
     add_predictor(parser, "best")
+    add_state(parser)
     parser.add_argument(
         "text", nargs="?", default="", metavar="TEXT", help="what was typed; -, @FILE as PROMPT"
     )

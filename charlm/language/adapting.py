@@ -103,7 +103,7 @@ def adapting(
 
 def write_tuned(directory: Path, tuned: Tuned) -> None:
     """Keep what was found with a model, in one stroke; raise DiskError."""
-    value = asdict(tuned) | {"weights_sha256": _weights_sha256(directory)}
+    value = asdict(tuned) | {"weights_sha256": weights_sha256(directory)}
     storage.write_bytes(directory / TUNED, storage.json_bytes(value))
 
 
@@ -118,7 +118,7 @@ def read_tuned(directory: Path) -> Tuned | None:
     value = read_plain_json(path)
     if not isinstance(value, dict) or not isinstance(value.get("adaptation"), dict):
         raise ModelError(f"{path} does not tell how to adapt", "remove it, or tune anew")
-    if value.get("weights_sha256") != _weights_sha256(directory):
+    if value.get("weights_sha256") != weights_sha256(directory):
         return None
     return Tuned(_adaptation(value["adaptation"], path), read_combination(value))
 
@@ -135,6 +135,7 @@ def _adaptation(value: dict[str, Any], path: Path) -> Adaptation:
     return found
 
 
-def _weights_sha256(directory: Path) -> str:
+def weights_sha256(directory: Path) -> str:
+    """Name a model's weights, by its manifest."""
     files = read_plain_json(directory / MANIFEST)["files"]
     return str(files["model.safetensors"]["sha256"])

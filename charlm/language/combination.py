@@ -15,7 +15,7 @@ import numpy as np
 
 from charlm.errors import ModelError, UsageError
 from charlm.options import did_you_mean
-from charlm.predict.cache import CachedPredictor, Network
+from charlm.predict.cache import CachedPredictor, Network, Places
 from charlm.predict.mixture import MixturePredictor, SideBySide, fit_weights
 from charlm.predict.ngram import NgramPredictor
 from charlm.predict.predictor import Predictor
@@ -132,13 +132,18 @@ def _columns(
 
 
 def predictor_of(
-    name: str, network: Network, counts: NgramPredictor | None, found: Combination
+    name: str,
+    network: Network,
+    counts: NgramPredictor | None,
+    found: Combination,
+    places: Places | None = None,
 ) -> Predictor:
-    """Make the predictor of a name from the parts that it names."""
+    """Make the predictor of a name from the parts that it names; a cache may hold `places`."""
     share, of_counts, of_cache = found.row(name)
     predictor: Predictor = network
     if of_cache:
-        predictor = CachedPredictor(network, of_cache / (share + of_cache), found.flatness)
+        own = of_cache / (share + of_cache)
+        predictor = CachedPredictor(network, own, found.flatness, places=places)
     if not of_counts:
         return predictor
     assert counts is not None
@@ -153,10 +158,12 @@ def side_by_side(
     counts: NgramPredictor | None,
     found: Combination,
     adapted: Network | None = None,
+    places: Places | None = None,
 ) -> SideBySide:
     """Score by all these names at once, each part reading the text once.
 
     adapted: the network as it adapts, where some of the names ask for it
+    places: that the caches hold at the beginning
     """
     rows = np.array([found.row(name) for name in names])  # network, counts, cache
     adapting = np.array([[name.endswith(ADAPT)] for name in names])
@@ -166,7 +173,8 @@ def side_by_side(
         if reader is None:
             continue
         cached = bool(own[:, 2].any())
-        parts.append(CachedPredictor(reader, 0.5, found.flatness) if cached else reader)
+        with_cache = CachedPredictor(reader, 0.5, found.flatness, places=places)
+        parts.append(with_cache if cached else reader)
         columns.append(own[:, [0, 2] if cached else [0]])
     return SideBySide(parts, np.concatenate(columns, axis=1))
 

@@ -4,9 +4,11 @@ Generating and suggesting on a CPU never need PyTorch; evaluating loads it, for 
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from charlm.errors import UsageError
 from charlm.evaluation.lines import score_each
@@ -16,39 +18,18 @@ from charlm.generation.generator import Generator, Sample
 from charlm.generation.lexicon import Lexicon
 from charlm.generation.options import SamplingOptions
 from charlm.generation.suggest import Suggestion, Suggestions, suggest
-from charlm.language.adapting import adapting, read_tuned
-from charlm.language.combination import (
-    ADAPT,
-    BEST,
-    COUNTS,
-    NETWORK,
-    Combination,
-    check_name,
-    names_shown,
-    predictor_of,
-    read_combination,
-    side_by_side,
-)
-from charlm.language.counts import read_counts
-from charlm.language.directory import (
-    ModelFiles,
-    network_config,
-    read_held_out,
-    read_model,
-    read_weights,
-)
-from charlm.language.evaluating import Evaluator
+from charlm.language.combination import ADAPT, BEST, NETWORK, Combination, check_name
+from charlm.language.directory import ModelFiles, read_held_out, read_model
+from charlm.language.evaluating import DocumentReader, Evaluator
+from charlm.language.memory import Memory, read_on
+from charlm.language.parts import Parts
 from charlm.options import check, did_you_mean
 from charlm.predict.cache import Network
 from charlm.predict.ngram import NgramPredictor
 from charlm.predict.predictor import Predictor
-from charlm.predict.runtime import RuntimePredictor
 from charlm.text.finding import corpus_from_text, open_corpus, standard_input
-from charlm.text.sources import ReadOptions
+from charlm.text.sources import Corpus, ReadOptions
 from charlm.text.tokenizers import Tokenizer
-
-if TYPE_CHECKING:
-    from charlm.predict.neural import NeuralPredictor
 
 MAX_TOKENS = 200
 FEW_LINES = 256
@@ -64,67 +45,35 @@ class LanguageModel:
         device: str = "auto",
         threads: int | None = None,
         predictor: str = BEST,
+        state: str | Path | Memory | None = None,
     ) -> None:
-        self._files = files
-        self.directory = files.directory
-        self.config = files.config
+        self.parts = Parts(files, device, threads, state)
+        self.directory, self.config = files.directory, files.config
         self.tokenizer: Tokenizer = files.tokenizer
-        self._device = device
-        self._threads = threads
-        tuned = read_tuned(self.directory)
-        self._adaptation = None if tuned is None else tuned.adaptation
-        self.combination = read_combination(files.config)
-        if tuned is not None and self.combination is not None:
-            self.combination = tuned.combination or self.combination
-        self._asked, self._name = predictor, check_name(predictor, self.combination)
+        self._asked = predictor
+        self.name = check_name(predictor, self.parts.combination)
+
+    @property
+    def network(self) -> Network:
+        """The network alone: on a CPU in NumPy, where it starts at once."""
+        return self.parts.network
+
+    @property
+    def combination(self) -> Combination | None:
+        """How network, counts and cache are mixed; None for a model without counts."""
+        return self.parts.combination
 
     @cached_property
     def predictor(self) -> Predictor:
         """What says what comes next, in `generate` and `suggest`: the combination that is best."""
-        return self._named(self._name, self.network)
+        return self.parts.predictor(self.name, self.parts.network)
 
     def equip(self, counts: NgramPredictor | None, combination: Combination | None) -> None:
         """Give the model, while it is made, counts and shares that are not in its directory yet."""
-        self.combination = combination
+        self.parts.combination = combination
         if counts is not None:
-            self.counts = counts
-        self._name = check_name(self._asked, combination)
-
-    def _named(self, name: str, network: Network) -> Predictor:
-        network = self.adapted if name.endswith(ADAPT) else network
-        if self.combination is None:
-            return network
-        counts = self.counts if COUNTS in name else None
-        return predictor_of(name, network, counts, self.combination)
-
-    @cached_property
-    def network(self) -> Network:
-        """The network alone: on a CPU the NumPy runtime, elsewhere the torch network."""
-        if self._device not in ("auto", "cpu"):
-            return self.reader
-        weights = read_weights(self.directory, self.shapes())
-        return RuntimePredictor(network_config(self._files), weights, self.tokenizer.boundary_id)
-
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Name every weight of the network, and its shape."""
-        return network_config(self._files).parameter_shapes()
-
-    @cached_property
-    def reader(self) -> "NeuralPredictor":
-        """The same network in PyTorch: it reads long texts faster, and can live on a GPU."""
-        from charlm.language.network import load_predictor  # loads PyTorch
-
-        return load_predictor(self._files, self._device, self._threads)
-
-    @cached_property
-    def adapted(self) -> Network:
-        """The network that goes on learning as it reads; the weights here stay as they are."""
-        return adapting(self.directory, self.reader, self._adaptation)
-
-    @cached_property
-    def counts(self) -> NgramPredictor:
-        """The n-grams of the training text; a model without any has no combination either."""
-        return read_counts(self.directory, self.tokenizer.vocab_size, self.tokenizer.boundary_id)
+            self.parts.counts = counts
+        self.name = check_name(self._asked, combination)
 
     def generate(self, prompt: str = "", **options: Any) -> str:  # noqa: ANN401
         """Continue a prompt; the text returned is what follows it.
@@ -155,15 +104,35 @@ class LanguageModel:
 
     def score(self, text: str) -> float:
         """Give -log p of a text in nats, by the network, read from the start."""
-        return score_stream(self.network, [self.tokenizer.encode(text)]).nats
+        network = self.parts.begun(self.network)
+        return score_stream(network, [self.tokenizer.encode(text)]).nats
+
+    def read(
+        self,
+        text: str | None = None,
+        *,
+        path: str | Path | Sequence[str | Path] | None = None,
+        options: ReadOptions | None = None,
+    ) -> Memory:
+        """Read a text, or files one after the other, and remember it: `load(..., state=memory)`.
+
+        With a predictor that adapts, the weights it came to are remembered too.
+        """
+        options = replace(options or ReadOptions(), raw=self.tokenizer.kind == "byte")
+        if (text is None) == (path is None):
+            raise UsageError("give a text or a path to read, and not both")
+        with _corpus(text, path, options) as corpus:
+            documents = DocumentReader(self.tokenizer, corpus.pieces()).documents()
+            chunks = (ids for document in documents for ids in document)
+            return read_on(self.parts, chunks, self.name.endswith(ADAPT))
 
     def score_lines(self, lines: Sequence[str], predictor: str = NETWORK) -> list[LineScore]:
         """Score each line on its own, in order.
 
         Many lines are read by PyTorch, side by side; a few by the runtime, which is there at once.
         """
-        network = self.network if len(lines) < FEW_LINES else self.reader
-        own = self._named(check_name(predictor, self.combination), network)
+        network = self.network if len(lines) < FEW_LINES else self.parts.reader
+        own = self.parts.predictor(check_name(predictor, self.combination), network)
         nats = score_each(own, map(self.tokenizer.encode, lines))
         lossless = self.tokenizer.lossless
         return [LineScore(text, cost, lossless) for text, cost in zip(lines, nats, strict=True)]
@@ -189,12 +158,8 @@ class LanguageModel:
         name = check_name(predictor, self.combination)
         evaluator, raw = self._evaluator(name), self.tokenizer.kind == "byte"
         options = ReadOptions(encoding, strict, raw=raw, text_column=text_column)
-        if text is not None:
-            with corpus_from_text(text, options) as corpus:
-                return evaluator.corpus(corpus, tell).seen_by(name)
-        if path is not None:
-            paths = [path] if isinstance(path, str | Path) else path
-            with open_corpus([str(one) for one in paths], options, standard_input()) as corpus:
+        if text is not None or path is not None:
+            with _corpus(text, path, options) as corpus:
                 return evaluator.corpus(corpus, tell).seen_by(name)
         part = read_held_out(self.directory, self.config)
         evaluation = None if part is None else evaluator.held_out(part)
@@ -214,10 +179,7 @@ class LanguageModel:
         return None if part is None else self._evaluator(NETWORK).held_out(part, seconds)
 
     def _evaluator(self, asked: str) -> Evaluator:
-        names, found = names_shown(asked, self.combination), self.combination
-        adapted = self.adapted if asked.endswith(ADAPT) else None
-        counts = None if found is None else self.counts
-        scorer = side_by_side(names, self.reader, counts, found or Combination(), adapted)
+        names, scorer = self.parts.side_by_side(asked)
         return Evaluator(self.tokenizer, scorer, names)
 
     @cached_property
@@ -242,16 +204,30 @@ class LanguageModel:
         return Generator(self.predictor, self.tokenizer, prompt, sampling, count=count, **own)
 
 
+def _corpus(
+    text: str | bytes | None,
+    path: str | Path | Sequence[str | Path] | None,
+    options: ReadOptions,
+) -> AbstractContextManager[Corpus]:
+    """Open a text, or else files."""
+    if text is not None:
+        return corpus_from_text(text, options)
+    paths = [path] if isinstance(path, str | Path) else path or []
+    return open_corpus([str(one) for one in paths], options, standard_input())
+
+
 def load(
     directory: str | Path,
     *,
     device: str = "auto",
     threads: int | None = None,
     predictor: str = BEST,
+    state: str | Path | Memory | None = None,
 ) -> LanguageModel:
     """Open a model directory; raise ModelError where it is missing, unfinished or damaged.
 
     predictor: network, counts, network+counts, network+cache, network+counts+cache, or the best of
     them, as training found it; with +adapt the network goes on learning as it reads.
+    state: what `LanguageModel.read` gave, or the file it was saved to: everything starts from there
     """
-    return LanguageModel(read_model(Path(directory)), device, threads, predictor)
+    return LanguageModel(read_model(Path(directory)), device, threads, predictor, state)

@@ -7,31 +7,29 @@ import numpy as np
 import torch
 
 from charlm.errors import UsageError
-from charlm.language.directory import ModelFiles, network_config, read_weights
+from charlm.language.directory import ModelFiles, network_config
 from charlm.model.network import LanguageNetwork
+from charlm.model.shape import NetworkConfig
 from charlm.predict.neural import NeuralPredictor
 from charlm.training.precision import choose_device
 from charlm.training.threads import fastest_thread_count
 
 
-def load_predictor(files: ModelFiles, device: str, threads: int | None) -> NeuralPredictor:
-    """Load the network on a device; raise ModelError if its weights do not fit its description."""
+def load_predictor(
+    files: ModelFiles, device: str, threads: int | None, weights: dict[str, np.ndarray]
+) -> NeuralPredictor:
+    """Make a model's network on a device, with weights that fit its description."""
     place = choose_device(device)
     if threads is None and place.type == "cpu":
         threads = fastest_thread_count(bf16=False)
     if threads is not None:
         set_threads(threads)
-    network = load_network(files).to(place)
+    network = make_network(network_config(files), weights).to(place)
     return NeuralPredictor(network, files.tokenizer.boundary_id)
 
 
-def load_network(files: ModelFiles) -> LanguageNetwork:
-    """Build the network that config.json describes and give it its weights.
-
-    The shapes are compared with the file's before anything of their size is allocated.
-    """
-    shape = network_config(files)
-    weights = read_weights(files.directory, shape.parameter_shapes())
+def make_network(shape: NetworkConfig, weights: dict[str, np.ndarray]) -> LanguageNetwork:
+    """Build a network and give it its weights, which are not copied."""
     with torch.device("meta"):
         network = LanguageNetwork(shape)
     return assign(network, {name: torch.from_numpy(array) for name, array in weights.items()})

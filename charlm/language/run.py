@@ -157,7 +157,7 @@ class Run:
                 write_adaptation(writer, self.scales, self.reserve)
         model = load(self.out, device=self.request.device, threads=torch.get_num_threads())
         if self.counts is not None:
-            model.counts = self.counts  # which it need not read again
+            model.parts.counts = self.counts  # which it need not read again
         return model
 
     def combine(self, tell: Tell) -> None:

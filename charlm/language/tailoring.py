@@ -63,13 +63,13 @@ def tailor(
             f"{len(ids):,} tokens are too few to tune on: {FEWEST_TOKENS} are needed",
             "pass a FILE that the model has not learned from",
         )
-    network = model.reader
+    network = model.parts.reader
     cost = float(network.score(ids[None], network.start(1))[0].mean())
     found, adapted_cost = _best_adaptation(model, ids, tell)
     combination, nats = None, {NETWORK: cost, ADAPTING[0]: adapted_cost}
     if model.combination is not None:
         adapted = adapting(model.directory, network, found)
-        combination = combine(network, model.counts, ids, adapted=adapted)
+        combination = combine(network, model.parts.counts, ids, adapted=adapted)
         nats = combination.nats_per_token
     tuned = Tuned(found, combination)
     write_tuned(model.directory, tuned)
@@ -84,7 +84,7 @@ def _best_adaptation(
 
     def cost(adaptation: Adaptation) -> float:
         if adaptation not in tried:
-            predictor = adapting(model.directory, model.reader, adaptation)
+            predictor = adapting(model.directory, model.parts.reader, adaptation)
             nats = float(predictor.score(ids[None], predictor.start(1))[0].mean())
             tried[adaptation] = nats if math.isfinite(nats) else math.inf
             tell(
@@ -93,7 +93,7 @@ def _best_adaptation(
             )
         return tried[adaptation]
 
-    best = adapting(model.directory, model.reader, None).adaptation
+    best = adapting(model.directory, model.parts.reader, None).adaptation
     for times_rate, times_decay in ((STEP, 1.0), (1 / STEP, 1.0), (1.0, STEP), (1.0, 1 / STEP)):
         for _ in range(STEPS):
             other = replace(best, rate=best.rate * times_rate, decay=best.decay * times_decay)
@@ -104,7 +104,7 @@ def _best_adaptation(
 
 
 def _reserve(model: "LanguageModel") -> np.ndarray:
-    found = read_adaptation(model.directory, model.shapes())
+    found = read_adaptation(model.directory, model.parts.shape.parameter_shapes())
     return np.zeros(0, np.int64) if found is None else found[1].astype(np.int64)
 
 

@@ -120,6 +120,15 @@ class AdaptingPredictor:
         """Give the outputs (S, E) by which the next id is predicted."""
         return state.reader.outputs(state.now)
 
+    def pack(self, state: AdaptState) -> list[np.ndarray]:
+        """Give what was read as arrays; the weights it left are those of `state.reader`."""
+        return state.reader.pack(state.now)
+
+    def unpack(self, arrays: Sequence[np.ndarray]) -> AdaptState:
+        """Make a state of what `pack` gave, with the weights this predictor begins with."""
+        now = self._trained.unpack(arrays)
+        return AdaptState(self._trained, now, now, np.zeros(0, dtype=np.int64))
+
     def select(self, state: AdaptState, streams: Sequence[int] | np.ndarray) -> AdaptState:
         """Take some streams of a state, in the order given; they learn no more."""
         now = state.reader.select(state.now, streams)

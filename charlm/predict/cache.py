@@ -42,6 +42,12 @@ class Network(Predictor, Protocol):
     ) -> tuple[np.ndarray, np.ndarray, State]:
         """Score ids (S, N); give nats (S, N), the outputs that predicted each (S, N, E), state."""
 
+    def pack(self, state: State) -> list[np.ndarray]:
+        """Give what a state has read as arrays, with a row for each stream; the last is outputs."""
+
+    def unpack(self, arrays: Sequence[np.ndarray]) -> State:
+        """Make a state of them."""
+
 
 @dataclass(frozen=True)
 class CacheState:
@@ -52,18 +58,41 @@ class CacheState:
     ids: np.ndarray
 
 
-class CachedPredictor:
-    """A network with a cache. share: of the cache, from 0 to 1; flatness: from 0, all alike."""
+@dataclass(frozen=True)
+class Places:
+    """What a cache holds: outputs (S, L, E), and the ids (S, L) that followed them."""
 
-    def __init__(self, network: Network, share: float, flatness: float, size: int = SIZE) -> None:
+    keys: np.ndarray
+    ids: np.ndarray
+
+
+class CachedPredictor:
+    """A network with a cache.
+
+    share: of the cache, from 0 to 1; flatness: from 0, all alike; places: of one stream, which the
+    cache holds when it starts
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        share: float,
+        flatness: float,
+        size: int = SIZE,
+        places: Places | None = None,
+    ) -> None:
         assert 0 <= share <= 1 and size >= 1
+        self._places = places
         self.network, self.vocab_size = network, network.vocab_size
         self.lanes = lanes_of(network)
         self.share, self.flatness, self.size = share, flatness, size
 
     def start(self, streams: int) -> CacheState:
-        """Give the state of S streams that have read nothing but the boundary."""
+        """Give the state of S streams that have read nothing but the boundary, or hold `places`."""
         inner = self.network.start(streams)
+        if self._places is not None:
+            first = [0] * streams
+            return CacheState(inner, self._places.keys[first], self._places.ids[first])
         width = self.network.outputs(inner).shape[1]
         keys = np.zeros((streams, 0, width), dtype=np.float32)
         return CacheState(inner, keys, np.zeros((streams, 0), dtype=np.int64))
@@ -85,6 +114,14 @@ class CachedPredictor:
         with np.errstate(divide="ignore"):
             weights = np.log(np.array([1 - self.share, self.share], dtype=np.float32))
         return -np.logaddexp.reduce(weights - columns, axis=-1), state
+
+    def read(self, ids: np.ndarray, state: CacheState) -> CacheState:
+        """Read ids (S, N) without a look at what the cache says of them."""
+        for start in range(0, ids.shape[1], CHUNK):
+            part = np.asarray(ids[:, start : start + CHUNK], dtype=np.int64)
+            _, outputs, inner = self.network.score_with_outputs(part, state.inner)
+            state = self._grown(inner, state, outputs, part)
+        return state
 
     def score_columns(self, ids: np.ndarray, state: CacheState) -> tuple[np.ndarray, CacheState]:
         """Score by the network alone and by the cache alone, (S, N, 2).

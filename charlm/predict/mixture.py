@@ -124,6 +124,14 @@ class SideBySide:
         mixed = [-log_sum(row - columns) for row in self._log_weights]
         return np.stack(mixed, axis=-1), after
 
+    def select(
+        self, state: tuple[State, ...], streams: Sequence[int] | np.ndarray
+    ) -> tuple[State, ...]:
+        """Take some streams of a state, in the order given."""
+        return tuple(
+            part.select(each, streams) for part, each in zip(self._parts, state, strict=True)
+        )
+
     def columns(
         self, ids: np.ndarray, state: tuple[State, ...]
     ) -> tuple[np.ndarray, tuple[State, ...]]:

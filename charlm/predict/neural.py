@@ -107,6 +107,15 @@ class NeuralPredictor:
         array: np.ndarray = state.output.cpu().numpy()
         return array
 
+    def pack(self, state: NeuralState) -> list[np.ndarray]:
+        """Give a state as arrays with a row for each stream: hidden states, then outputs."""
+        return [each.cpu().numpy() for each in (*state.hidden, state.output)]
+
+    def unpack(self, arrays: Sequence[np.ndarray]) -> NeuralState:
+        """Make a state of what `pack` gave, here or in the runtime."""
+        *hidden, output = (torch.from_numpy(array.copy()).to(self.device) for array in arrays)
+        return NeuralState(tuple(hidden), output)
+
     @torch.inference_mode()
     def read_in_order(self, ids: np.ndarray, state: NeuralState) -> NeuralState:
         """Read ids (S, N) without a look at their probabilities; give the state after."""

@@ -86,6 +86,14 @@ class RuntimePredictor:
         """Give the outputs (S, E) by which the next id is predicted."""
         return state.output
 
+    def pack(self, state: RuntimeState) -> list[np.ndarray]:
+        """Give a state as arrays with a row for each stream: hidden states, then outputs."""
+        return [*state.hidden, state.output]
+
+    def unpack(self, arrays: Sequence[np.ndarray]) -> RuntimeState:
+        """Make a state of what `pack` gave, here or in PyTorch."""
+        return RuntimeState(tuple(arrays[:-1]), arrays[-1])
+
     def _scored(
         self, ids: np.ndarray, state: RuntimeState
     ) -> Iterator[tuple[np.ndarray, np.ndarray, RuntimeState]]:

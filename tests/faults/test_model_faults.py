@@ -26,8 +26,13 @@ import charlm
 from charlm import storage
 from charlm.errors import ModelError
 from charlm.language.configuration import MIGRATIONS
-from charlm.language.directory import describe, read_model, read_weights, write_model
-from charlm.language.network import load_network
+from charlm.language.directory import (
+    describe,
+    network_config,
+    read_model,
+    read_weights,
+    write_model,
+)
 from charlm.storage import system
 
 TEXT = "the cat sat on the mat and the dog sat on the log\n" * 40
@@ -138,7 +143,7 @@ def test_b1_a_file_cut_at_any_byte_of_its_header_is_refused(model):
     whole = (model / WEIGHTS).read_bytes()
     (length,) = struct.unpack("<Q", whole[:8])
     places = [*range(8 + length), *np.linspace(8 + length, len(whole) - 1, 100).astype(int)]
-    shapes = load_network(read_model(model)).config.parameter_shapes()
+    shapes = network_config(read_model(model)).parameter_shapes()
     for place in places:
         os.truncate(model / WEIGHTS, 0)
         (model / WEIGHTS).write_bytes(whole[:place])
@@ -711,7 +716,7 @@ def test_b17_a_read_only_directory_is_used_without_an_attempt_to_write(model, mo
 
 
 def test_b18_files_have_the_mode_of_any_new_file_and_keep_an_old_ones(model, tmp_path):
-    files, network = read_model(model), load_network(read_model(model))
+    files, network = read_model(model), charlm.load(model).parts.reader.network
     arrays = {name: p.detach().numpy() for name, p in network.named_parameters()}
     previous = os.umask(0o027)
     try:
@@ -742,7 +747,7 @@ def test_b19_saving_over_the_directory_just_loaded_keeps_the_weights(model):
 def test_b20_tied_weights_are_one_tensor_on_disk_and_tied_again_on_load(model):
     assert read_model(model).config["network"]["tie_weights"] is True
     assert "head.weight" not in weights(model)
-    network = load_network(read_model(model))
+    network = charlm.load(model).parts.reader.network
     assert network.head.weight is network.embedding
 
 

@@ -44,7 +44,7 @@ def command(*words):
 def test_training_keeps_the_reserve_and_the_sizes_of_the_gradients(trained):
     arrays = safetensors.numpy.load((trained / ADAPTATION).read_bytes())
     lm = charlm.load(trained)
-    assert arrays.keys() - {RESERVE} == lm.shapes().keys()
+    assert arrays.keys() - {RESERVE} == lm.parts.shape.parameter_shapes().keys()
     assert (arrays["embedding"] >= 0).all() and arrays["embedding"].max() > 0
     ids = lm.tokenizer.encode((trained.parent / "book.txt").read_text())
     reserve = arrays[RESERVE][:-1]  # the last is the boundary
@@ -129,7 +129,7 @@ def test_one_trained_before_there_was_such_a_file_takes_plain_steps(model):
     (model / ADAPTATION).unlink()
     (model / "MANIFEST.json").write_text(json.dumps(manifest))
     lm = charlm.load(model)
-    assert lm.adapted.adaptation == PLAIN
+    assert lm.parts.adapting.adaptation == PLAIN
     assert lm.evaluate(OTHER, predictor="network+adapt").nats > 0
 
 
@@ -142,7 +142,7 @@ def test_tuning_keeps_what_it_found_with_the_model(model, tmp_path):
     assert found.nats_per_token["network+adapt"] < found.nats_per_token["network"]
     assert set(found.nats_per_token) == {*NAMES, *ADAPTING} and len(told) >= 4
     again = charlm.load(model)
-    assert again.adapted.adaptation == found.tuned.adaptation != Adaptation()
+    assert again.parts.adapting.adaptation == found.tuned.adaptation != Adaptation()
     assert again.combination == found.tuned.combination
     assert again.evaluate(OTHER, predictor="network+adapt").nats < before
     assert (model / "model.safetensors").read_bytes() == weights
@@ -160,7 +160,7 @@ def test_what_was_tuned_for_other_weights_counts_for_nothing(model):
     value = json.loads((model / TUNED).read_text())
     (model / TUNED).write_text(json.dumps(value | {"weights_sha256": "0" * 64}))
     assert read_tuned(model) is None
-    assert charlm.load(model).adapted.adaptation == Adaptation()
+    assert charlm.load(model).parts.adapting.adaptation == Adaptation()
 
 
 @pytest.mark.parametrize(
@@ -189,7 +189,7 @@ def test_a_damaged_file_of_scales_is_refused_when_it_is_needed(model, damage):
         del arrays["head.bias"]
     (model / ADAPTATION).write_bytes(safetensors.numpy.save(arrays))
     with pytest.raises(ModelError, match=ADAPTATION):
-        _ = charlm.load(model).adapted
+        _ = charlm.load(model).parts.adapting
 
 
 def test_the_command_tunes_and_the_others_take_the_option(model, tmp_path):

@@ -148,8 +148,8 @@ def test_the_parts_of_a_name_may_stand_in_any_order(trained):
 
 def test_the_counts_are_those_that_were_written(trained):
     lm = charlm.load(trained)
-    assert isinstance(lm.counts, NgramPredictor) and lm.counts.order == 8
-    assert lm.counts.vocab_size == lm.tokenizer.vocab_size
+    assert isinstance(lm.parts.counts, NgramPredictor) and lm.parts.counts.order == 8
+    assert lm.parts.counts.vocab_size == lm.tokenizer.vocab_size
 
 
 def test_a_model_of_before_has_its_network_alone(model):
@@ -186,11 +186,11 @@ def test_a_name_that_is_none_is_refused_with_what_there_is(trained, name, hint):
 
 def test_no_part_of_a_mixture_is_ever_without_a_share(trained):
     lm = charlm.load(trained)
-    found = combine(lm.reader, lm.counts, np.full(900, 5, dtype=np.uint16))
+    found = combine(lm.parts.reader, lm.parts.counts, np.full(900, 5, dtype=np.uint16))
     for name in NAMES[2:]:
         assert min(share for share in found.row(name) if share) >= 0.004, name
     assert read_combination({"combination": asdict(found)}) == found
-    predictor = predictor_of(found.best, lm.reader, lm.counts, found)
+    predictor = predictor_of(found.best, lm.parts.reader, lm.parts.counts, found)
     ids = np.arange(lm.tokenizer.vocab_size)[None]
     assert np.isfinite(predictor.score(ids, predictor.start(1))[0]).all()
 
@@ -198,8 +198,8 @@ def test_no_part_of_a_mixture_is_ever_without_a_share(trained):
 def test_where_there_is_little_time_less_of_the_reserve_is_read(trained):
     lm = charlm.load(trained)
     reserve = np.resize(lm.tokenizer.encode(SENTENCES[0]), 3_000)
-    assert combine(lm.reader, lm.counts, reserve, seconds=1e-9).reserve < 1_000
-    assert combine(lm.reader, lm.counts, reserve).reserve == 2_000
+    assert combine(lm.parts.reader, lm.parts.counts, reserve, seconds=1e-9).reserve < 1_000
+    assert combine(lm.parts.reader, lm.parts.counts, reserve).reserve == 2_000
 
 
 @pytest.mark.parametrize(
@@ -258,7 +258,7 @@ def test_damaged_counts_are_refused(model, change):
 
 def test_where_there_is_no_reserve_network_and_counts_have_a_half_each(trained):
     lm = charlm.load(trained)
-    assert combine(lm.reader, lm.counts, np.zeros(0, dtype=np.uint16)) == UNTUNED
+    assert combine(lm.parts.reader, lm.parts.counts, np.zeros(0, dtype=np.uint16)) == UNTUNED
     assert check_name("best", UNTUNED) == "network+counts"
     assert Combination().row("network+counts") == [0.5, 0.5, 0.0] and len(PARTS) == 3
 

@@ -8,7 +8,6 @@ import pytest
 import charlm
 from charlm.language.directory import network_config, read_model
 from charlm.language.fit import fit
-from charlm.language.network import load_network
 from charlm.language.record import read_record
 from charlm.language.request import TrainRequest
 from charlm.model.adaptive import AdaptiveHead
@@ -42,11 +41,11 @@ def test_it_trains_and_is_the_same_after_saving_in_torch_and_in_numpy(trained, t
     files = read_model(tmp_path / "run")
     assert files.config["network"]["cutoffs"] == list(CUTOFFS)
     assert network_config(files).cutoffs == CUTOFFS
-    assert isinstance(load_network(files).head, AdaptiveHead)
     again = charlm.load(tmp_path / "run")
+    assert isinstance(again.parts.reader.network.head, AdaptiveHead)
     assert again.evaluate().nats == pytest.approx(result.held_out.nats, rel=1e-6)
     ids = np.array([again.tokenizer.encode("the cat sat on the mat, Zoë!")])
-    scores = [p.score(ids, p.start(1))[0] for p in (again.reader, again.network)]
+    scores = [p.score(ids, p.start(1))[0] for p in (again.parts.reader, again.network)]
     np.testing.assert_allclose(*scores, atol=1e-4)
     assert isinstance(again.generate("the ", max_tokens=5, seed=1), str)
     assert len(again.suggest("the ", k=3)) == 3
