@@ -6,7 +6,19 @@ import os
 import sys
 from collections.abc import Sequence
 
-from charlm.cli import bench, check, evaluate, generate, info, prepare, score, suggest, train
+from charlm.cli import (
+    bench,
+    check,
+    compress,
+    decompress,
+    evaluate,
+    generate,
+    info,
+    prepare,
+    score,
+    suggest,
+    train,
+)
 from charlm.cli.parser import Parser, parse
 from charlm.cli.signals import Stopped, stop_signals
 from charlm.errors import CharlmError, DiskError
@@ -20,6 +32,8 @@ COMMANDS = {
     "generate": generate,
     "suggest": suggest,
     "info": info,
+    "compress": compress,
+    "decompress": decompress,
     "check": check,
     "bench": bench,
 }

@@ -81,6 +81,15 @@ class LanguageModel:
             self.counts = counts
         self._name = check_name(self._asked, combination)
 
+    @property
+    def predictor_name(self) -> str:
+        """Give the name of what `predictor` is: `best` resolved."""
+        return self._name
+
+    def fresh_predictor(self, name: str) -> Predictor:
+        """Make the predictor of a name anew, in NumPy on the CPU, whatever the device."""
+        return self._named(name, self._runtime())
+
     def _named(self, name: str, network: Network) -> Predictor:
         if self.combination is None:
             return network
@@ -90,8 +99,9 @@ class LanguageModel:
     @cached_property
     def network(self) -> Network:
         """The network alone: on a CPU the NumPy runtime, elsewhere the torch network."""
-        if self._device not in ("auto", "cpu"):
-            return self.reader
+        return self._runtime() if self._device in ("auto", "cpu") else self.reader
+
+    def _runtime(self) -> Network:
         shape = network_config(self._files)
         weights = read_weights(self.directory, shape.parameter_shapes())
         return RuntimePredictor(shape, weights, self.tokenizer.boundary_id)
@@ -194,6 +204,25 @@ class LanguageModel:
         """
         part = read_held_out(self.directory, self.config)
         return None if part is None else self._evaluator(NETWORK).held_out(part, seconds)
+
+    def compress(self, data: bytes) -> bytes:
+        """Compress any bytes, losslessly, by the predictor that the model was loaded with.
+
+        Raises UsageError for the closed word form.
+        """
+        from charlm.language.compressing import compress
+
+        return compress(self, data)
+
+    def decompress(self, data: bytes) -> bytes:
+        """Give back what `compress` made of some bytes, with this model on a machine like this.
+
+        Raises CorpusError for damaged data and for another machine's, ModelError for another
+        model's.
+        """
+        from charlm.language.compressing import decompress
+
+        return decompress(self, data)
 
     def _evaluator(self, asked: str) -> Evaluator:
         names, found = names_shown(asked, self.combination), self.combination
