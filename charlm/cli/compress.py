@@ -30,9 +30,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     model = load(arguments.model, predictor=predictor_name(arguments))
     began = time.perf_counter()
-    with output(arguments.out) as write:
-        with progress(len(data)) as passed:
-            packed = compress(model, data, passed)
+    with progress(len(data)) as passed, output(arguments.out) as write:
+        packed = compress(model, data, passed)
         write(packed)
     name = model.predictor_name
     seconds = time.perf_counter() - began

@@ -26,9 +26,8 @@ def run(arguments: argparse.Namespace) -> int:
     size = claimed_length(packed, where)
     model = load(arguments.model)
     began = time.perf_counter()
-    with output(arguments.out) as write:
-        with progress(size) as passed:
-            data = decompress(model, packed, passed, where)
+    with progress(size) as passed, output(arguments.out) as write:
+        data = decompress(model, packed, passed, where)
         write(data)
     seconds = round(time.perf_counter() - began, 3)
     facts = {"bytes": len(data), "compressed_bytes": len(packed), "seconds": seconds}

@@ -62,8 +62,11 @@ def output(name: str) -> Iterator[Callable[[bytes], object]]:
 
 
 @contextmanager
-def progress(size: int | None) -> Iterator[Callable[[int], object]]:
-    """Show how many bytes of `size` are done, on standard error where that is a terminal."""
+def progress(size: int) -> Iterator[Callable[[int], object]]:
+    """Show how many bytes of `size` are done, on standard error where that is a terminal.
+
+    To be entered before `output`: a signal while a module is imported leaves without unwinding.
+    """
     from tqdm import tqdm
 
     terminal = sys.stderr is not None and sys.stderr.isatty()
