@@ -32,7 +32,7 @@ def one_thread() -> Iterator[None]:
     """Let NumPy's products use one thread: with several, sums come in another order.
 
     Where BLAS is OpenBLAS, as in NumPy's own packages; others are left as they are. The setting is
-    the whole process's, so that one thread at a time can be in here.
+    the whole process's: whoever else wants to come in here waits.
     """
     count, set_count = _openblas("get_num_threads"), _openblas("set_num_threads")
     with _alone:
