@@ -10,6 +10,8 @@ from charlm.cli import (
     adapt,
     bench,
     check,
+    compress,
+    decompress,
     evaluate,
     generate,
     info,
@@ -34,6 +36,8 @@ COMMANDS = {
     "read": read,
     "adapt": adapt,
     "info": info,
+    "compress": compress,
+    "decompress": decompress,
     "check": check,
     "bench": bench,
 }

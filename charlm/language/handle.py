@@ -75,6 +75,10 @@ class LanguageModel:
             self.parts.counts = counts
         self.name = check_name(self._asked, combination)
 
+    def fresh_predictor(self, name: str) -> Predictor:
+        """Make the predictor of a name anew, in NumPy on the CPU, whatever the device."""
+        return self.parts.predictor(name, self.parts.runtime())
+
     def generate(self, prompt: str = "", **options: Any) -> str:  # noqa: ANN401
         """Continue a prompt; the text returned is what follows it.
 
@@ -177,6 +181,25 @@ class LanguageModel:
         """
         part = read_held_out(self.directory, self.config)
         return None if part is None else self._evaluator(NETWORK).held_out(part, seconds)
+
+    def compress(self, data: bytes) -> bytes:
+        """Compress any bytes, losslessly, by the predictor that the model was loaded with.
+
+        Raises UsageError for the closed word form.
+        """
+        from charlm.language.compressing import compress
+
+        return compress(self, data)
+
+    def decompress(self, data: bytes) -> bytes:
+        """Give back what `compress` made of some bytes, with this model on a machine like this.
+
+        Raises CorpusError for damaged data and for another machine's, ModelError for another
+        model's.
+        """
+        from charlm.language.compressing import decompress
+
+        return decompress(self, data)
 
     def _evaluator(self, asked: str) -> Evaluator:
         names, scorer = self.parts.side_by_side(asked)

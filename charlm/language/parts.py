@@ -62,8 +62,10 @@ class Parts:
     @cached_property
     def network(self) -> Network:
         """The network alone: on a CPU the NumPy runtime, elsewhere the torch network."""
-        if self._device not in ("auto", "cpu"):
-            return self.reader
+        return self.runtime() if self._device in ("auto", "cpu") else self.reader
+
+    def runtime(self) -> RuntimePredictor:
+        """Make the network anew, in NumPy on the CPU, whatever the device."""
         return RuntimePredictor(self.shape, self._weights(), self.files.tokenizer.boundary_id)
 
     @cached_property

@@ -25,7 +25,7 @@ from charlm.storage.directories import (
     set_aside,
     waits_replaced,
 )
-from charlm.storage.files import HashingFile, LineLog, json_bytes, write_bytes
+from charlm.storage.files import HashingFile, LineLog, json_bytes, new_file, write_bytes
 from charlm.storage.locks import is_locked, locked
 from charlm.storage.manifest import MANIFEST, file_sha256, read_json, verify
 from charlm.storage.system import disk_errors, free_bytes
@@ -44,6 +44,7 @@ __all__ = [
     "json_bytes",
     "locked",
     "new_directory",
+    "new_file",
     "read_json",
     "recover_replaced",
     "remove_directory",

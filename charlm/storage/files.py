@@ -5,6 +5,8 @@ import hashlib
 import json
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -72,8 +74,18 @@ def write_bytes(path: Path, data: bytes) -> None:
     """Write one file durably: temporary name, fsync, rename, fsync of its directory."""
     with disk_errors(path):
         system.make_directory(path.parent)
-    with HashingFile(path, len(data)) as stream:
+    with new_file(path, len(data)) as stream:
         stream.write(data)
+
+
+@contextmanager
+def new_file(path: Path, expected: int | None = None) -> Iterator[HashingFile]:
+    """Open a file that gets its name, durably, when all is written; its directory is there.
+
+    Whether it can be written at all is found out at once. Raises DiskError.
+    """
+    with HashingFile(path, expected) as stream:
+        yield stream
     with disk_errors(path):
         system.sync_directory(path.parent)
 

@@ -1,0 +1,1 @@
+"""Lossless compression: any bytes, by what a Predictor expects them to be."""
