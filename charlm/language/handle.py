@@ -159,20 +159,26 @@ class LanguageModel:
         """
         if text is not None and path is not None:
             raise UsageError("give a text or a path to evaluate, not both")
-        name = check_name(predictor, self.combination)
-        evaluator, raw = self._evaluator(name), self.tokenizer.kind == "byte"
+        name, raw = check_name(predictor, self.combination), self.tokenizer.kind == "byte"
         options = ReadOptions(encoding, strict, raw=raw, text_column=text_column)
         if text is not None or path is not None:
             with _corpus(text, path, options) as corpus:
-                return evaluator.corpus(corpus, tell).seen_by(name)
+                return self.evaluate_corpus(corpus, name, tell)
         part = read_held_out(self.directory, self.config)
-        evaluation = None if part is None else evaluator.held_out(part)
+        evaluation = None if part is None else self._evaluator(name).held_out(part)
         if evaluation is None:
             raise UsageError(
                 f"{self.directory} holds no held-out text: its corpus was too small to cut",
                 "pass a FILE to score",
             )
         return evaluation.seen_by(name)
+
+    def evaluate_corpus(
+        self, corpus: Corpus, predictor: str, tell: Callable[[str], None]
+    ) -> Evaluation:
+        """Score a corpus that is open; it can be read again then."""
+        name = check_name(predictor, self.combination)
+        return self._evaluator(name).corpus(corpus, tell).seen_by(name)
 
     def evaluate_held_out(self, seconds: float = FOREVER) -> Evaluation | None:
         """Score the text held out from training; None where there is none.
