@@ -148,7 +148,7 @@ class AdaptingPredictor:
         trained = dict(self._trained.network.named_parameters())
         with torch.no_grad():
             for name, weight in network.named_parameters():
-                weight.sub_(self._rates[name] * gradients[name])
+                weight.addcmul_(self._rates[name], gradients[name], value=-1)
                 weight.lerp_(trained[name], self._decays[name])
 
 
