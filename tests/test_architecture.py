@@ -32,11 +32,13 @@ WITHOUT_TORCH = [
     "predict/runtime.py",
     "evaluation/",
     "generation/",
+    "language/corpus.py",
     "language/fit.py",
     "language/handle.py",
     "language/place.py",
     "language/record.py",
     "language/request.py",
+    "language/training_text.py",
     "benchmark/options.py",
     "cli/",
 ]
