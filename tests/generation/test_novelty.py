@@ -18,7 +18,7 @@ from charlm.text.learning import learn_tokenizer
 from tests.predictors import Bigram
 
 WORDS = "the cat sat on a mat, привет мир! and no dog ate 日本 bones; who knows why, asked Zoë. ".split()
-PICKED = np.random.default_rng(5).integers(len(WORDS), size=1500)
+PICKED = np.random.default_rng(5).integers(len(WORDS), size=600)
 TEXT = "".join(WORDS[k] + ("\n" if k % 7 == 3 else " ") for k in PICKED) + "\n"
 INDEX = TextIndex.of(TEXT)
 
@@ -87,10 +87,10 @@ def test_the_longest_copy_is_that_of_brute_force(text, documents, segment, depth
 
 
 def test_a_planted_copy_is_found_to_the_character():
-    at = 3000
-    text = "¿never there? " + TEXT[at : at + 200] + "¿nor this"
+    at = 1000
+    text = "the ¿never there?" + TEXT[at : at + 200] + "¿nor this"
     copy = longest_copy(text, INDEX)
-    assert (copy.characters, copy.start, copy.text) == (200, 14, TEXT[at : at + 200])
+    assert (copy.characters, copy.start, copy.text) == (200, 17, TEXT[at : at + 200])
     assert copy.offset == len(TEXT[:at].encode())
 
 
@@ -144,7 +144,7 @@ def test_of_a_hundred_samples_none_copies_more_than_it_may(kind):
     tokenizer = tokenizer_of(kind)
     text = tokenizer.decode(tokenizer.encode(TEXT))
     free = samples(kind, 5, tokens, tokenizer, temperature=0.5)
-    assert max(copied_by_brute_force(one.text, [text])[0] for one in free) > 30
+    assert max(copied_by_brute_force(one.text, [text])[0] for one in free) > 40
     limited = samples(kind, 100, tokens, tokenizer, temperature=0.5, max_copy=30)
     for sample in limited:
         runs = [sample.text[i : i + 31] for i in range(len(sample.text) - 30)]
@@ -173,8 +173,12 @@ def test_a_limit_that_is_never_reached_changes_nothing():
 
 
 def test_the_prompt_does_not_count():
-    (sample,) = samples("char", 1, 12, max_copy=12, temperature=0)
-    assert sample.text in TEXT and "the cat" + sample.text in TEXT
+    prompt, tokenizer = TEXT[100:160], tokenizer_of("char")
+    options = SamplingOptions(temperature=0, max_copy=12)
+    keywords = {"max_tokens": 13, "seed": 1, "index": INDEX}
+    (sample,) = Generator(counts_of(tokenizer), tokenizer, prompt, options, **keywords).samples()
+    assert prompt + sample.text[:-1] == TEXT[100:172]
+    assert sample.text not in TEXT
 
 
 @pytest.mark.parametrize("few", [2, 1000])
