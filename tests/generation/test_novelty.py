@@ -173,7 +173,7 @@ def test_a_limit_that_is_never_reached_changes_nothing():
 
 
 def test_the_prompt_does_not_count():
-    prompt, tokenizer = TEXT[100:160], tokenizer_of("char")
+    prompt, tokenizer = TEXT[100:160], learn_tokenizer("char", lambda: [TEXT])
     options = SamplingOptions(temperature=0, max_copy=12)
     keywords = {"max_tokens": 13, "seed": 1, "index": INDEX}
     (sample,) = Generator(counts_of(tokenizer), tokenizer, prompt, options, **keywords).samples()
