@@ -70,7 +70,7 @@ def _size(ids: np.ndarray, lengths: np.ndarray, tokenizer: Tokenizer) -> int:
 def _chunks(part: TokenPart, tokenizer: Tokenizer, starts: range) -> Iterator[bytes]:
     pieces, ends = _pieces(tokenizer), np.ascontiguousarray(part.boundaries[1:])
     utf8 = codecs.getincrementaldecoder("utf-8")("surrogateescape")
-    line_begins = True
+    line_begins = part.ids[starts.start - 1] == tokenizer.boundary_id
     for start in starts:
         ids = part.ids[start : start + starts.step].astype(np.int64)
         here = slice(*np.searchsorted(ends, [start, start + len(ids)]))

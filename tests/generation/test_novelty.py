@@ -1,5 +1,7 @@
 """Novelty: suffixes in order, copies found whole, runs that are too long never written."""
 
+from itertools import chain, pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -17,7 +19,8 @@ from charlm.predict.ngram import NgramPredictor
 from charlm.text.learning import learn_tokenizer
 from tests.predictors import Bigram
 
-WORDS = "the cat sat on a mat, привет мир! and no dog ate 日本 bones; who knows why, asked Zoë. ".split()
+SENTENCE = "the cat sat on a mat, привет мир! and no dog ate 日本 bones; who asked why Zoë"
+WORDS = SENTENCE.split()
 PICKED = np.random.default_rng(5).integers(len(WORDS), size=600)
 TEXT = "".join(WORDS[k] + ("\n" if k % 7 == 3 else " ") for k in PICKED) + "\n"
 INDEX = TextIndex.of(TEXT)
@@ -55,7 +58,7 @@ def test_long_repeats_take_a_few_rounds_more(unit, monkeypatch):
     data = (unit * 30_000)[:30_000]
     order = sort_suffixes(data, len(data)).tolist()
     assert len(rounds) <= 14  # 7 bytes, doubled until they are 30,000
-    assert all(data[a:] < data[b:] for a, b in zip(order[:2000], order[1:2001], strict=True))
+    assert all(data[a:] < data[b:] for a, b in pairwise(order[:2000]))
 
 
 @given(st.lists(some_bytes, max_size=6), st.integers(1, 30), st.integers(1, 10))
@@ -63,7 +66,7 @@ def test_segments_hold_each_place_once_and_each_is_in_order(chunks, segment, dep
     kept, text = [], b"".join(chunks)
     orders = [order.tolist() for order in sorted_segments(chunks, kept.append, segment, depth)]
     assert b"".join(kept) == text
-    assert sorted(sum(orders, [])) == list(range(len(text)))
+    assert sorted(chain.from_iterable(orders)) == list(range(len(text)))
     for order in orders:
         heads = [text[place : place + depth] for place in order]
         assert heads == sorted(heads)
@@ -208,7 +211,10 @@ def test_a_sample_without_any_token_left_ends():
     a, b = tokenizer.encode("ab")
     table = np.full((tokenizer.vocab_size,) * 2, -np.inf)
     table[:, [a, b]] = np.log(0.5)
-    predictor, index = Bigram(table, tokenizer.boundary_id), TextIndex.of("aaa", "aab", "bba", "bbb")
+    predictor, index = (
+        Bigram(table, tokenizer.boundary_id),
+        TextIndex.of("aaa", "aab", "bba", "bbb"),
+    )
     stuck = samples("char", 20, 50, tokenizer, predictor, index, max_copy=2)
     for sample in stuck:
         if sample.text[-2:] in ("aa", "bb"):
