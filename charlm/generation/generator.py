@@ -186,7 +186,8 @@ class Generator:
         """Draw anew where an id would copy too much, as though the model did not have that one.
 
         What is refused is drawn from no more, so of the ids that remain each is as probable as if
-        all offenders had been left out at once. A sample with none left is stopped by "copy".
+        all offenders had been left out at once; only top-k and top-p still count offenders that
+        were not drawn. A sample with no id left is stopped by "copy".
         """
         rows = [row for row in range(len(active)) if active[row].forbids(int(ids[row]))]
         if not rows:

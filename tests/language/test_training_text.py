@@ -10,6 +10,7 @@ import pytest
 import charlm
 from charlm import storage
 from charlm.errors import CorpusError, ModelError, UsageError
+from charlm.generation import text_index
 from charlm.language import training_text
 from charlm.text.finding import open_corpus
 from charlm.text.preparation import TokenizerChoice, prepare
@@ -95,6 +96,18 @@ def test_a_damaged_index_is_made_anew(book, name, damage):
         path.write_bytes(data[:-2] if damage == "cut" else b"\x7f" + data[1:])
     assert load(book).copied(LEARNED[50:150]).characters == 100
     assert path.read_bytes() == data
+
+
+def test_who_is_interrupted_while_indexing_leaves_nothing(book, monkeypatch):
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(text_index, "sort_suffixes", interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            load(book).copied("a")
+    assert len([*(book / "cache").iterdir()]) == 1
+    assert load(book).copied(LEARNED[50:150]).characters == 100
 
 
 def test_a_prepared_directory_is_found_by_its_name(book):
