@@ -34,11 +34,13 @@ WITHOUT_TORCH = [
     "generation/",
     "compression/",
     "language/compressing.py",
+    "language/corpus.py",
     "language/fit.py",
     "language/handle.py",
     "language/place.py",
     "language/record.py",
     "language/request.py",
+    "language/training_text.py",
     "benchmark/options.py",
     "cli/",
 ]

@@ -5,11 +5,16 @@ import itertools
 import json
 import sys
 import time
+from typing import TYPE_CHECKING
 
 from charlm.cli.arguments import add_model, add_predictor, add_state, load_model, read_text
 from charlm.errors import UsageError
 from charlm.generation.options import SamplingOptions
+from charlm.language.dialogue import teller
 from charlm.options import add_arguments as add_options
+
+if TYPE_CHECKING:
+    from charlm.language.handle import LanguageModel
 
 HELP = "continue a text"
 
@@ -35,6 +40,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-n", "--samples", type=int, default=1, metavar="N", help="samples (default 1)"
     )
+    parser.add_argument(
+        "--novelty",
+        action="store_true",
+        help="tell the longest run of each sample that stands verbatim in the training text",
+    )
+    parser.add_argument(
+        "--training-text",
+        action="append",
+        default=[],
+        metavar="CORPUS",
+        help="the text the model learned from, where it is not prepared here any more; repeatable",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
@@ -49,23 +66,44 @@ def run(arguments: argparse.Namespace) -> int:
     keywords = rules | {"seed": arguments.seed, "stop": arguments.stop}
     if arguments.max_tokens is not None:
         keywords["max_tokens"] = arguments.max_tokens
+    SamplingOptions(**rules)  # what is wrong with them is said before a text is looked for
+    _find_training_text(model, arguments)
     if not arguments.json and arguments.samples == 1:
         pieces = model.stream(prompt, **keywords)
         first = next(pieces, "")  # what is wrong with the options is said before anything else
         sys.stdout.write(prompt)
+        text = ""
         for piece in itertools.chain([first], pieces):
+            text += piece
             sys.stdout.write(piece)
             sys.stdout.flush()
         sys.stdout.write("\n")
+        sys.stdout.flush()
+        if arguments.novelty:
+            teller(sys.stderr)(model.copied(text).describe())
         return 0
     began = time.perf_counter()
     samples = model.samples(prompt, count=arguments.samples, **keywords)
     seconds = time.perf_counter() - began
+    copies = [model.copied(sample.text) for sample in samples] if arguments.novelty else []
     if arguments.json:
         speed = sum(sample.tokens for sample in samples) / max(seconds, 1e-9)
-        value = {"prompt": prompt, "samples": [sample.to_json() for sample in samples]}
+        told = [sample.to_json() for sample in samples]
+        for one, copy in zip(told, copies, strict=False):
+            one |= copy.to_json()
+        value = {"prompt": prompt, "samples": told}
         print(json.dumps(value | {"tokens_per_second": round(speed, 1)}, ensure_ascii=False))
         return 0
     for number, sample in enumerate(samples, start=1):
-        print(f"--- {number} ---\n{prompt}{sample.text}")
+        print(f"--- {number} ---\n{prompt}{sample.text}", flush=True)
+    for number, copy in enumerate(copies, start=1):
+        teller(sys.stderr)(f"{number}: {copy.describe()}")
     return 0
+
+
+def _find_training_text(model: "LanguageModel", arguments: argparse.Namespace) -> None:
+    """Find the text that copies are looked for in, before anything is written."""
+    if arguments.novelty or getattr(arguments, "max_copy", None) is not None:
+        model.find_training_text(arguments.training_text, teller(sys.stderr))
+    elif arguments.training_text:
+        raise UsageError("--training-text is for --novelty and --max-copy: give one of them")

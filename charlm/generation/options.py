@@ -14,6 +14,9 @@ class SamplingOptions:
     top_p: float = option(1.0, "draw from the fewest tokens that make up this probability")
     min_p: float = option(0.0, "leave out tokens below this share of the most probable one")
     repetition_penalty: float = option(1.0, "above 1 makes recent tokens less probable")
+    max_copy: int | None = option(
+        None, "write no run of more than N characters out of the training text", metavar="N"
+    )
 
     def __post_init__(self) -> None:
         check(
@@ -26,4 +29,8 @@ class SamplingOptions:
         check(
             0 < self.repetition_penalty < 1e6,
             f"--repetition-penalty must be above 0, not {self.repetition_penalty}",
+        )
+        check(
+            self.max_copy is None or self.max_copy >= 1,
+            f"--max-copy must be 1 or more, not {self.max_copy}",
         )

@@ -14,15 +14,18 @@ from charlm.errors import UsageError
 from charlm.evaluation.lines import score_each
 from charlm.evaluation.metrics import Evaluation, LineScore
 from charlm.evaluation.scoring import FOREVER, score_stream
+from charlm.generation.copies import Copy, longest_copy
 from charlm.generation.generator import Generator, Sample
 from charlm.generation.lexicon import Lexicon
 from charlm.generation.options import SamplingOptions
 from charlm.generation.suggest import Suggestion, Suggestions, suggest
+from charlm.generation.text_index import TextIndex
 from charlm.language.combination import ADAPT, BEST, NETWORK, Combination, check_name
 from charlm.language.directory import ModelFiles, read_held_out, read_model
 from charlm.language.evaluating import DocumentReader, Evaluator
 from charlm.language.memory import Memory, read_on
 from charlm.language.parts import Parts
+from charlm.language.training_text import find_index, index_of_corpus
 from charlm.options import check, did_you_mean
 from charlm.predict.cache import Network
 from charlm.predict.ngram import NgramPredictor
@@ -82,7 +85,8 @@ class LanguageModel:
     def generate(self, prompt: str = "", **options: Any) -> str:  # noqa: ANN401
         """Continue a prompt; the text returned is what follows it.
 
-        Options: max_tokens, temperature, top_k, top_p, min_p, repetition_penalty, stop, seed.
+        Options: max_tokens, temperature, top_k, top_p, min_p, repetition_penalty, stop, seed, and
+        max_copy, which forbids longer runs, in characters, out of the training text.
         """
         return self.samples(prompt, **options)[0].text
 
@@ -95,6 +99,34 @@ class LanguageModel:
     def samples(self, prompt: str = "", count: int = 1, **options: Any) -> list[Sample]:  # noqa: ANN401
         """Continue a prompt `count` times; options as for `generate`."""
         return self._generator(prompt, count, options).samples()
+
+    def copied(self, text: str) -> Copy:
+        """Find the longest run of a text that stands verbatim in the training text.
+
+        Raises UsageError where that is not at hand any more: see `find_training_text`.
+        """
+        return longest_copy(text, self.text_index)
+
+    @cached_property
+    def text_index(self) -> TextIndex:
+        """The index of the training text, in which copies are found."""
+        return find_index(self.config, lambda line: None)
+
+    def find_training_text(
+        self,
+        corpus: str | Path | Sequence[str | Path] = (),
+        tell: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        """Find and index the training text now: where it was prepared for training, or at `corpus`.
+
+        corpus: as it was given to `charlm.train`; what the run held out is left out again. Raises
+        UsageError where there is none, CorpusError for another text than the model learned from.
+        """
+        paths = [corpus] if isinstance(corpus, str | Path) else corpus
+        if paths:
+            self.text_index = index_of_corpus([str(path) for path in paths], self.config, tell)
+        else:
+            self.text_index = find_index(self.config, tell)
 
     def suggest(self, text: str, k: int = 5) -> list[Suggestion]:
         """Find the k most probable next words, or completions of the word that `text` ends in."""
@@ -230,6 +262,8 @@ class LanguageModel:
                 raise UsageError(f"unknown option '{name}'", did_you_mean(name, known))
         check(count >= 1, f"the number of samples must be 1 or more, not {count}")
         sampling = SamplingOptions(**rules)
+        if sampling.max_copy is not None:
+            own["index"] = self.text_index
         return Generator(self.predictor, self.tokenizer, prompt, sampling, count=count, **own)
 
 

@@ -37,6 +37,7 @@ from charlm.model.network import LanguageNetwork
 from charlm.predict.neural import NeuralPredictor
 from charlm.predict.ngram import NgramPredictor
 from charlm.storage import LineLog
+from charlm.text.cache import train_hash
 from charlm.text.memory import return_freed_memory
 from charlm.text.store import Counts, TokenStore
 from charlm.text.tokenizers import Tokenizer
@@ -74,6 +75,7 @@ class Run:
         self.paths, self.request, self.store, self.out = paths, request, store, out
         self.device, self.machine, self.processes = device, machine, processes
         self.bf16 = machine.bf16
+        self.train_sha256 = train_hash(store.directory)  # now: the store may be gone at the end
         counts, tokenizer = store.train.counts(), store.tokenizer
         self.learned, self.reserve = divide(store.train)
         self.facts = CorpusFacts(len(self.learned.ids) - 1, tokenizer.vocab_size, tokenizer.kind)
@@ -259,6 +261,7 @@ class Run:
                 "threads": torch.get_num_threads(),
                 "precision": "bf16" if self.bf16 else "fp32",
                 "train_bytes": self.store.train.counts().bytes,
+                "train_sha256": self.train_sha256,
                 "steps": state.step,
                 "targets": state.targets,
                 "seconds": round(state.seconds, 3),

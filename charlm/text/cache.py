@@ -5,17 +5,20 @@ import json
 import math
 import os
 import shutil
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from charlm import storage
-from charlm.errors import CharlmError
+from charlm.errors import CharlmError, CorpusError
 from charlm.text.preparation import Tell, TokenizerChoice, identity, prepare
 from charlm.text.sources import Corpus, ReadReport
-from charlm.text.store import TokenStore, open_store
+from charlm.text.store import TRAIN, TokenStore, open_store
 
-KEPT = 16  # prepared corpora that stay
+KEPT = 16  # entries that stay: prepared corpora, and what was made of them
+
+Entry = TypeVar("Entry")
 
 
 def prepare_cached(
@@ -34,27 +37,66 @@ def prepare_cached(
     facts = identity(corpus, choice, valid)
     digest = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
     directory = cache / f"{corpus.name}-{digest[:16]}"
-    if store := _find(directory, tell):
-        return store, True
+
+    def make() -> TokenStore:
+        return prepare(corpus, choice, directory, valid=valid, tell=tell)
+
+    return find_or_make(directory, lambda: _find(directory, tell), make, tell)
+
+
+def find_or_make(
+    directory: Path,
+    find: Callable[[], Entry | None],
+    make: Callable[[], Entry],
+    tell: Tell = lambda line: None,
+) -> tuple[Entry, bool]:
+    """Find an entry of the cache, or make it there; say whether it was found."""
+    if (entry := find()) is not None:
+        return entry, True
 
     def waiting(owner: str) -> None:
         tell(f"waiting for {owner}, which prepares the same text")
 
     with storage.locked(directory, math.inf, waiting):
-        if store := _find(directory, tell):
-            return store, True
+        if (entry := find()) is not None:
+            return entry, True
         storage.remove_directory(directory)  # damaged, if it is there at all
-        store = prepare(corpus, choice, directory, valid=valid, tell=tell)
-    _forget_oldest(cache)
-    return store, False
+        entry = make()
+    _forget_oldest(directory.parent)
+    return entry, False
+
+
+def find_by_contents(cache: Path, train_sha256: str, tokenizer_sha256: str) -> TokenStore | None:
+    """Find a prepared corpus by the SHA-256 of its training text's ids and of its tokenizer."""
+    with suppress(OSError):  # no cache, or none that can be read
+        for directory in sorted(cache.iterdir()):
+            if not directory.name.startswith(".") and train_hash(directory) == train_sha256:
+                store = _find(directory, lambda line: None)
+                if store is not None and store.tokenizer.sha256() == tokenizer_sha256:
+                    return store
+    return None
+
+
+def train_hash(directory: Path) -> str | None:
+    """Give the SHA-256 of a prepared corpus's training text, as ids; None for anything else."""
+    with suppress(CharlmError, KeyError, TypeError):
+        manifest = storage.read_json(directory / storage.MANIFEST, CorpusError)
+        found: str = manifest["files"][TRAIN]["sha256"]
+        return found
+    return None
+
+
+def touch(directory: Path) -> None:
+    """Note that an entry was used: those unused for longest are forgotten first."""
+    with suppress(OSError):  # a cache that can only be read is as good
+        os.utime(directory)
 
 
 def _find(directory: Path, tell: Tell) -> TokenStore | None:
     """Open a prepared corpus; None where there is none, or a damaged one."""
     with suppress(CharlmError, TypeError):
         store = open_store(directory, contents=True)
-        with suppress(OSError):  # a cache that can only be read is as good
-            os.utime(directory)
+        touch(directory)
         for line in _told(store.info):
             tell(line)
         return store

@@ -24,6 +24,7 @@ from charlm.text.tokenizers import Encoder, Ids, Tokenizer
 from charlm.text.units import UnitCounter, Units
 
 STORE = "store.json"
+TRAIN = "train.bin"  # the ids of the training text
 FORMAT = 1
 COLUMNS = ("position", "bytes", "characters", "words", "lines", "tokens", "unknown_tokens")
 BUFFER = 1 << 20  # ids held before they are written

@@ -149,6 +149,13 @@ class Decoder:
         """Take the next ids; give the text that is certain by now."""
         return self._utf8.decode(self._tokenizer.decode_bytes(ids))
 
+    def peek(self, ids: Iterable[int]) -> str:
+        """Give the text that `push` would give, and take nothing."""
+        state = self._utf8.getstate()
+        text = self.push(ids)
+        self._utf8.setstate(state)
+        return text
+
     def flush(self) -> str:
         """End the text; a character left incomplete becomes U+FFFD."""
         return self._utf8.decode(b"", final=True)

@@ -215,6 +215,13 @@ class ClosedDecoder(Decoder):
             self._at_line_start = ends_line
         return "".join(text)
 
+    def peek(self, ids: Iterable[int]) -> str:
+        """Give the text that `push` would give, and take nothing."""
+        before = self._at_line_start
+        text = self.push(ids)
+        self._at_line_start = before
+        return text
+
     def flush(self) -> str:
         """End the text: nothing was held back."""
         return ""
