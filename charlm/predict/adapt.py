@@ -14,7 +14,7 @@ Legend: S streams, N ids of each, n ids of a segment, E size of the outputs, R r
 import copy
 import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,9 +25,14 @@ from charlm.errors import UsageError
 from charlm.model.network import LanguageNetwork
 from charlm.predict.adaptation import Adaptation
 from charlm.predict.neural import NeuralPredictor, NeuralState
-from charlm.predict.predictor import Prediction
+from charlm.predict.predictor import DensePrediction, Prediction
 
 SMALLEST = 1e-12  # mean of the scales
+
+
+Way = Callable[
+    [NeuralPredictor, np.ndarray, NeuralState], tuple[np.ndarray, np.ndarray, NeuralState]
+]
 
 
 @dataclass(frozen=True)
@@ -97,24 +102,55 @@ class AdaptingPredictor:
         self, ids: np.ndarray, state: AdaptState
     ) -> tuple[np.ndarray, np.ndarray, AdaptState]:
         """Score ids (S, N), and give the outputs (S, N, E) by which each was predicted."""
+        empty = np.zeros((len(ids), 0), np.float32), self.outputs(state)[:, None][:, :0]
+        nats, outputs = [empty[0]], [empty[1]]
+        for piece, before, after in self._read(NeuralPredictor.score_with_outputs, ids, state):
+            nats.append(piece)
+            outputs.append(before)
+            state = after
+        return np.concatenate(nats, axis=1), np.concatenate(outputs, axis=1), state
+
+    def positions(self, ids: np.ndarray, state: AdaptState) -> tuple[Prediction, AdaptState]:
+        """Give what is predicted at each of ids (1, n), as n streams, and the state after."""
+        prediction, _, state = self.positions_with_outputs(ids, state)
+        return prediction, state
+
+    def positions_with_outputs(
+        self, ids: np.ndarray, state: AdaptState
+    ) -> tuple[Prediction, np.ndarray, AdaptState]:
+        """Do the same, and give the outputs (1, n, E) by which each was predicted."""
+        logs, outputs = list[np.ndarray](), list[np.ndarray]()
+        for piece, before, after in self._read(_log_probs, ids, state):
+            logs.append(piece)
+            outputs.append(before)
+            state = after
+        return DensePrediction(np.concatenate(logs)), np.concatenate(outputs, axis=1), state
+
+    def _read(
+        self, way: Way, ids: np.ndarray, state: AdaptState
+    ) -> Iterator[tuple[np.ndarray, np.ndarray, AdaptState]]:
+        """Read ids (S, N) in one of the network's ways, and learn after each segment.
+
+        Gives what it gives for each part of a segment, before anything is learned from that, and
+        the state after. Only the last state stays as it is.
+        """
         reader, now, begin, pending = state.reader, state.now, state.begin, state.pending
         if pending is None:
-            nats, outputs, now = reader.score_with_outputs(ids, now)
-            return nats, outputs, replace(state, now=now)
-        pieces = [(np.zeros((1, 0), np.float32), self.outputs(state)[:, None][:, :0])]
-        at = 0
+            piece, outputs, now = way(reader, ids, now)
+            yield piece, outputs, replace(state, now=now)
+            return
+        at, own = 0, False
         while at < ids.shape[1]:
             part = np.asarray(ids[:, at : at + self._segment - len(pending)], dtype=np.int64)
-            *piece, now = reader.score_with_outputs(part, now)
-            pieces.append((piece[0], piece[1]))
+            piece, outputs, now = way(reader, part, now)
             pending, at = np.concatenate([pending, part[0]]), at + part.shape[1]
             if len(pending) == self._segment:
-                if reader is state.reader:  # which others may hold too
+                if not own:  # others hold it too
                     reader = NeuralPredictor(copy.deepcopy(reader.network), reader.boundary_id)
+                    own = True
                 self._learn(reader.network, pending, begin)
                 begin, pending = now, pending[:0]
-        nats, outputs = (np.concatenate(each, axis=1) for each in zip(*pieces, strict=True))
-        return nats, outputs, AdaptState(reader, now, begin, pending)
+            yield piece, outputs, AdaptState(reader, now, begin, pending)
 
     def outputs(self, state: AdaptState) -> np.ndarray:
         """Give the outputs (S, E) by which the next id is predicted."""
@@ -150,6 +186,14 @@ class AdaptingPredictor:
             for name, weight in network.named_parameters():
                 weight.addcmul_(self._rates[name], gradients[name], value=-1)
                 weight.lerp_(trained[name], self._decays[name])
+
+
+def _log_probs(
+    reader: NeuralPredictor, ids: np.ndarray, state: NeuralState
+) -> tuple[np.ndarray, np.ndarray, NeuralState]:
+    """Give log p of all ids at each of ids (1, n), (n, V), the outputs (1, n, E), and the state."""
+    prediction, outputs, state = reader.positions_with_outputs(ids, state)
+    return prediction.log_probs(), outputs, state
 
 
 def segment_gradients(

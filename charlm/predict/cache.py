@@ -10,7 +10,7 @@ few places knows little: until FULL of them are there, a part of its share falls
 Legend: S streams, N ids of each, E size of the outputs, V vocabulary, L places held.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -41,6 +41,11 @@ class Network(Predictor, Protocol):
         self, ids: np.ndarray, state: State
     ) -> tuple[np.ndarray, np.ndarray, State]:
         """Score ids (S, N); give nats (S, N), the outputs that predicted each (S, N, E), state."""
+
+    def positions_with_outputs(
+        self, ids: np.ndarray, state: State
+    ) -> tuple[Prediction, np.ndarray, State]:
+        """Give what is predicted at each of ids (1, n), as n streams, and as above the rest."""
 
     def pack(self, state: State) -> list[np.ndarray]:
         """Give what a state has read as arrays, with a row for each stream; the last is outputs."""
@@ -182,30 +187,56 @@ class CachedPredictor:
         mixed = np.log((1 - share) * np.exp(logs.astype(np.float64)) + share * cached)
         return DensePrediction(mixed.astype(np.float32))
 
+    def positions(self, ids: np.ndarray, state: CacheState) -> tuple[Prediction, CacheState]:
+        """Give what is predicted at each of ids (1, n), as n streams, and the state after."""
+        prediction, outputs, inner = self.network.positions_with_outputs(ids, state.inner)
+        mixed = []
+        for part, weights, after, number in self._near(ids, outputs, state, stream=0):
+            cached = np.zeros((len(weights), self.vocab_size))
+            held = np.broadcast_to(np.maximum(after, 0), weights.shape)
+            np.add.at(cached, (np.arange(len(weights))[:, None], held), weights)
+            share = self.share * self._fullness(number)[:, None]
+            probs = np.exp(prediction.log_probs()[part].astype(np.float64))
+            mixed.append(np.log((1 - share) * probs + share * cached).astype(np.float32))
+        grown = self._grown(inner, state, outputs, np.asarray(ids, dtype=np.int64))
+        return DensePrediction(np.concatenate(mixed)), grown
+
     def nats_by_cache(
         self, ids: np.ndarray, outputs: np.ndarray, nats: np.ndarray, state: CacheState
     ) -> np.ndarray:
         """Give -log p of each id (S, N) by what stood before it."""
-        keys = np.concatenate([state.keys, outputs], axis=1)
-        after = np.concatenate([state.ids, ids], axis=1)
-        held, result = state.ids.shape[1], nats.copy()
+        result = nats.copy()
         for stream in range(len(ids)):
-            for start in range(0, ids.shape[1], BLOCK):
-                end = min(start + BLOCK, ids.shape[1])
-                first, last = max(0, held + start - self.size), held + end - 1
-                places = np.arange(first, last)
-                now = held + np.arange(start, end)[:, None]
-                near = (places < now) & (places >= now - self.size)
-                near &= after[stream, places] != NOTHING
-                likeness = outputs[stream, start:end] @ keys[stream, first:last].T
-                weights = _softmax(np.where(near, self.flatness * likeness, -np.inf))
-                same = after[stream, places] == ids[stream, start:end, None]
+            for part, weights, after, number in self._near(ids, outputs, state, stream):
+                same = after == ids[stream, part, None]
                 probs = np.where(same, weights, 0.0).sum(axis=1)
-                full = self._fullness(near.sum(axis=1))
-                plain = np.exp(-nats[stream, start:end])
+                full = self._fullness(number)
+                plain = np.exp(-nats[stream, part])
                 with np.errstate(divide="ignore"):
-                    result[stream, start:end] = -np.log(full * probs + (1 - full) * plain)
+                    result[stream, part] = -np.log(full * probs + (1 - full) * plain)
         return result
+
+    def _near(
+        self, ids: np.ndarray, outputs: np.ndarray, state: CacheState, stream: int
+    ) -> Iterator[tuple[slice, np.ndarray, np.ndarray, np.ndarray]]:
+        """Compare the outputs at a stream's ids (N,), a block at a time, with those held before.
+
+        Gives which ids, the weight of each place for them, (n, P), the ids that followed, (P,), and
+        how many places are held before each, (n,).
+        """
+        keys = np.concatenate([state.keys[stream], outputs[stream]])
+        after = np.concatenate([state.ids[stream], ids[stream]])
+        held = state.ids.shape[1]
+        for start in range(0, ids.shape[1], BLOCK):
+            end = min(start + BLOCK, ids.shape[1])
+            first, last = max(0, held + start - self.size), held + end - 1
+            places = np.arange(first, last)
+            now = held + np.arange(start, end)[:, None]
+            near = (places < now) & (places >= now - self.size)
+            near &= after[places] != NOTHING
+            likeness = outputs[stream, start:end] @ keys[first:last].T
+            weights = _softmax(np.where(near, self.flatness * likeness, -np.inf))
+            yield slice(start, end), weights, after[places], near.sum(axis=1)
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import numpy as np
 
+from charlm.predict.positions import positions
 from charlm.predict.predictor import LazyPrediction, Prediction, Predictor, State, lanes_of
 
 ROUNDS = 200  # of expectation and maximisation: the weights move by less than 0.001 by then
@@ -73,6 +74,15 @@ class MixturePredictor:
         parts = np.stack([nats for nats, _ in scores], axis=-1)  # (S, N, P)
         weights = self._log_weights[self._buckets_before(ids, state)]
         return -log_sum(weights - parts), tuple(each for _, each in scores)
+
+    def positions(
+        self, ids: np.ndarray, state: tuple[State, ...]
+    ) -> tuple[Prediction, tuple[State, ...]]:
+        """Give what is predicted at each of ids (1, n), as n streams, and the state after."""
+        found = [positions(part, ids, each) for part, each in zip(self.parts, state, strict=True)]
+        weights = self._log_weights[self._buckets_before(ids, state)[0]]
+        own = [prediction for prediction, _ in found]
+        return MixturePrediction(own, weights), tuple(each for _, each in found)
 
     def select(
         self, state: tuple[State, ...], streams: Sequence[int] | np.ndarray

@@ -45,10 +45,26 @@ class NeuralPredictor:
         ids = np.full((streams, 1), self.boundary_id)
         return self._read(ids, self.network.initial_state(streams))[1]
 
-    @torch.inference_mode()
     def prediction(self, state: NeuralState) -> Prediction:
         """Predict what comes next, without reading."""
-        head, output = self.network.head, state.output
+        return self._at(state.output)
+
+    def positions(self, ids: np.ndarray, state: NeuralState) -> tuple[Prediction, NeuralState]:
+        """Give what is predicted at each of ids (1, n), as n streams, and the state after."""
+        prediction, _, state = self.positions_with_outputs(ids, state)
+        return prediction, state
+
+    def positions_with_outputs(
+        self, ids: np.ndarray, state: NeuralState
+    ) -> tuple[Prediction, np.ndarray, NeuralState]:
+        """Do the same, and give the outputs (1, n, E) by which each was predicted."""
+        _, outputs, state = self.score_with_outputs(ids, state)
+        return self._at(torch.from_numpy(outputs[0]).to(self.device)), outputs, state
+
+    @torch.inference_mode()
+    def _at(self, output: Tensor) -> Prediction:
+        """Give what outputs (S, E) predict."""
+        head = self.network.head
         if not isinstance(head, AdaptiveHead):
             return DensePrediction(head.log_probs(output).cpu().numpy())
 

@@ -89,6 +89,13 @@ class NgramPredictor:
         """Put the streams of several states one after the other."""
         return np.concatenate(states)
 
+    def positions(self, ids: np.ndarray, state: np.ndarray) -> tuple[Prediction, np.ndarray]:
+        """Give what is predicted at each of ids (1, n), as n streams, and the state after."""
+        found = self._find(np.asarray(ids), state)
+        contexts = [each[0] for each in self._contexts(found, state)]
+        before = np.array(contexts, dtype=np.int64).reshape(self.order - 1, ids.shape[1]).T
+        return self.prediction(before), self._last(found) if ids.shape[1] else state
+
     def of(self, ids: np.ndarray, state: np.ndarray) -> np.ndarray:
         """Give log p of one id for each stream, (S,)."""
         found = self._find(np.asarray(ids)[:, None], state)

@@ -82,6 +82,18 @@ class RuntimePredictor:
             state = after
         return np.concatenate(nats, axis=1), np.concatenate(outputs, axis=1), state
 
+    def positions(self, ids: np.ndarray, state: RuntimeState) -> tuple[Prediction, RuntimeState]:
+        """Give what is predicted at each of ids (1, n), as n streams, and the state after."""
+        prediction, _, state = self.positions_with_outputs(ids, state)
+        return prediction, state
+
+    def positions_with_outputs(
+        self, ids: np.ndarray, state: RuntimeState
+    ) -> tuple[Prediction, np.ndarray, RuntimeState]:
+        """Do the same, and give the outputs (1, n, E) by which each was predicted."""
+        _, outputs, state = self.score_with_outputs(ids, state)
+        return self._head.prediction(outputs[0]), outputs, state
+
     def outputs(self, state: RuntimeState) -> np.ndarray:
         """Give the outputs (S, E) by which the next id is predicted."""
         return state.output

@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from charlm.predict.positions import at_positions, positions, step_through
+
 
 def check_laws(predictor, ids, tolerance=1e-4):
     """Check all laws on ids (S, N) read from the start."""
@@ -9,6 +11,7 @@ def check_laws(predictor, ids, tolerance=1e-4):
     check_that_all_answers_agree(predictor, ids, tolerance)
     check_that_streams_are_apart(predictor, ids, tolerance)
     check_that_pieces_are_the_whole(predictor, ids, tolerance)
+    check_that_positions_are_steps(predictor, ids, tolerance)
 
 
 def check_that_steps_are_the_score(predictor, ids, tolerance):
@@ -58,3 +61,15 @@ def check_that_pieces_are_the_whole(predictor, ids, tolerance):
         nats, state = predictor.score(part, state)
         pieces.append(nats)
     np.testing.assert_allclose(np.concatenate(pieces, axis=1), whole, atol=tolerance)
+
+
+def check_that_positions_are_steps(predictor, ids, tolerance):
+    for row in ids:
+        _, state = predictor.score(row[None, :3], predictor.start(1))
+        plain, end = step_through(predictor, row[None, 3:], state)
+        spread, after = positions(predictor, row[None, 3:], state)
+        np.testing.assert_allclose(spread.log_probs(), plain.log_probs(), atol=tolerance)
+        one, other = predictor.prediction(end), predictor.prediction(after)
+        np.testing.assert_allclose(other.log_probs(), one.log_probs(), atol=tolerance)
+        pieces = list(at_positions(predictor, row[3:], state))
+        assert np.concatenate([part for part, _, _ in pieces]).tolist() == row[3:].tolist()

@@ -77,7 +77,9 @@ def test_penn_treebanks_words_have_the_probabilities_that_kenlm_gives_them(share
     options = {"capture_output": True, "text": True, "check": True}
     (tmp_path / "model").write_text(subprocess.run(build, input=train, **options).stdout)
     lines = test.splitlines()[:300]
-    asked = subprocess.run(["query", tmp_path / "model"], input="\n".join([*lines, ""]), **options).stdout
+    asked = subprocess.run(
+        ["query", tmp_path / "model"], input="\n".join([*lines, ""]), **options
+    ).stdout
     theirs = [
         [float(each) for each in re.findall(r"\S+=\d+ \d+ (-?[\d.e+-]+)", line)]
         for line in asked.splitlines()[: len(lines)]
