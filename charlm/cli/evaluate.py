@@ -3,13 +3,15 @@
 import argparse
 import json
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from charlm.cli.arguments import add_model, add_predictor, add_state, load_model, predictor_name
 
 if TYPE_CHECKING:
     from charlm.evaluation.metrics import Evaluation
+    from charlm.language.examining import Examined
 
+TYPED = 200  # words
 HELP = "score text in bits per byte and perplexity"
 
 
@@ -28,6 +30,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--text-column", default="text", metavar="NAME", help="column of a table with the text"
     )
     parser.add_argument(
+        "--by",
+        choices=("token", "line", "document"),
+        metavar="token|line|document",
+        help="a row for each, with tabs, or in --json as `by`; the sums go to standard error",
+    )
+    parser.add_argument(
+        "--accuracy", action="store_true", help="how often the first guess came, or the first five"
+    )
+    parser.add_argument(
+        "--keystrokes",
+        nargs="?",
+        const=TYPED,
+        type=int,
+        metavar="N",
+        help=f"share of keys that suggestions spare, over N words typed (default {TYPED})",
+    )
+    parser.add_argument(
         "--html", metavar="FILE.html", help="write the text as a page, coloured by surprise"
     )
     parser.add_argument(
@@ -37,15 +56,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Score and print the evaluation."""
-    plain = arguments.html is None and arguments.plot is None
-    evaluation = _evaluate(arguments) if plain else _draw(arguments)
+    rows: list[dict[str, Any]] = []
+    found = _examine(arguments, rows) if _looks_closer(arguments) else _evaluate(arguments)
     if arguments.json:
-        print(json.dumps(evaluation.to_json()))
+        by = {"by": rows} if arguments.by else {}
+        print(json.dumps(found.to_json() | by))
         return 0
-    from charlm.evaluation.report import evaluation_table
+    from charlm.evaluation.report import evaluation_table, examination_table
+    from charlm.language.examining import Examined
 
-    print(evaluation_table(evaluation))
+    table = evaluation_table(found.evaluation if isinstance(found, Examined) else found)
+    if isinstance(found, Examined):
+        table += examination_table(found.to_json())
+    print(table, file=sys.stderr if arguments.by else sys.stdout)
     return 0
+
+
+def _looks_closer(arguments: argparse.Namespace) -> bool:
+    wanted = (arguments.html, arguments.plot, arguments.by, arguments.keystrokes)
+    return arguments.accuracy or any(each is not None for each in wanted)
 
 
 def _evaluate(arguments: argparse.Namespace) -> "Evaluation":
@@ -59,20 +88,28 @@ def _evaluate(arguments: argparse.Namespace) -> "Evaluation":
     )
 
 
-def _draw(arguments: argparse.Namespace) -> "Evaluation":
-    """Evaluate, and write the pictures that were asked for."""
-    from charlm.language.pictures import Pictures, draw_evaluation
+def _examine(arguments: argparse.Namespace, rows: list[dict[str, Any]]) -> "Examined":
+    """Evaluate and look closer; rows are printed as they come, or kept for the JSON."""
+    from charlm.evaluation.rows import COLUMNS, as_text
+    from charlm.language.examining import Wanted, examine
 
-    pictures = Pictures(arguments.html, arguments.plot)  # refuses before the work begins
-    return draw_evaluation(
-        load_model(arguments),
+    by = arguments.by
+    wanted = Wanted(  # refuses before the work begins
+        arguments.html, arguments.plot, by, arguments.accuracy, arguments.keystrokes
+    )
+    model = load_model(arguments)
+    if by and not arguments.json:
+        print("\t".join(COLUMNS[by]))
+    return examine(
+        model,
         arguments.files,
-        pictures,
+        wanted,
         predictor=predictor_name(arguments),
         encoding=arguments.encoding,
         strict=arguments.strict,
         text_column=arguments.text_column,
         tell=_tell,
+        emit=rows.append if arguments.json else lambda row: print(as_text(row, by)),
     )
 
 

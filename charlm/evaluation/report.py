@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import fields
+from typing import Any
 
 from charlm.evaluation.metrics import Evaluation
 from charlm.text.store import Counts
@@ -27,6 +28,20 @@ def evaluation_table(evaluation: Evaluation) -> str:
     if len(evaluation.by_predictor) > 1:
         lines += ["", *_side_by_side(evaluation.by_predictor)]
     return "\n".join(lines)
+
+
+def examination_table(facts: Mapping[str, Any]) -> str:
+    """Lay out what a closer look found, of the keys of its JSON that are there."""
+    rows = [
+        ("top-1 accuracy", facts.get("top1_accuracy"), "{:.2%}"),
+        ("top-5 accuracy", facts.get("top5_accuracy"), "{:.2%}"),
+        ("entropy in nats", facts.get("entropy"), "{:.4f}"),
+        ("keystrokes saved", facts.get("keystrokes_saved"), "{:.1%}"),
+        ("words typed", facts.get("words_typed"), "{:,}"),
+    ]
+    shown = [(name, form.format(value)) for name, value, form in rows if value is not None]
+    lines = [f"{name:20}{value:>12}" for name, value in shown]
+    return "".join("\n" + line for line in ["", *lines]) if lines else ""
 
 
 def _side_by_side(evaluations: Mapping[str, Evaluation]) -> list[str]:

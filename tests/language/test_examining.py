@@ -11,8 +11,8 @@ from charlm import load
 from charlm.cli.main import main
 from charlm.errors import DiskError
 from charlm.evaluation import page as pages
-from charlm.language import pictures as module
-from charlm.language.pictures import Pictures, draw_evaluation
+from charlm.language import examining as module
+from charlm.language.examining import Wanted, examine
 from charlm.storage import system
 from tests.pictures import Reader, size_of
 
@@ -85,13 +85,11 @@ def test_the_tokens_on_the_page_cost_what_the_text_costs(model, tmp_path):
         lm = load(model)
         (tmp_path / "a.txt").write_text(LINES)
         page = tmp_path / "page.html"
-        found = draw_evaluation(
-            lm, [str(tmp_path / "a.txt")], Pictures(html=page), predictor=predictor
-        )
-        assert found.predictor == predictor
+        found = examine(lm, [str(tmp_path / "a.txt")], Wanted(html=page), predictor=predictor)
+        assert found.evaluation.predictor == predictor
         titles = [values["title"] for values, _ in Reader(page.read_text()).tokens]
         bits = sum(float(re.match(r"[\d.]+", title).group()) for title in titles)
-        assert bits == pytest.approx(found.nats / 0.6931472, abs=0.006 * len(titles))
+        assert bits == pytest.approx(found.evaluation.nats / 0.6931472, abs=0.006 * len(titles))
 
 
 def test_without_a_file_it_is_the_held_out_text(say, closed, tmp_path):
@@ -167,20 +165,20 @@ def test_interrupted_on_the_way_it_leaves_the_old_page(model, tmp_path, monkeypa
     def stop(*rest):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "_score", stop)
+    monkeypatch.setattr(module, "token_scores", stop)
     with pytest.raises(KeyboardInterrupt):
-        draw_evaluation(load(model), [], Pictures(html=page))
+        examine(load(model), [], Wanted(html=page))
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
     assert page.read_text() == "old"
 
 
 def test_a_link_stays_one_and_a_device_is_no_file(model, tmp_path):
     (tmp_path / "link.html").symlink_to(tmp_path / "page.html")
-    draw_evaluation(load(model), [], Pictures(html=tmp_path / "link.html"))
+    examine(load(model), [], Wanted(html=tmp_path / "link.html"))
     assert (tmp_path / "link.html").is_symlink() and (tmp_path / "page.html").is_file()
     (tmp_path / "null.html").symlink_to("/dev/null")
     with pytest.raises(DiskError, match="not a file"):
-        draw_evaluation(load(model), [], Pictures(html=tmp_path / "null.html"))
+        examine(load(model), [], Wanted(html=tmp_path / "null.html"))
 
 
 def test_a_damaged_log_is_told_before_the_work(say, model, tmp_path):
@@ -193,3 +191,32 @@ def test_a_damaged_log_is_told_before_the_work(say, model, tmp_path):
     finally:
         log.write_bytes(before)
     assert (code, out) == (4, "") and "metrics.jsonl, line 1" in err
+
+
+def test_rows_add_up_to_the_evaluation(say, model, tmp_path):
+    (tmp_path / "new.txt").write_text(LINES * 3)
+    for by, number in (("token", len(LINES.encode()) * 3), ("line", 3), ("document", 1)):
+        code, out, err = say("eval", model, tmp_path / "new.txt", "--by", by, "--json")
+        found = json.loads(out)
+        assert code == 0 and err == "" and len(found["by"]) == number
+        total = sum(row["nats"] for row in found["by"])
+        assert total == pytest.approx(found["nats"], rel=1e-4)
+    code, out, err = say("eval", model, tmp_path / "new.txt", "--by", "line", "--predictor", "best")
+    assert out.splitlines()[0].split("\t")[0] == "line" and len(out.splitlines()) == 4
+    assert "bits per byte" in err
+
+
+def test_accuracy_and_keystrokes_stand_under_the_table_and_in_the_json(say, model, closed):
+    plain = json.loads(say("eval", model, "--json")[1])
+    code, out, _ = say("eval", model, "--accuracy", "--keystrokes", 9, "--json")
+    found = json.loads(out)
+    assert code == 0 and {name: found[name] for name in plain} == plain
+    assert 0 < found["top1_accuracy"] < found["top5_accuracy"] < 1 and found["entropy"] > 0
+    assert found["keystrokes_saved"] < 1 and found["words_typed"] == 9
+    out = say("eval", closed, "--accuracy", "--keystrokes", 5, "--predictor", "best")[1]
+    assert "top-5 accuracy" in out and "keystrokes saved" in out
+
+
+def test_wrong_options_are_told(say, model):
+    assert say("eval", model, "--by", "word")[0] == 2
+    assert say("eval", model, "--keystrokes", 0)[0] == 2

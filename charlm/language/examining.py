@@ -1,4 +1,7 @@
-"""Pictures of an evaluation: the text as a page of surprise, curves as PNG. Imports no torch."""
+"""A closer look at an evaluation: rows, accuracy, keystrokes, a page of surprise, curves as PNG.
+
+All but the sums need the whole prediction at each token, and so a second reading. Imports no torch.
+"""
 
 import os
 from collections import deque
@@ -6,39 +9,50 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from charlm.errors import DiskError
+from charlm.evaluation.accuracy import Accuracy, AccuracyCounter
 from charlm.evaluation.calibration import CalibrationCounter
 from charlm.evaluation.curve import LearningCurve, read_learning_curve
+from charlm.evaluation.keystrokes import Keystrokes
 from charlm.evaluation.metrics import Evaluation
 from charlm.evaluation.page import page
 from charlm.evaluation.plots import evaluation_plot, require_matplotlib
-from charlm.evaluation.tokens import TokenScore
+from charlm.evaluation.rows import By, Row, rows_as_they_pass
+from charlm.evaluation.tokens import TokenScore, token_scores
 from charlm.language.combination import NETWORK, check_name
 from charlm.language.directory import read_held_out
 from charlm.language.evaluating import DocumentReader
 from charlm.language.handle import LanguageModel
+from charlm.language.keystrokes import keystrokes
 from charlm.options import check
-from charlm.predict.predictor import Predictor
 from charlm.storage import HashingFile
 from charlm.text.finding import open_corpus, standard_input
-from charlm.text.sources import ReadOptions
-from charlm.text.tokenizers import Tokenizer
+from charlm.text.sources import Corpus, ReadOptions
 
 NAMED = 3  # files of a text, in its title
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """The files asked for. A file that is there is replaced; its name must be that of a picture.
+class Wanted:
+    """What is looked at. A file that is there is replaced; its name must be that of a picture.
 
-    Raises UsageError for another name: `--html book.txt` would replace the book.
+    html, plot: files to write
+    by:         rows of tokens, lines or documents
+    accuracy:   how often the first guesses came
+    keystrokes: words that are typed with suggestions, or None
+
+    Raises UsageError for another name of a file: `--html book.txt` would replace the book.
     """
 
     html: str | Path | None = None
     plot: str | Path | None = None
+    by: By | None = None
+    accuracy: bool = False
+    keystrokes: int | None = None
 
     def __post_init__(self) -> None:
         for path, endings in ((self.html, (".html", ".htm")), (self.plot, (".png",))):
@@ -46,47 +60,94 @@ class Pictures:
                 path is None or Path(path).suffix.lower() in endings,
                 f"the name of the file to write must end in {endings[0]}, not {path}",
             )
+        words = self.keystrokes
+        check(words is None or words >= 1, f"--keystrokes must be 1 or more, not {words}")
         if self.plot is not None:
             require_matplotlib()
 
+    @property
+    def predictions(self) -> bool:
+        """Tell whether the whole prediction at each token is needed."""
+        return bool(self.html or self.plot or self.by or self.accuracy)
 
-def draw_evaluation(
+
+@dataclass(frozen=True)
+class Examined:
+    """An evaluation, and what a closer look at it found."""
+
+    evaluation: Evaluation
+    accuracy: Accuracy | None = None
+    keystrokes: Keystrokes | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Give all of it as plain data."""
+        values = self.evaluation.to_json()
+        if self.accuracy is not None:
+            values |= self.accuracy.to_json()
+        if self.keystrokes is not None:
+            values |= {"keystrokes_saved": self.keystrokes.saved}
+            values |= {"words_typed": self.keystrokes.words}
+        return values
+
+
+def examine(
     model: LanguageModel,
     paths: Sequence[str],
-    pictures: Pictures,
+    wanted: Wanted,
     *,
     predictor: str = NETWORK,
     encoding: str = "utf-8",
     strict: bool = False,
     text_column: str = "text",
     tell: Callable[[str], None] = lambda line: None,
-) -> Evaluation:
-    """Evaluate files, or without any the held-out text, as `LanguageModel.evaluate`, and draw it.
+    emit: Callable[[Row], object] = lambda row: None,
+) -> Examined:
+    """Evaluate files, or without any the held-out text, and look closer.
 
-    predictor: whose scores come first, and whose predictions are drawn
+    predictor: whose scores come first, and whose predictions are looked at
+    emit:      is given each row of `wanted.by`
 
     Raises DiskError where a picture cannot be written; then none of that name is there, or the
     old one.
     """
-    curve = None if pictures.plot is None else read_learning_curve(model.directory)
+    curve = None if wanted.plot is None else read_learning_curve(model.directory)
     with ExitStack() as files:
         targets = [
             None if path is None else files.enter_context(_target(path))
-            for path in (pictures.html, pictures.plot)
+            for path in (wanted.html, wanted.plot)
         ]
         if paths:
             raw = model.tokenizer.kind == "byte"
             options = ReadOptions(encoding, strict, raw=raw, text_column=text_column)
             corpus = files.enter_context(open_corpus(paths, options, standard_input()))
             evaluation = model.evaluate_corpus(corpus, predictor, tell)
-            documents = DocumentReader(model.tokenizer, corpus.pieces()).documents()
         else:
-            evaluation = model.evaluate(predictor=predictor, tell=tell)
-            documents = _held_out(model)
-        asked = model.parts.predictor(check_name(predictor, model.combination), model.parts.network)
-        scores = _scores(asked, model.tokenizer, documents)
-        _draw(scores, evaluation, (_names(paths), model.directory.resolve().name), curve, targets)
-    return evaluation
+            corpus, evaluation = None, model.evaluate(predictor=predictor, tell=tell)
+        name, parts = check_name(predictor, model.combination), model.parts
+        accuracy, typed = None, None
+        if wanted.predictions:
+            counter = AccuracyCounter()
+            asked = parts.predictor(name, parts.reader)
+            scores = token_scores(asked, model.tokenizer, _documents(model, corpus))
+            scores = counter.watch(scores)
+            if wanted.by is not None:
+                scores = rows_as_they_pass(wanted.by, scores, model.tokenizer.lossless, emit)
+            _draw(
+                scores, evaluation, (_names(paths), model.directory.resolve().name), curve, targets
+            )
+            accuracy = counter.result if wanted.accuracy else None
+        if wanted.keystrokes is not None:
+            asked = parts.predictor(name, parts.network)
+            documents = _documents(model, corpus)
+            typed = keystrokes(asked, model.tokenizer, documents, wanted.keystrokes)
+    return Examined(evaluation, accuracy, typed)
+
+
+def _documents(model: LanguageModel, corpus: Corpus | None) -> Iterable[Iterable[np.ndarray]]:
+    """Give the documents of a corpus, or of the held-out text, as chunks of ids."""
+    if corpus is None:
+        return _held_out(model)
+    return DocumentReader(model.tokenizer, corpus.pieces()).documents()
 
 
 def _draw(
@@ -99,12 +160,12 @@ def _draw(
     """Write the pictures while the tokens come; names: of the text and of the model."""
     (text, model), (html, plot) = names, targets
     counter = CalibrationCounter()
-    passing = counter.watch(scores)
+    passing = scores if plot is None else counter.watch(scores)
     if html is not None:
         for piece in page(passing, evaluation, model, text):
             html.write(piece)
+    deque(passing, maxlen=0)  # what a page had no room for
     if plot is not None:
-        deque(passing, maxlen=0)  # what a page had no room for
         title = f"{text}, as read by {model} ({evaluation.predictor})"
         plot.write(evaluation_plot(counter.result, curve, title))
 
@@ -133,33 +194,3 @@ def _held_out(model: LanguageModel) -> Iterator[Iterator[np.ndarray]]:
     lengths = part.documents[:-1, 5].tolist()
     for begin, length in zip((part.boundaries[:-1] + 1).tolist(), lengths, strict=True):
         yield iter([part.ids[begin : begin + length].astype(np.int64)])
-
-
-def _scores(
-    predictor: Predictor, tokenizer: Tokenizer, documents: Iterable[Iterable[np.ndarray]]
-) -> Iterator[TokenScore | None]:
-    """Ask for the whole prediction at each token; None after each document."""
-    for chunks in documents:
-        state = predictor.start(1)
-        prediction, before = predictor.prediction(state), tokenizer.boundary_id
-        for token in (int(token) for ids in chunks for token in ids):
-            piece = tokenizer.pieces[token]
-            if tokenizer.closed and tokenizer.boundary_id not in (before, token):
-                piece = b" " + piece  # the closed form's pieces are bare words
-            yield _score(piece, token, prediction.log_probs()[0])
-            prediction, state = predictor.step(np.array([token]), state)
-            before = token
-        yield None
-
-
-def _score(piece: bytes, token: int, log_probs: np.ndarray) -> TokenScore:
-    """Score one token by log p of all, (V,)."""
-    probabilities = np.exp(log_probs, dtype=np.float64)
-    surprise = np.where(probabilities > 0, -log_probs, 0.0)
-    return TokenScore(
-        piece,
-        nats=-float(log_probs[token]),
-        entropy=float(probabilities @ surprise),
-        rank=1 + int((log_probs > log_probs[token]).sum()),
-        confidence=min(float(probabilities.max()), 1.0),
-    )

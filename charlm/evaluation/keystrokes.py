@@ -1,0 +1,43 @@
+"""Keystrokes saved: what completing words would spare who types a text.
+
+    saved = 1 - keys pressed / keys that the text has
+
+Each word is typed letter by letter until it is among the k that are offered; then one key takes it,
+and the space after it. Without that a word costs its letters and one key for what ends it. The
+measure of word prediction for typing aids: Trnka & McCoy 2008, "Evaluating Word Prediction".
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+OFFERED = 3  # words at a time
+
+
+@dataclass(frozen=True)
+class Keystrokes:
+    """Keys over some words: those of the text, and those pressed."""
+
+    words: int = 0
+    keys: int = 0
+    pressed: int = 0
+
+    def add(self, word: str, offers: Callable[[str], Sequence[str]]) -> "Keystrokes":
+        """Type one word more, where `offers` gives the words that are offered for its beginning."""
+        pressed = self.pressed + press(word, offers)
+        return Keystrokes(self.words + 1, self.keys + len(word) + 1, pressed)
+
+    @property
+    def saved(self) -> float | None:
+        """Give the share that was saved; None for no words."""
+        return 1 - self.pressed / self.keys if self.keys else None
+
+
+def press(word: str, offers: Callable[[str], Sequence[str]]) -> int:
+    """Count the keys pressed for a word where `offers` gives the words offered for its beginning.
+
+    Nothing is gained by taking a word that is typed already: that costs its letters and one key.
+    """
+    for typed in range(len(word)):
+        if word in offers(word[:typed])[:OFFERED]:
+            return typed + 1
+    return len(word) + 1

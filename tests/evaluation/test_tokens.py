@@ -1,0 +1,133 @@
+"""What was predicted at each token: by hand for a bigram, in rows, in shares."""
+
+import math
+
+import numpy as np
+import pytest
+
+from charlm.evaluation.accuracy import Accuracy, AccuracyCounter
+from charlm.evaluation.keystrokes import Keystrokes, press
+from charlm.evaluation.rows import as_text, rows_as_they_pass
+from charlm.evaluation.tokens import TokenScore, token_scores
+from charlm.language.keystrokes import keystrokes
+from charlm.text.alphabets import make_char_tokenizer
+from tests.predictors import Bigram
+
+TOKENIZER = make_char_tokenizer(list("abc \n"))
+
+
+def scores_of(texts, predictor=None):
+    predictor = predictor or Bigram.random(TOKENIZER)
+    documents = ([TOKENIZER.encode(part) for part in parts] for parts in texts)
+    return list(token_scores(predictor, TOKENIZER, documents))
+
+
+def rows_of(by, scores, lossless=True):
+    rows = []
+    assert list(rows_as_they_pass(by, scores, lossless, rows.append)) == scores
+    return rows
+
+
+def test_it_is_what_the_table_says():
+    predictor = Bigram.random(TOKENIZER)
+    before = TOKENIZER.boundary_id
+    *scores, end = scores_of([["ab", "ca"]], predictor)
+    assert end is None and b"".join(score.piece for score in scores) == b"abca"
+    for score, token in zip(scores, TOKENIZER.encode("abca").tolist(), strict=True):
+        row = predictor.table[before].astype(np.float64)
+        assert score.nats == pytest.approx(-row[token], rel=1e-5)
+        assert score.entropy == pytest.approx(-(np.exp(row) * row).sum(), rel=1e-4)
+        assert score.rank == 1 + sorted(row, reverse=True).index(row[token])
+        assert score.confidence == pytest.approx(np.exp(row.max()), rel=1e-5)
+        before = token
+
+
+def test_what_can_never_come_adds_nothing_to_the_entropy():
+    table = np.full((TOKENIZER.vocab_size,) * 2, -np.inf)
+    table[:, :2] = math.log(0.5)
+    [score, _] = scores_of([["a"]], Bigram(table, TOKENIZER.boundary_id))
+    assert score.entropy == pytest.approx(math.log(2)) and score.rank == 1
+
+
+def test_each_document_is_read_from_the_start():
+    first, second = scores_of([["ab"]]), scores_of([["cab"]])
+    assert scores_of([["ab"], ["cab"]]) == first + second
+
+
+def test_the_rows_of_tokens_are_the_tokens():
+    scores = scores_of([["a\t", "b"]])
+    rows = rows_of("token", scores)
+    assert [row["token"] for row in rows] == ["a", *["\t"], "b"]
+    assert [row["rank"] for row in rows] == [score.rank for score in scores[:-1]]
+    assert as_text(rows[1], "token").startswith("\\t\t")
+
+
+def test_a_line_has_the_nats_of_the_tokens_that_begin_in_it():
+    scores = [
+        TokenScore(b"one", 1.0, 0, 1, 1),
+        TokenScore(b" two\n\nthr", 2.0, 0, 1, 1),
+        TokenScore(b"ee\r\n", 4.0, 0, 1, 1),
+        TokenScore(b"end", 8.0, 0, 1, 1),
+        None,
+        TokenScore(b"other\n", 16.0, 0, 1, 1),
+        None,
+    ]
+    rows = rows_of("line", scores)
+    told = [(row["line"], row["text"], row["bytes"], row["nats"]) for row in rows]
+    assert told == [
+        (1, "one two", 8, 3.0),
+        (2, "", 1, 0.0),
+        (3, "three", 7, 4.0),
+        (4, "end", 3, 8.0),
+        (5, "other", 6, 16.0),
+    ]
+    assert rows[0]["bits_per_byte"] == pytest.approx(3 / math.log(2) / 8)
+    assert as_text(rows[4], "line") == f"5\t6\t1\t16.0000\t{16 / math.log(2) / 6:.4f}\tother"
+    assert rows_of("line", scores, lossless=False)[0]["bits_per_byte"] is None
+
+
+def test_rows_add_up_to_the_whole():
+    scores = scores_of([["ab c\n", "a\nb"], ["c"], [""]])
+    whole = sum(score.nats for score in scores if score is not None)
+    for by in ("token", "line", "document"):
+        assert sum(row["nats"] for row in rows_of(by, scores)) == pytest.approx(whole)
+    documents = rows_of("document", scores)
+    assert [row["bytes"] for row in documents] == [8, 1, 0]
+    assert documents[2]["bits_per_byte"] is None and as_text(documents[2], "document")[-1] == "\t"
+
+
+def test_first_guesses_are_counted():
+    counter = AccuracyCounter()
+    ranks = [1, 1, 2, 5, 6, 80]
+    scores = [TokenScore(b"a", 1, 0.5, rank, 0.1) for rank in ranks]
+    assert list(counter.watch([*scores, None])) == [*scores, None]
+    assert counter.result.to_json() == {
+        "top1_accuracy": 2 / 6,
+        "top5_accuracy": 4 / 6,
+        "entropy": 0.5,
+    }
+    assert set(Accuracy().to_json().values()) == {None}
+
+
+def test_a_key_takes_the_word_that_is_offered():
+    offered = {"": ["dog", "hat", "cow"], "c": ["cow", "car", "cut"], "ca": ["cat"]}
+    assert press("dog", lambda typed: offered.get(typed, [])) == 1
+    assert press("cat", lambda typed: offered.get(typed, [])) == 3
+    assert press("car", lambda typed: offered.get(typed, [])) == 2
+    assert press("cup", lambda typed: offered.get(typed, [])) == 4  # letters, and what ends it
+    assert press("cat", lambda typed: ["a", "b", "c", "cat"]) == 4  # the fourth is not seen
+
+
+def test_keys_add_up():
+    typed = Keystrokes().add("cat", lambda typed: ["cat"]).add("dog", lambda typed: [])
+    assert typed == Keystrokes(2, 8, 5) and typed.saved == 3 / 8
+    assert Keystrokes().saved is None
+
+
+def test_typing_goes_by_what_the_model_suggests():
+    predictor = Bigram.of_text(TOKENIZER, "ab ab ab ab ab ab ab ab ab ab ab ab ")
+    text = [[TOKENIZER.encode("ab ab ba ab"), TOKENIZER.encode(" ab")]]
+    typed = keystrokes(predictor, TOKENIZER, text, words=100)
+    assert typed == Keystrokes(words=5, keys=15, pressed=1 + 1 + 3 + 1 + 1)
+    assert keystrokes(predictor, TOKENIZER, text, words=2) == Keystrokes(2, 6, 2)  # first and last
+    assert keystrokes(predictor, TOKENIZER, [[]], words=9) == Keystrokes()
