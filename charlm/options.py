@@ -51,6 +51,8 @@ def add_arguments(
         kind, choices = _kind_and_choices(hints[field.name])
         if kind is bool:
             keywords["action"] = argparse.BooleanOptionalAction if field.default else "store_true"
+            if not field.default:  # something else may have asked for it, such as a preset
+                _add_negation(parser, flag, field.name)
         else:
             keywords["type"] = field.metadata["parse"] or kind
             keywords["choices"] = choices
@@ -75,13 +77,21 @@ def from_json(cls: type[Options], values: Mapping[str, Any]) -> Options:
 
     Raises UsageError for a name `cls` does not have or a value of another type.
     """
+    return cls(**checked(cls, values))
+
+
+def checked(cls: type[Any], values: Mapping[str, Any], where: str = "") -> dict[str, Any]:
+    """Give values of options of the dataclass `cls`, each of its type; `where` is told of others.
+
+    Raises UsageError as `from_json`.
+    """
     hints = typing.get_type_hints(cls)
     for name, value in values.items():
         if name not in hints:
-            raise UsageError(f"unknown option '{name}'", did_you_mean(name, hints))
+            raise UsageError(f"{where}unknown option '{name}'", did_you_mean(name, hints))
         if not _fits(value, hints[name]):
-            raise UsageError(f"option '{name}' cannot be {value!r}")
-    return cls(**{name: _from_list(value) for name, value in values.items()})
+            raise UsageError(f"{where}option '{name}' cannot be {value!r}", _wanted(hints[name]))
+    return {name: _from_list(value) for name, value in values.items()}
 
 
 def check(condition: bool, message: str, hint: str | None = None) -> None:
@@ -94,6 +104,17 @@ def did_you_mean(word: str, known: Iterable[str]) -> str | None:
     """Name the known word closest to a mistyped one, as a hint; None where none is close."""
     close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"did you mean '{close[0]}'?" if close else None
+
+
+def _add_negation(parser: argparse._ActionsContainer, flag: str, name: str) -> None:
+    """Let an option that is off by default be turned off again; help says nothing of it."""
+    parser.add_argument(
+        "--no-" + flag.removeprefix("--"),
+        dest=name,
+        action="store_false",
+        default=argparse.SUPPRESS,
+        help=argparse.SUPPRESS,
+    )
 
 
 def _kind_and_choices(hint: Any) -> tuple[Any, tuple[str, ...] | None]:  # noqa: ANN401
@@ -123,6 +144,16 @@ def _fits(value: Any, hint: Any) -> bool:  # noqa: ANN401
         item = typing.get_args(hint)[0]
         return isinstance(value, list | tuple) and all(_fits(part, item) for part in value)
     return isinstance(value, typing.get_origin(hint) or hint)
+
+
+def _wanted(hint: Any) -> str | None:  # noqa: ANN401
+    """Say what fits a field's type."""
+    kind, choices = _kind_and_choices(hint)
+    if choices:
+        return f"it is one of {', '.join(choices)}"
+    return {bool: "it is true or false", int: "it is a whole number", float: "it is a number"}.get(
+        kind, "it is a text" if kind is str else None
+    )
 
 
 def _from_list(value: Any) -> Any:  # noqa: ANN401

@@ -19,6 +19,7 @@ class Batch:
     mask:   (B, T) bool, where a target is real; None where all are
     fresh:  every stream's state starts anew before this batch
     resets: (B, T) bool, where a stream's state starts anew before it reads that input; or None
+    rate_factor: what the learning rate of this batch's step is multiplied by
     """
 
     inputs: np.ndarray
@@ -26,6 +27,7 @@ class Batch:
     mask: np.ndarray | None = None
     fresh: bool = False
     resets: np.ndarray | None = None
+    rate_factor: float = 1.0
 
     @property
     def num_targets(self) -> int:
@@ -45,6 +47,7 @@ class Batch:
             None if self.mask is None else self.mask[start:end],
             self.fresh,
             None if self.resets is None else self.resets[start:end],
+            self.rate_factor,
         )
 
 

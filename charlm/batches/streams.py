@@ -12,7 +12,7 @@ windows' borders fall elsewhere.
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from charlm.batches.windows import Windows
 
 RESTART_RATE = 0.01 / 64  # of the steps of each stream
 MAX_CHANCE = 0.5  # of a restart, where one is possible
+WINDOW = 1  # marks the random numbers of windows' lengths
 
 
 @dataclass(frozen=True)
@@ -91,11 +92,29 @@ class Streams:
         while True:
             shift, epoch, offset = self._shift(position.epoch), position.epoch, position.offset
             while offset < self._length:
-                end = offset + self.windows.at(progress())
+                run = progress()
+                end = offset + self._window(run, epoch, offset)
                 after = Position(epoch, end) if end < self._length else Position(epoch + 1, 0)
-                yield self._batch(shift, epoch, offset, end), after
+                batch = self._batch(shift, epoch, offset, end)
+                yield self._rated(batch, self.windows.at(run)), after
                 offset = end
             position = Position(epoch + 1, 0)
+
+    def _window(self, progress: float, epoch: int, offset: int) -> int:
+        """Give the steps of the window that begins at a place: a function of the place alone."""
+        if not self.windows.random:
+            return self.windows.at(progress)
+        generator = np.random.default_rng([self._seed, epoch, offset, WINDOW])
+        return self.windows.drawn(progress, generator)
+
+    def _rated(self, batch: Batch, planned: int) -> Batch:
+        """Let a window at random be worth a step that is as large as it is long.
+
+        Else short windows, sampled as often, would count for more (Merity et al. 2018).
+        """
+        if not self.windows.random:
+            return batch
+        return replace(batch, rate_factor=batch.inputs.shape[1] / planned)
 
     def _shift(self, epoch: int) -> int:
         if epoch == 0:

@@ -4,9 +4,9 @@ import argparse
 import json
 from typing import TYPE_CHECKING
 
+from charlm.language.recipe import Recipe, request_from
 from charlm.language.request import TrainRequest
 from charlm.options import add_arguments as add_options
-from charlm.options import from_arguments
 
 if TYPE_CHECKING:
     from charlm.language.checking import CorpusCheck
@@ -31,11 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("corpus", nargs="*", metavar="CORPUS", help="as for train")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     add_options(parser, TrainRequest, OPTIONS)
+    add_options(parser, Recipe)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Check the corpus and print what was found."""
-    request = from_arguments(TrainRequest, arguments)
+    request = request_from(vars(arguments))
     from charlm.language.checking import check_corpus
 
     check = check_corpus(arguments.corpus, request)

@@ -1,6 +1,7 @@
 """An argument parser that answers a mistake with a sentence and the word that was meant."""
 
 import argparse
+import textwrap
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -9,10 +10,13 @@ from charlm.options import did_you_mean
 
 
 class Formatter(argparse.HelpFormatter):
-    """Lines up the help of all options at one column."""
+    """Lines up the help of all options at one column, and keeps names with a hyphen whole."""
 
     def __init__(self, prog: str) -> None:
         super().__init__(prog, max_help_position=32, width=100)
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        return textwrap.wrap(" ".join(text.split()), width, break_on_hyphens=False)
 
 
 class Parser(argparse.ArgumentParser):

@@ -4,9 +4,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from charlm.language.recipe import Recipe, request_from
 from charlm.language.request import TrainRequest
 from charlm.options import add_arguments as add_options
-from charlm.options import from_arguments
 
 HELP = "read and tokenize text once, for several runs"
 OPTIONS = (
@@ -27,11 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("corpus", nargs="*", metavar="CORPUS", help="as for train")
     parser.add_argument("--out", required=True, metavar="DIR", help="directory to write")
     add_options(parser, TrainRequest, OPTIONS)
+    add_options(parser, Recipe)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Prepare the store and say what is in it."""
-    request = from_arguments(TrainRequest, arguments)
+    request = request_from(vars(arguments))
     from charlm.language.corpus import prepare_directory, store_table
 
     store = prepare_directory(

@@ -6,9 +6,9 @@ import sys
 from contextlib import nullcontext, suppress
 
 from charlm.cli.signals import StopRequest
+from charlm.language.recipe import Recipe, request_from
 from charlm.language.request import TrainRequest
 from charlm.options import add_arguments as add_options
-from charlm.options import from_arguments
 
 HELP = "train a model on text"
 
@@ -21,13 +21,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CORPUS",
         help="files, directories, globs, or - for standard input",
     )
+    add_options(parser, Recipe)
     add_options(parser, TrainRequest)
     parser.add_argument("--json", action="store_true", help="print the result as one JSON object")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Train, then print the result table and a sample."""
-    request = from_arguments(TrainRequest, arguments)
+    request = request_from(vars(arguments))
     stop: StopRequest = arguments.stop_request
     from charlm.language.fit import fit  # imports PyTorch: after the options are checked
 

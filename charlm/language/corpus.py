@@ -32,12 +32,13 @@ def open_or_prepare(
     A run that goes on, perhaps for longer, keeps the tokenizer that was settled when it began.
     """
     if len(paths) == 1 and is_prepared(paths[0]):
-        if request.tokenizer is not None or request.valid is not None:
+        store = open_store(Path(paths[0]), contents=True)
+        if request.valid is not None or not _is_of(store, request):
             raise UsageError(
                 f"{paths[0]} is prepared: its tokenizer and held-out text are settled",
                 "leave out --tokenizer and --valid, or pass the text itself",
             )
-        return open_store(Path(paths[0]), contents=True)
+        return store
     with ExitStack() as corpora:
         corpus, valid = open_texts(paths, request, corpora, standard_input())
         choice = tokenizer_choice(request)
@@ -67,6 +68,14 @@ def prepare_directory(
         corpus, valid = open_texts(paths, request, corpora, standard_input())
         choice = tokenizer_choice(request)
         return prepare(corpus, choice, out, valid=valid, replace=True, tell=tell)
+
+
+def _is_of(store: TokenStore, request: TrainRequest) -> bool:
+    """Tell whether a store's tokenizer is one that a request may have meant."""
+    if request.tokenizer is None:
+        return True
+    closed = not store.tokenizer.lossless
+    return store.tokenizer.kind == request.tokenizer and closed == (request.unknown == "unk")
 
 
 def store_line(store: TokenStore) -> str:

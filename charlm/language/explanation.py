@@ -2,9 +2,10 @@
 
 from charlm.language.plan import Plan
 from charlm.language.probe import Machine
-from charlm.language.sizes import CorpusFacts
+from charlm.language.sizes import SYMBOL_INPUT, CorpusFacts
 
 GIGA = 1e9
+COURSES = {"linear": " falling to zero", "step": " falling in steps", "constant": ""}
 
 
 def explain(
@@ -30,18 +31,33 @@ def _network(plan: Plan, parameters: int) -> str:
         head += f" in levels from {', '.join(f'{cut:,}' for cut in shape.cutoffs)}"
     return (
         f"{shape.num_layers} x {shape.hidden_size} {shape.cell}, embedding {shape.embed_size}, "
-        f"{head}: {parameters:,} parameters, dropout {shape.output_dropout:g}"
+        f"{head}: {parameters:,} parameters, dropout {_dropout(plan)}"
     )
+
+
+def _dropout(plan: Plan) -> str:
+    """Say the dropout, and where it is not the plan's own."""
+    shape, usual = plan.network, plan.dropout
+    own = shape.input_dropout in (usual, usual * SYMBOL_INPUT)
+    if own and shape.layer_dropout == shape.output_dropout == usual:
+        told = [f"{usual:g}"]
+    else:
+        rates = shape.input_dropout, shape.layer_dropout, shape.output_dropout
+        places = dict(zip(("in", "between", "out"), rates, strict=True))
+        told = [f"{rate:g} {name}" for name, rate in places.items()]
+    parts = {"of weights": shape.weight_dropout, "of whole tokens": shape.embed_dropout}
+    return ", ".join(told + [f"{rate:g} {name}" for name, rate in parts.items() if rate])
 
 
 def _learning(plan: Plan) -> str:
     windows, options = plan.windows, plan.optimizer
     growing = f"{windows.first} to {windows.last}" if windows.first < windows.last else windows.last
-    course = " falling to zero" if plan.loop.schedule == "linear" else ""
+    about = "about " if windows.random else ""
+    course = COURSES[plan.loop.schedule]
     decay = f", weight decay {options.weight_decay:.2g}" if options.weight_decay else ""
     return (
         f"{options.optimizer}, rate {options.learning_rate:.2g}{course}{decay}; "
-        f"{plan.batch_size} at a time, windows of {growing} tokens"
+        f"{plan.batch_size} at a time, windows of {about}{growing} tokens"
     )
 
 

@@ -14,9 +14,11 @@ from charlm.language.corpus import open_or_prepare, read_options
 from charlm.language.dialogue import NeverStop, Stop, teller
 from charlm.language.handle import LanguageModel
 from charlm.language.place import Place, find_place
+from charlm.language.recipe import NAMES, request_from
 from charlm.language.record import check_corpus
 from charlm.language.request import TrainRequest
 from charlm.language.result import FitResult, finished_result
+from charlm.options import did_you_mean
 from charlm.text.finding import check_text
 from charlm.text.memory import return_freed_memory
 from charlm.training.meeting import Meeting, open_meeting
@@ -25,13 +27,15 @@ from charlm.training.meeting import Meeting, open_meeting
 def train(corpus: str | Path | Sequence[str | Path] = (), **options: Any) -> LanguageModel:  # noqa: ANN401
     """Train a model on files, directories or globs; without any, on the text Python ships with.
 
-    Options are those of `charlm train`: minutes, epochs, steps, tokenizer, cell, hidden, out, ...
+    Options are those of `charlm train`: minutes, epochs, steps, tokenizer, cell, hidden, out,
+    preset, config, ...
     Raises a CharlmError for whatever is wrong.
     """
     paths = [corpus] if isinstance(corpus, str | Path) else corpus
-    if unknown := options.keys() - TrainRequest.__dataclass_fields__.keys():
-        raise UsageError(f"unknown option '{sorted(unknown)[0]}'", "see charlm train --help")
-    result = fit([str(path) for path in paths], TrainRequest(**options))
+    if unknown := sorted(options.keys() - {*NAMES, "preset", "config"}):
+        hint = did_you_mean(unknown[0], NAMES) or "see charlm train --help"
+        raise UsageError(f"unknown option '{unknown[0]}'", hint)
+    result = fit([str(path) for path in paths], request_from(options))
     if result is None:
         raise UsageError("this process only helped: the first one has the model")
     return result.model

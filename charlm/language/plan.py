@@ -4,7 +4,7 @@ A pure function. With steps or epochs the machine makes no difference.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from charlm.batches.windows import Windows
@@ -41,6 +41,7 @@ class Plan:
 
     batch_size: streams (or documents) learned from at a time
     windows:    steps of them, from the beginning to the end of the run
+    dropout:    of the network, where no other was asked for a part of it
     learned:    an estimate of how many predictions the run learns from
     passes:     and so of how often it sees its text
     """
@@ -51,6 +52,7 @@ class Plan:
     budget: Budget
     batch_size: int
     windows: Windows
+    dropout: float
     learned: float
     passes: float
 
@@ -77,19 +79,11 @@ def make_plan(request: TrainRequest, corpus: CorpusFacts, machine: Machine) -> P
     return Plan(
         network=network_of(request, corpus, hidden, dropout),
         optimizer=_optimizer(request, corpus, hidden, corpus.tokens / (batch * windows.mean)),
-        loop=LoopOptions(
-            schedule=request.schedule,
-            warmup=request.warmup,
-            accumulate=request.accumulate,
-            validate_every=request.validate_every,
-            patience=request.patience,
-            save_steps=request.save_steps,
-            save_seconds=request.save_seconds,
-            seed=request.seed,
-        ),
+        loop=request.loop(),
         budget=budget,
         batch_size=batch,
         windows=windows,
+        dropout=dropout,
         learned=learned,
         passes=passes,
     )
@@ -111,7 +105,7 @@ def _optimizer(
         rate /= 2
     rate, decay = request.lr or rate, request.weight_decay
     if decay is None and request.optimizer == "adamw":
-        mean = rate if request.schedule == "constant" else rate / 2
+        mean = rate * _mean_factor(request)
         decay = 1 / (PASSES_KEPT * max(steps_of_pass, 1.0) * mean)
         decay = float(f"{min(MAX_DECAY, decay):.2g}")
     return OptimizerOptions(
@@ -120,6 +114,14 @@ def _optimizer(
         weight_decay=decay or 0.0,
         clip_norm=request.clip_norm or clip,
     )
+
+
+def _mean_factor(request: TrainRequest) -> float:
+    """Give the mean of the schedule's factors, the warm-up left out."""
+    if request.schedule != "step":
+        return 1.0 if request.schedule == "constant" else 0.5
+    loop = replace(request.loop(), warmup=0.0)
+    return sum(loop.rate_factor((k + 0.5) / 100) for k in range(100)) / 100
 
 
 def _budget(request: TrainRequest, corpus: CorpusFacts) -> Budget:

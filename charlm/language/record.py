@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from charlm import storage
 from charlm.errors import CorpusError, ModelError, UsageError
-from charlm.language.request import TrainRequest
+from charlm.language.request import DROPOUTS, TrainRequest
 from charlm.options import from_json
 from charlm.text.store import TokenStore
 
@@ -22,8 +22,9 @@ FORMAT = 1
 OF_NO_ACCOUNT = {"out", "force", "resume", "fallback", "save_every"}
 CHANGEABLE = OF_NO_ACCOUNT | {
     "minutes", "epochs", "steps", "test", "lr", "schedule", "warmup", "weight_decay", "clip_norm",
-    "dropout", "weight_dropout", "embed_dropout", "accumulate", "validate_every", "patience",
-    "threads", "device", "precision",
+    "lr_step_from", "lr_step_every", "lr_step_factor", *DROPOUTS, "activation_penalty",
+    "temporal_penalty", "accumulate", "validate_every", "patience", "average", "threads", "device",
+    "precision",
 }  # fmt: skip
 BUDGETS = ("minutes", "epochs", "steps")
 BEFORE = {"cutoffs": "none"}  # what was so before it was a choice
@@ -132,7 +133,7 @@ def chosen_by(plan: "Plan", threads: int, bf16: bool) -> dict[str, Any]:
         "layers": network.num_layers,
         "hidden": network.hidden_size,
         "embed": network.embed_size,
-        "dropout": network.output_dropout,
+        "dropout": plan.dropout,
         "batch": plan.batch_size,
         "bptt": plan.windows.last,
         "bptt_start": plan.windows.first,

@@ -12,6 +12,9 @@ SAVE_SECONDS = 60.0
 MAX_MINUTES = 1_000_000
 CUTOFFS = r"none|\d{1,9}(,\d{1,9})*"
 COUNTS = ("layers", "hidden", "embed", "batch", "bptt", "bptt_start", "accumulate", "threads")
+DROPOUTS = tuple(
+    f"{where}dropout" for where in ("", "input_", "layer_", "output_", "weight_", "embed_")
+)
 LARGEST = {"layers": 1_000, "hidden": 10**7, "embed": 10**7, "threads": 1_024}  # else 10^9
 
 
@@ -52,8 +55,13 @@ class TrainRequest:
     dropout: float | None = option(
         None, "on layers' outputs and on embeddings (a fifth of it, for bytes, chars)"
     )
+    input_dropout: float | None = option(None, "the same on embeddings alone")
+    layer_dropout: float | None = option(None, "the same between layers alone")
+    output_dropout: float | None = option(None, "the same on the last layer's outputs alone")
     weight_dropout: float = option(0.0, "on the recurrent weights (AWD-LSTM)")
     embed_dropout: float = option(0.0, "on whole tokens of the embedding (AWD-LSTM)")
+    activation_penalty: float = option(0.0, "on large outputs of the last layer (AR of AWD-LSTM)")
+    temporal_penalty: float = option(0.0, "on large changes of them (TAR of AWD-LSTM)")
 
     valid: str | None = option(None, "held-out text (default: the corpus's end)", metavar="FILE")
     test: str | None = option(None, "text to score once, at the end", metavar="FILE")
@@ -71,15 +79,28 @@ class TrainRequest:
     batch: int | None = option(None, "streams (or documents) learned from at a time")
     bptt: int | None = option(None, "tokens between two updates (the window of truncated BPTT)")
     bptt_start: int | None = option(None, "the same at the beginning: it grows to --bptt")
+    random_windows: bool = option(False, "vary them at random, and the rate with them (AWD-LSTM)")
     optimizer: Literal["adamw", "sgd"] = option("adamw", "update rule")
     lr: float | None = option(None, "peak learning rate")
-    schedule: Literal["linear", "constant"] = option("linear", "course of the rate after warm-up")
+    schedule: Literal["linear", "constant", "step"] = option(
+        "linear", "course of the rate after warm-up: falling to zero, or in steps, or not"
+    )
+    lr_step_from: float = option(
+        0.6, "share of the run at which --schedule step lets it fall first"
+    )
+    lr_step_every: float = option(0.2, "and after which share it falls again")
+    lr_step_factor: float = option(0.1, "and to which share of what it was")
     warmup: float = option(0.02, "share of the run over which the rate rises")
     weight_decay: float | None = option(None, "decoupled weight decay of weight matrices")
     clip_norm: float | None = option(None, "largest norm of the whole gradient")
     accumulate: int = option(1, "slices each batch is cut into, to save memory")
     validate_every: float = option(0.1, "share of the run between two validations")
     patience: int = option(0, "stop after N validations without gain; 0 never stops")
+    average: str = option(
+        "none",
+        "average the weights over the last share of the run, or once validations stop gaining",
+        metavar="SHARE|triggered",
+    )
 
     seed: int = option(1, "of the weights, the dropout and the order of the text")
     threads: int | None = option(None, "processor threads to use (default: measured)")
@@ -105,10 +126,7 @@ class TrainRequest:
             shown = "--" + name.replace("_", "-")
             check(value is None or value >= 1, f"{shown} must be 1 or more, not {value}")
             check(value is None or value <= largest, f"{shown} must be at most {largest:,}")
-        for name in ("dropout", "weight_dropout", "embed_dropout"):
-            value = getattr(self, name)
-            shown = "--" + name.replace("_", "-")
-            check(value is None or 0 <= value < 1, f"{shown} must be in [0, 1), not {value}")
+        self._check_regularisation()
         check(
             self.unknown == "spell" or self.tokenizer == "word",
             "--unknown unk is for --tokenizer word",
@@ -135,9 +153,37 @@ class TrainRequest:
         most = MAX_MINUTES
         check(self.minutes is None or self.minutes <= most, f"--minutes must be at most {most:,}")
         check(self.out != "", "--out must name a directory")
-        # the loop's own rules, before the corpus is read
-        LoopOptions(self.schedule, self.warmup, self.accumulate, self.validate_every, self.patience)
+        self.loop()  # its own rules, before the corpus is read
         check(not (self.force and self.resume), "--force and --resume cannot be given together")
+
+    def _check_regularisation(self) -> None:
+        for name in DROPOUTS:
+            value, shown = getattr(self, name), "--" + name.replace("_", "-")
+            check(value is None or 0 <= value < 1, f"{shown} must be in [0, 1), not {value}")
+        for name in ("activation_penalty", "temporal_penalty"):
+            value, shown = getattr(self, name), "--" + name.replace("_", "-")
+            check(0 <= value < math.inf, f"{shown} must be 0 or more, not {value}")
+        check(
+            self.batches == "streams" or not self.random_windows,
+            "--random-windows is for streams: documents are cut into windows of one width",
+        )
+
+    def loop(self) -> LoopOptions:
+        """Give the options of the training loop."""
+        return LoopOptions(
+            schedule=self.schedule,
+            warmup=self.warmup,
+            accumulate=self.accumulate,
+            validate_every=self.validate_every,
+            patience=self.patience,
+            average=self.average,
+            lr_step_from=self.lr_step_from,
+            lr_step_every=self.lr_step_every,
+            lr_step_factor=self.lr_step_factor,
+            save_steps=self.save_steps,
+            save_seconds=self.save_seconds,
+            seed=self.seed,
+        )
 
     @property
     def minutes_or_default(self) -> float | None:

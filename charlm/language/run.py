@@ -1,7 +1,6 @@
 """One training run: its plan, its network, and the directory it goes into."""
 
 import math
-import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -18,6 +17,7 @@ from charlm.evaluation.metrics import Evaluation
 from charlm.language.adapting import training_scales, write_adaptation
 from charlm.language.card import model_card
 from charlm.language.combination import Combination, combine
+from charlm.language.command import command_line
 from charlm.language.counts import count, plan_counting, write_counts
 from charlm.language.dialogue import Stop, Tell
 from charlm.language.directory import write_held_out, write_model
@@ -34,6 +34,7 @@ from charlm.language.sizes import CorpusFacts
 from charlm.language.task import Batches, LanguageTask
 from charlm.language.validation import Validation, tokens_worth_scoring
 from charlm.model.network import LanguageNetwork
+from charlm.model.penalties import Penalties
 from charlm.predict.neural import NeuralPredictor
 from charlm.predict.ngram import NgramPredictor
 from charlm.storage import LineLog
@@ -130,6 +131,7 @@ class Run:
                     self.device,
                     self.bf16,
                     self.store.train.release,
+                    self._penalties(),
                 ),
                 self.plan.budget,
                 self.plan.optimizer,
@@ -233,6 +235,9 @@ class Run:
             restarts=_restarts(self.store.tokenizer, self._id_counts),
         )
 
+    def _penalties(self) -> Penalties:
+        return Penalties(self.request.activation_penalty, self.request.temporal_penalty)
+
     def _validation(self) -> Validation | None:
         valid = self.store.valid
         if valid is None or len(valid.ids) < 2:
@@ -253,7 +258,7 @@ class Run:
             "charlm_version": __version__,
             "run": {
                 "corpus": ", ".join(self.paths) or "the text that ships with Python",
-                "command": _command(self.paths, self.request),
+                "command": command_line(self.paths, self.request),
                 "request": asdict(self.request),
                 "optimizer": asdict(self.plan.optimizer),
                 "batch_size": self.plan.batch_size,
@@ -282,13 +287,3 @@ def _restarts(tokenizer: Tokenizer, id_counts: np.ndarray) -> Restarts:
     """Let texts begin after tokens that end a line."""
     after = np.array([piece.endswith(b"\n") for piece in tokenizer.pieces])
     return Restarts(tokenizer.boundary_id, after, id_counts[after].sum() / id_counts.sum())
-
-
-def _command(paths: Sequence[str], request: TrainRequest) -> str:
-    words = ["charlm", "train", *paths]
-    for name, field in TrainRequest.__dataclass_fields__.items():
-        value = getattr(request, name)
-        if value != field.default:
-            flag = "--" + name.replace("_", "-")
-            words += [flag] if value is True else [flag, str(value)]
-    return shlex.join(words)

@@ -47,8 +47,8 @@ def choose_windows(request: TrainRequest, corpus: CorpusFacts) -> Windows:
         return Windows(request.bptt or usual.last, request.bptt or usual.last)
     if request.bptt is None:
         last = max(usual.last, request.bptt_start or 1)
-        return Windows(request.bptt_start or usual.first, last)
-    return Windows(request.bptt_start or request.bptt, request.bptt)
+        return Windows(request.bptt_start or usual.first, last, request.random_windows)
+    return Windows(request.bptt_start or request.bptt, request.bptt, request.random_windows)
 
 
 def choose_batch(request: TrainRequest, corpus: CorpusFacts) -> int:
@@ -83,6 +83,7 @@ def network_of(
     request: TrainRequest, corpus: CorpusFacts, hidden: int, dropout: float = 0.0
 ) -> NetworkConfig:
     """Give the network of so many units in each layer."""
+    on_inputs = dropout * (SYMBOL_INPUT if corpus.symbols else 1.0)
     return NetworkConfig(
         vocab_size=corpus.vocab_size,
         embed_size=request.embed or min(hidden, SYMBOL_EMBED if corpus.symbols else WORD_EMBED),
@@ -91,9 +92,9 @@ def network_of(
         cell=request.cell,
         nonlinearity=request.nonlinearity,
         tie_weights=request.tie,
-        input_dropout=dropout * (SYMBOL_INPUT if corpus.symbols else 1.0),
-        layer_dropout=dropout,
-        output_dropout=dropout,
+        input_dropout=_first(request.input_dropout, on_inputs),
+        layer_dropout=_first(request.layer_dropout, dropout),
+        output_dropout=_first(request.output_dropout, dropout),
         weight_dropout=request.weight_dropout,
         embed_dropout=request.embed_dropout,
         cutoffs=choose_cutoffs(request, corpus),
@@ -129,6 +130,10 @@ def choose_hidden(request: TrainRequest, corpus: CorpusFacts, available: float) 
 def hidden_for_targets(request: TrainRequest, corpus: CorpusFacts, targets: float) -> int:
     """Choose the number of units for a run that learns from so many predictions."""
     return _rounded(84 * (targets / 1e5) ** 0.4, request, corpus)
+
+
+def _first(asked: float | None, otherwise: float) -> float:
+    return otherwise if asked is None else asked
 
 
 def _scaled(available: float) -> float:

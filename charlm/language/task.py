@@ -14,6 +14,7 @@ from charlm.batches.batch import Batch, Position
 from charlm.errors import ModelError
 from charlm.language.validation import Validation
 from charlm.model.network import LanguageNetwork
+from charlm.model.penalties import Penalties
 from charlm.model.state import State, detach_state, select_state, stack_states
 from charlm.training.precision import autocast
 from charlm.training.processes import rows_of
@@ -42,6 +43,7 @@ class LanguageTask:
         device: torch.device,
         bf16: bool,
         release: Callable[[], None] = lambda: None,
+        penalties: Penalties | None = None,
     ) -> None:
         self.module: LanguageNetwork = network
         self.device = device
@@ -49,6 +51,7 @@ class LanguageTask:
         self._batches = batches
         self._validation = validation
         self._release = release  # gives back the memory of ids that were read
+        self._penalties = penalties
 
     def batches(
         self,
@@ -95,7 +98,10 @@ class LanguageTask:
         return states[0] if len(states) == 1 else stack_states(states)
 
     def loss(self, batch: Batch, state: State | None) -> tuple[Tensor, State]:
-        """Give the sum of nats over the batch's real targets and the detached state after it."""
+        """Give the sum of nats over the batch's real targets and the detached state after it.
+
+        The gradient of that sum has the penalties in it, the sum has not.
+        """
         if state is None or batch.fresh:
             state = self.module.initial_state(len(batch.inputs))
         elif len(state[0]) != len(batch.inputs):
@@ -107,12 +113,17 @@ class LanguageTask:
                 state,
                 mask=None if batch.mask is None else self._tensor(batch.mask),
                 resets=None if batch.resets is None else self._tensor(batch.resets),
+                penalties=self._penalties,
             )
         return nats, detach_state(state)
 
     def num_targets(self, batch: Batch) -> int:
         """Count the batch's real targets."""
         return batch.num_targets
+
+    def rate_factor(self, batch: Batch) -> float:
+        """Give what the learning rate of a batch's step is multiplied by."""
+        return batch.rate_factor
 
     def validate(self, rank: int, size: int, stop: Callable[[], bool]) -> Score | None:
         """Score this process's streams of the held-out part, or of a fair part of it."""

@@ -10,6 +10,7 @@ from torch.nn import functional
 from charlm.model.adaptive import AdaptiveHead
 from charlm.model.dropout import embedding_dropout, locked_dropout
 from charlm.model.heads import SoftmaxHead
+from charlm.model.penalties import Penalties, with_gradient_of
 from charlm.model.recurrent import RecurrentConfig, RecurrentStack
 from charlm.model.shape import NetworkConfig
 from charlm.model.state import State
@@ -55,14 +56,8 @@ class LanguageNetwork(nn.Module):
         self, ids: Tensor, state: State, resets: Tensor | None = None
     ) -> tuple[Tensor, State]:
         """Read ids (B, T); give what the head takes, (B, T, E), and the state after the last."""
-        weight = embedding_dropout(self.embedding, self.config.embed_dropout, self.training)
-        inputs = functional.embedding(ids, weight)  # (B, T, E)
-        inputs = locked_dropout(inputs, self.config.input_dropout, self.training)
-        outputs, state = self.stack(inputs, state, resets)  # (B, T, H)
-        outputs = locked_dropout(outputs, self.config.output_dropout, self.training)
-        if self.projection is not None:
-            outputs = self.projection(outputs)  # (B, T, E)
-        return outputs, state
+        outputs, state = self._read(ids, state, resets)
+        return self._for_head(self._dropped(outputs)), state
 
     def nats_sum(
         self,
@@ -71,12 +66,20 @@ class LanguageNetwork(nn.Module):
         state: State,
         mask: Tensor | None = None,
         resets: Tensor | None = None,
+        penalties: Penalties | None = None,
     ) -> tuple[Tensor, State]:
-        """Sum the nats of targets (B, T) after ids (B, T) where mask (B, T) holds; to train on."""
-        outputs, state = self(ids, state, resets)
-        rows = outputs.flatten(0, 1)
+        """Sum the nats of targets (B, T) after ids (B, T) where mask (B, T) holds; to train on.
+
+        Penalties are in the gradient alone.
+        """
+        outputs, state = self._read(ids, state, resets)
+        dropped = self._dropped(outputs)
+        rows = self._for_head(dropped).flatten(0, 1)
         real = None if mask is None else mask.flatten()
-        return self.head.nats_sum(rows, targets.flatten(), real), state
+        nats = self.head.nats_sum(rows, targets.flatten(), real)
+        if penalties:
+            nats = with_gradient_of(nats, penalties.total(outputs, dropped, mask, resets))
+        return nats, state
 
     @torch.no_grad()
     def nats(
@@ -95,6 +98,24 @@ class LanguageNetwork(nn.Module):
     def log_probs(self, outputs: Tensor) -> Tensor:
         """Give log p of every token after each output, (..., E) -> (..., V); as the weights are."""
         return self.head.log_probs(outputs)
+
+    def _read(self, ids: Tensor, state: State, resets: Tensor | None) -> tuple[Tensor, State]:
+        """Read ids (B, T); give the outputs of the last layer, (B, T, H), and the state."""
+        weight = embedding_dropout(self.embedding, self.config.embed_dropout, self.training)
+        inputs = functional.embedding(ids, weight)  # (B, T, E)
+        inputs = locked_dropout(inputs, self.config.input_dropout, self.training)
+        outputs, state = self.stack(inputs, state, resets)
+        return outputs, state
+
+    def _dropped(self, outputs: Tensor) -> Tensor:
+        return locked_dropout(outputs, self.config.output_dropout, self.training)
+
+    def _for_head(self, outputs: Tensor) -> Tensor:
+        """Turn outputs (B, T, H) into what the head takes, (B, T, E)."""
+        if self.projection is None:
+            return outputs
+        projected: Tensor = self.projection(outputs)
+        return projected
 
 
 def recurrent_config(config: NetworkConfig) -> RecurrentConfig:

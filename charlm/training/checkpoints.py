@@ -6,6 +6,7 @@
         optimizer.safetensors its moments, by parameter and name
         carried.safetensors   hidden state of each stream, states of the random generators
         best.safetensors      the weights with the best validation, once there was one
+        average.safetensors   the mean of the weights, once averaging has begun
         MANIFEST.json         size and SHA-256 of each, written last
 
 The newest two stay, and the newest that was made in the regular course of the run: what an
@@ -32,7 +33,8 @@ FORMAT = 1
 KEPT = 2
 SUFFIX = ".safetensors"
 REPLACED = ".replaced"
-PARTS = ("model", "optimizer", "carried")  # of every checkpoint
+PARTS = ("model", "optimizer", "carried")  # of every checkpoint,
+SOMETIMES = ("best", "average")  # and what some have besides
 CONTENTS = {"step": int, "scheduled": bool, "progress": dict, "seconds": int | float}
 
 Tensors = Mapping[str, Tensor]
@@ -44,7 +46,7 @@ class Checkpoint:
     """Everything a run is at one step.
 
     state:   plain data, with "step" and "scheduled" (made in the regular course of the run)
-    tensors: by file name (model, optimizer, carried, best), then by tensor name
+    tensors: by file name (PARTS, and SOMETIMES), then by tensor name
     """
 
     state: dict[str, Any]
@@ -164,7 +166,7 @@ def read_checkpoint(path: Path) -> Checkpoint:
     for name, kind in CONTENTS.items():
         if not isinstance(state.get(name), kind):
             raise ModelError(f"{path / STATE} is damaged: it does not say '{name}'")
-    files = [path / (name + SUFFIX) for name in (*PARTS, "best")]
+    files = [path / (name + SUFFIX) for name in (*PARTS, *SOMETIMES)]
     return Checkpoint(
         state, {f.stem: _read_tensors(f) for f in files if f.stem in PARTS or f.exists()}
     )

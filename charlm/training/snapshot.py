@@ -118,18 +118,19 @@ def capture(
     state: TrainState,
     optimizer: torch.optim.Optimizer,
     hidden: Any,  # noqa: ANN401
-    best: Mapping[str, Tensor] | None,
+    kept: dict[str, dict[str, Tensor]],
     processes: Processes,
 ) -> Checkpoint:
-    """Gather a checkpoint; with several processes all must call this together."""
+    """Gather a checkpoint; with several processes all must call this together.
+
+    `kept` is what it shall hold besides, by file name and tensor name.
+    """
     tensors = {
         "model": weights_of(task.module),
         "optimizer": optimizer_tensors(optimizer),
         "carried": carried_tensors(task, hidden, processes),
     }
-    if best is not None:
-        tensors["best"] = dict(best)
-    return Checkpoint(asdict(state), tensors)
+    return Checkpoint(asdict(state), tensors | kept)
 
 
 def save_for_all(checkpoints: Checkpoints, checkpoint: Checkpoint, processes: Processes) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -59,6 +59,14 @@ class Task(Protocol):
 
     def unpack(self, tensors: Sequence[Tensor]) -> Any:  # noqa: ANN401
         """Make a state of such tensors."""
+
+
+@runtime_checkable
+class ScalesRates(Protocol):
+    """A task whose batches differ in how large a step they are worth."""
+
+    def rate_factor(self, batch: Any) -> float:  # noqa: ANN401
+        """Give what the learning rate of a batch's step is multiplied by."""
 
 
 @dataclass

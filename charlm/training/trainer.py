@@ -11,12 +11,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from torch import Tensor
-
 from charlm.errors import DivergedError
 from charlm.training.budget import Budget
 from charlm.training.checkpoints import Checkpoint, Checkpoints
 from charlm.training.gradients import Gradients
+from charlm.training.keeping import Kept
 from charlm.training.loop import LoopOptions
 from charlm.training.memory import memory_errors
 from charlm.training.optimizers import (
@@ -27,7 +26,6 @@ from charlm.training.optimizers import (
 )
 from charlm.training.processes import Processes
 from charlm.training.progress import Progress
-from charlm.training.schedules import SCHEDULES
 from charlm.training.snapshot import (
     are_finite,
     capture,
@@ -39,7 +37,7 @@ from charlm.training.snapshot import (
     train_state,
     weights_of,
 )
-from charlm.training.task import Task, TrainState
+from charlm.training.task import ScalesRates, Task, TrainState
 
 MAX_BAD_STEPS = 3  # in a row, before the run goes back to its last good checkpoint
 MAX_ROLLBACKS = 3
@@ -71,7 +69,7 @@ class Trainer:
         self.optimizer = make_optimizer(task.module, optimizer)
         self.state = TrainState(next_validation=loop.validate_every, pieces=loop.accumulate)
         self.hidden: Any = None
-        self._best: dict[str, Tensor] | None = None
+        self._kept = Kept(task.module, loop)
         self._stopping = False
         self._saved_step = -1
         self._saved_seconds = 0.0
@@ -87,7 +85,7 @@ class Trainer:
             set_optimizer(self.optimizer, tensors["optimizer"])
             carried, seed = tensors["carried"], self.options.seed
             self.hidden = set_carried(self.task, carried, self.processes, seed)
-            self._best = tensors.get("best")
+            self._kept.restore(checkpoint)
             self.progress.restore(checkpoint.state["progress"])
             self.task.batches(self.state.position, self._progress)  # can they begin there?
         self._saved_step, self._saved_seconds = self.state.step, self.state.seconds
@@ -151,8 +149,11 @@ class Trainer:
 
     def train_step(self, batch: Any) -> None:  # noqa: ANN401
         """Take one truncated-BPTT step: B streams, T steps, one update."""
-        factor = SCHEDULES[self.options.schedule](self._progress(), self.options.warmup)
+        progress = self._progress()
+        factor = self.options.rate_factor(progress)
         rate = self.optimizer_options.learning_rate * factor * 0.5**self.state.rollbacks
+        if isinstance(self.task, ScalesRates):
+            rate *= self.task.rate_factor(batch)
         set_learning_rate(self.optimizer, rate)
         targets = self.task.num_targets(batch)
         gathered = self._gradients.gather(batch, self.hidden, self.state.pieces)
@@ -164,6 +165,7 @@ class Trainer:
         good = math.isfinite(nats) and math.isfinite(float(norm))
         if good:
             self.optimizer.step()
+            self._kept.averaging.follow(progress)
             self.state.bad_in_a_row = 0
         self.optimizer.zero_grad(set_to_none=True)
         self.state.step += 1
@@ -179,7 +181,8 @@ class Trainer:
         began, state = self._seconds(), self.state
         self.task.module.eval()
         rank, size = self.processes.rank, self.processes.size
-        score = self.task.validate(rank, size, self.stop_requested)
+        with self._kept.averaging.in_place():
+            score = self.task.validate(rank, size, self.stop_requested)
         self.task.module.train()
         if score is None:
             state.validated_step = state.step
@@ -194,7 +197,8 @@ class Trainer:
         state.validation_seconds = self._seconds() - began
         state.validated_step = state.step
         state.next_validation = self._next_validation(self._validation_interval())
-        self._judge(nats / max(targets, 1))
+        self._kept.judge(state, nats / max(targets, 1))
+        self.progress.validation(state.step, nats / max(targets, 1), self._seconds())
 
     def save(self, scheduled: bool = True) -> None:
         """Write a checkpoint; with several processes the first one writes for all.
@@ -208,24 +212,15 @@ class Trainer:
         self.state.seconds = self._seconds()
         if scheduled:
             self.state.scheduled_step = self.state.step
+        kept = self._kept.tensors()
         checkpoint = capture(
-            self.task, self.state, self.optimizer, self.hidden, self._best, self.processes
+            self.task, self.state, self.optimizer, self.hidden, kept, self.processes
         )
         checkpoint.state["scheduled"] = scheduled
         checkpoint.state["progress"] = self.progress.state()
+        checkpoint.state.update(self._kept.state())
         save_for_all(self.checkpoints, checkpoint, self.processes)
         self._saved_step, self._saved_seconds = self.state.step, self.state.seconds
-
-    def _judge(self, nats: float) -> None:
-        """Compare a validation with the best so far."""
-        state = self.state
-        if math.isfinite(nats) and (state.best_nats is None or nats < state.best_nats):
-            state.best_nats, state.best_step = nats, state.step
-            state.validations_since_best = 0
-            self._best = {k: v.clone() for k, v in weights_of(self.task.module).items()}
-        else:
-            state.validations_since_best += 1
-        self.progress.validation(state.step, nats, self._seconds())
 
     def _skip_bad_step(self, targets: int) -> None:
         """Take note of a step without finite loss and gradient; nothing of it is kept."""
@@ -263,10 +258,8 @@ class Trainer:
         return self._stopping
 
     def _keep_best(self) -> None:
-        """Put the best weights back, unless the last ones are the best or none were scored."""
-        if self._best is not None and self.state.best_step != self.state.step:
-            set_weights(self.task.module, self._best)
-        self._best = None
+        """Put the best weights in the place of the last ones."""
+        self._kept.put_back()
 
     def _progress(self) -> float:
         state = self.state

@@ -19,8 +19,7 @@ def streams_of(length, batch_size, window, **keywords):
     return Streams(
         np.arange(length, dtype=np.uint16),
         batch_size=batch_size,
-        windows=Windows(window, window),
-        **{"seed": 3} | keywords,
+        **{"seed": 3, "windows": Windows(window, window)} | keywords,
     )
 
 
@@ -183,3 +182,37 @@ def test_restarts_stay_rare_where_places_to_begin_are():
 def test_without_a_place_to_begin_there_is_no_restart():
     never = Restarts(600, np.zeros(601, dtype=bool), share=0.0, rate=1.0)
     assert all(b.resets is None for b in epoch_of(streams_of(600, 4, 10, restarts=never), 0))
+
+
+def random_streams(length=3_000, seed=3):
+    return streams_of(length, 4, 1, windows=Windows(30, 30, random=True), seed=seed)
+
+
+def test_windows_at_random_hold_every_prediction_once_too():
+    streams = random_streams()
+    for number in range(3):
+        seen = Counter()
+        for batch in epoch_of(streams, number):
+            real = np.ones(batch.inputs.shape, bool) if batch.mask is None else batch.mask
+            seen.update(batch.inputs[real].tolist())
+        assert seen == Counter(range(2_999))
+
+
+def test_windows_at_random_go_on_from_any_position_as_they_were():
+    whole = list(itertools.islice(random_streams().batches(), 80))
+    lengths = {batch.inputs.shape[1] for batch, _ in whole}
+    assert len(lengths) > 8 and whole[-1][1].epoch > 1
+    for number in (0, 1, 17, 40, 78):
+        again = next(random_streams().batches(whole[number][1]))
+        batch, after = whole[number + 1]
+        assert after == again[1] and np.array_equal(batch.inputs, again[0].inputs)
+        assert batch.rate_factor == again[0].rate_factor
+    other = next(iter(random_streams(seed=4).batches()))[0]
+    assert other.inputs.shape != whole[0][0].inputs.shape
+
+
+def test_a_window_at_random_has_a_rate_as_large_as_it_is_long():
+    for batch, _ in itertools.islice(random_streams().batches(), 50):
+        assert batch.rate_factor == batch.inputs.shape[1] / 30
+        assert all(part.rate_factor == batch.rate_factor for part in batch.split(2))
+    assert next(streams_of(100, 2, 7).batches())[0].rate_factor == 1.0

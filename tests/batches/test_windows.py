@@ -1,5 +1,6 @@
 """Windows grow from the first to the last, and never shrink."""
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -25,3 +26,27 @@ def test_halfway_it_is_the_geometric_mean():
 def test_it_cannot_shrink():
     with pytest.raises(AssertionError):
         Windows(8, 4)
+
+
+@pytest.mark.parametrize("windows", [Windows(70, 70, random=True), Windows(20, 90, random=True)])
+def test_windows_at_random_have_the_mean_that_is_told(windows):
+    generator = np.random.default_rng(1)
+    drawn = [windows.drawn(k / 20_000, generator) for k in range(20_000)]
+    assert np.mean(drawn) == pytest.approx(windows.mean, rel=0.01)
+    assert windows.mean == pytest.approx(0.975 * Windows(windows.first, windows.last).mean)
+
+
+def test_windows_at_random_are_normal_or_one_in_twenty_half_as_long():
+    generator = np.random.default_rng(2)
+    drawn = np.array([Windows(70, 70, random=True).drawn(0.5, generator) for _ in range(20_000)])
+    short = drawn < 55  # three standard deviations from either mean
+    assert short.mean() == pytest.approx(0.05, abs=0.006)
+    assert drawn[~short].mean() == pytest.approx(70, abs=0.2) and drawn[~short].std() < 5.3
+    assert drawn[short].mean() == pytest.approx(35, abs=1.0)
+
+
+@pytest.mark.parametrize("planned, least", [(1, 1), (3, 3), (6, 5), (70, 5)])
+def test_no_window_at_random_is_too_short_to_learn_from(planned, least):
+    generator = np.random.default_rng(3)
+    windows = Windows(planned, planned, random=True)
+    assert min(windows.drawn(0.0, generator) for _ in range(2000)) >= least

@@ -124,10 +124,17 @@ def test_each_stream_is_read_by_one_process_and_the_first_has_some():
             assert parts[0][1] > 0
 
 
-@pytest.mark.parametrize("reading", ["streams", "padded"])
+PENALTIES = ["--activation-penalty", 2, "--temporal-penalty", 1]
+READINGS = {
+    "streams": ["--bptt-start", 3],  # windows that grow
+    "padded": ["--batches", "padded", *PENALTIES],
+    "windows at random, and averages": ["--random-windows", "--average", 0.5, *PENALTIES],
+}
+
+
+@pytest.mark.parametrize("reading", READINGS)
 def test_two_processes_equal_one(book, tmp_path, reading):
-    more = ["--steps", 100, "--batches", reading, "--documents", "line"]
-    more += ["--bptt-start", 3] if reading == "streams" else []  # windows that grow
+    more = ["--steps", 100, "--documents", "line", *READINGS[reading]]
     for size in (1, 2):
         code, out = run(size, book, *more, "--out", tmp_path / str(size))
         assert code == 0, out

@@ -22,6 +22,10 @@ KINDS = {
     ],
     "word lstm resets": ["--tokenizer", "word", "--documents", "blank", "--reset-at-documents"],
     "closed gru": ["--tokenizer", "word", "--unknown", "unk", "--cell", "gru", "--layers", 2],
+    "classic recipe": [
+        *["--preset", "awd-ptb", "--tokenizer", "char", "--lr", 3, "--validate-every", 0.05],
+        *["--layers", 2, "--schedule", "step", "--average", 0.6],
+    ],
 }
 
 
@@ -72,6 +76,22 @@ def test_d1_d2_killed_anywhere_a_run_ends_bit_identical(forge, references, kind,
                 does = "kill"
             faults.append({"at": place, "number": random_place.randint(1, most), "does": does})
         assert interrupted(forge, kind, tmp_path / "run", faults) == references(kind), faults
+
+
+@pytest.mark.parametrize("number", [3, 17, 23])
+@pytest.mark.parametrize("average", ["triggered", 0.3])
+def test_a_run_that_averages_goes_on_to_the_same_average(forge, average, number, tmp_path):
+    recipe = ["--preset", "awd-ptb", "--layers", 1, "--lr", 9, "--validate-every", 0.04]
+    words = ["train", forge.folder / "book.txt", *SMALL, *recipe, "--average", average]
+    ends = []
+    for name in ("whole", "parts"):
+        if name == "parts":
+            kill = {"at": "step", "number": number, "does": "kill"}
+            assert forge.run(*words, "--out", tmp_path / name, fault=kill)[0] == 137
+        code, log, _ = forge.run(*words, "--out", tmp_path / name)
+        assert code == 0, log
+        ends.append(outcome(tmp_path / name))
+    assert "average.safetensors" in ends[0] and ends[0] == ends[1]
 
 
 @pytest.mark.parametrize("number", [1, 5, 24])

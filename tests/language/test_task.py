@@ -110,3 +110,25 @@ def test_no_more_is_scored_than_is_learned_from_between_two_scores():
     network, ids = network_of().eval(), ids_of(40_000)
     score = Validation(ids, max_tokens=11_200).score(network, CPU)
     assert 11_000 < score.targets <= 11_200 and score.complete
+
+
+def test_a_window_at_random_takes_a_step_as_large_as_it_is_long(monkeypatch):
+    network, windows = network_of(), Windows(20, 20, random=True)
+    streams = Streams(ids_of(3_000), batch_size=4, windows=windows, seed=1)
+    task, budget, rates = (
+        LanguageTask(network, streams, None, CPU, bf16=False),
+        Budget(steps=30),
+        [],
+    )
+    loop = LoopOptions(schedule="constant", warmup=0.0)
+    trainer = Trainer(task, budget, OptimizerOptions("sgd", 0.5, 0.0, 1.0), loop, Progress(budget))
+    original = trainer.train_step
+
+    def step(batch):
+        original(batch)
+        rates.append((batch.inputs.shape[1], trainer.optimizer.param_groups[0]["lr"]))
+
+    trainer.train_step = step
+    trainer.fit()
+    assert len({steps for steps, _ in rates}) > 5
+    assert all(rate == pytest.approx(0.5 * steps / 20) for steps, rate in rates)
