@@ -10,9 +10,9 @@ from torch.nn import functional
 from charlm.model.adaptive import AdaptiveHead
 from charlm.model.dropout import embedding_dropout, locked_dropout
 from charlm.model.heads import SoftmaxHead
-from charlm.model.mixture import MixtureHead
 from charlm.model.recurrent import RecurrentConfig, RecurrentStack
 from charlm.model.shape import NetworkConfig
+from charlm.model.softmaxes import MixtureHead
 from charlm.model.state import State
 
 MANY_TOKENS = 1024  # fewer make no table: see `LanguageNetwork.tables`

@@ -7,7 +7,7 @@ rank E + 2 at most, since it is made of E numbers for each context; that of a mi
 Legend: N rows, H size of the outputs, K softmaxes, E size of a word's row, V vocabulary.
 """
 
-from functools import partial, reduce
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -76,12 +76,13 @@ class MixtureHead(SoftmaxHead):
 
     def log_probs(self, outputs: Tensor) -> Tensor:
         """Give log p of every token: outputs (..., H) -> (..., V) in the weights' type."""
-        latents, log_shares = self.parts(outputs)
-        each = (
-            log_shares[..., number, None] + log_softmax(rows, self.weight, self.bias)
-            for number, rows in enumerate(latents.unbind(-2))
-        )
-        return reduce(torch.logaddexp, each)
+        size = max(1, SCORED_NUMBERS // (self.mixtures * len(self.bias)))
+        pieces = []
+        for rows in torch.split(outputs.reshape(-1, outputs.shape[-1]), size):
+            latents, log_shares = self.parts(rows)
+            each = log_softmax(latents, self.weight, self.bias) + log_shares.unsqueeze(-1)
+            pieces.append(each.logsumexp(dim=1))  # of (n, K, V)
+        return torch.cat(pieces).view(*outputs.shape[:-1], len(self.bias))
 
 
 def _nats_and_gradients(
