@@ -92,6 +92,14 @@ class NetworkConfig:
             rows += (end - start) * share
         return rows
 
+    @property
+    def extras(self) -> list[str]:
+        """Say in words what this network has and most have not."""
+        rank = f" of rank {self.mogrifier_rank}" if self.mogrifier_rank else ""
+        rounds = f"{self.mogrifier} Mogrifier round{'s' * (self.mogrifier > 1)}{rank}"
+        said = [rounds] if self.mogrifier else []
+        return said + ([f"a mixture of {self.mixtures} softmaxes"] if self.mixtures > 1 else [])
+
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         """Name every weight and its shape; a tied weight once, as the embedding."""
         embed, hidden, vocab = self.embed_size, self.hidden_size, self.vocab_size
