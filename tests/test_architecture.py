@@ -30,6 +30,8 @@ WITHOUT_TORCH = [
     "predict/clustered.py",
     "predict/predictor.py",
     "predict/runtime.py",
+    "predict/runtime_cells.py",
+    "predict/runtime_heads.py",
     "evaluation/",
     "generation/",
     "compression/",

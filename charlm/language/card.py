@@ -2,6 +2,9 @@
 
 from typing import Any
 
+from charlm.model.shape import NetworkConfig
+from charlm.options import from_json
+
 TEMPLATE = """---
 library_name: charlm
 tags: [language-model, recurrent, {cell}]
@@ -9,8 +12,8 @@ tags: [language-model, recurrent, {cell}]
 
 # {name}
 
-A {layers}-layer {cell} language model of {parameters:,} parameters with a {kind} tokenizer of
-{vocab_size:,} tokens, trained by charlm {version} on `{corpus}` ({train_bytes:,} bytes of text,
+A {layers}-layer {cell} language model{extras} of {parameters:,} parameters with a {kind} tokenizer
+of {vocab_size:,} tokens, trained by charlm {version} on `{corpus}` ({train_bytes:,} bytes of text,
 {targets:,} tokens learned from in {seconds:.0f} s).
 
 {scores}
@@ -28,10 +31,12 @@ Trained with: `{command}`
 def model_card(name: str, config: dict[str, Any], kind: str) -> str:
     """Describe a model for the people who find it."""
     network, run = config["network"], config["run"]
+    extras = from_json(NetworkConfig, network).extras
     return TEMPLATE.format(
         name=name,
         cell=network["cell"],
         layers=network["num_layers"],
+        extras=f" ({', '.join(extras)})" if extras else "",
         parameters=config["parameters"],
         kind=kind,
         vocab_size=network["vocab_size"],

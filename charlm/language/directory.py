@@ -161,6 +161,7 @@ def describe(directory: Path, verify: bool = False) -> dict[str, Any]:
     facts = {
         "model": str(directory),
         "cell": network.get("cell"),
+        **_extensions(network),
         "layers": network.get("num_layers"),
         "hidden_size": network.get("hidden_size"),
         "embed_size": network.get("embed_size"),
@@ -176,6 +177,12 @@ def describe(directory: Path, verify: bool = False) -> dict[str, Any]:
         "charlm": config.get("charlm_version"),
     }
     return facts | ({"verified": True} if verify else {})
+
+
+def _extensions(network: Config) -> dict[str, Any]:
+    """Give what only some networks have."""
+    usual = {"mogrifier": 0, "mogrifier_rank": 0, "mixtures": 1}
+    return {name: network[name] for name, none in usual.items() if network.get(name, none) != none}
 
 
 def _must_be_a_model(directory: Path) -> None:

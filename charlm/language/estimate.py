@@ -16,7 +16,9 @@ from charlm.text.units import Units, count_units
 BASE_MEMORY = 350e6  # bytes that Python and PyTorch take with nothing loaded
 COPIES = 4  # of each weight: itself, its gradient and the optimizer's two moments
 NUMBER = 4  # bytes of a float32
-STATES = 12  # numbers that a recurrent unit keeps of a step until the backward pass
+STATES = 12  # numbers that a recurrent unit keeps of a step until the backward pass,
+ROUND = 3  # and that it keeps of a Mogrifier's round
+LATENT = 3  # and that a mixture of softmaxes keeps of each of its rows
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,9 @@ def estimate(units: Units, sample: str, request: TrainRequest, own_valid: bool) 
     shapes = shape.parameter_shapes()
     parameters = sum(map(prod, shapes.values()))
     minutes = request.minutes_or_default or 2.0
-    states = STATES * shape.hidden_size * shape.num_layers + 2 * round(shape.head_rows)
+    states = (STATES + ROUND * shape.mogrifier) * shape.hidden_size * shape.num_layers
+    states += 2 * round(shape.head_rows)
+    states += LATENT * shape.mixtures * shape.row_size if shape.mixtures > 1 else 0
     memory = COPIES * parameters + plan.batch_size * plan.windows.last * states
     return Estimate(
         tokenizer=tokenizer.kind,

@@ -29,6 +29,7 @@ def _network(plan: Plan, parameters: int) -> str:
     head = f"softmax over {shape.vocab_size:,}"
     if shape.cutoffs:
         head += f" in levels from {', '.join(f'{cut:,}' for cut in shape.cutoffs)}"
+    head = ", ".join([head, *shape.extras])
     return (
         f"{shape.num_layers} x {shape.hidden_size} {shape.cell}, embedding {shape.embed_size}, "
         f"{head}: {parameters:,} parameters, dropout {_dropout(plan)}"

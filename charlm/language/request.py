@@ -5,17 +5,23 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from charlm.model.shape import MAX_ROUNDS
 from charlm.options import check, option
 from charlm.training.loop import LoopOptions
 
 SAVE_SECONDS = 60.0
 MAX_MINUTES = 1_000_000
+MAX_RANK = 10**7
 CUTOFFS = r"none|\d{1,9}(,\d{1,9})*"
-COUNTS = ("layers", "hidden", "embed", "batch", "bptt", "bptt_start", "accumulate", "threads")
+COUNTS = (
+    "layers", "hidden", "embed", "mixtures", "batch", "bptt", "bptt_start", "accumulate", "threads",
+)  # fmt: skip
 DROPOUTS = tuple(
     f"{where}dropout" for where in ("", "input_", "layer_", "output_", "weight_", "embed_")
 )
-LARGEST = {"layers": 1_000, "hidden": 10**7, "embed": 10**7, "threads": 1_024}  # else 10^9
+LARGEST = {  # else 10^9
+    "layers": 1_000, "hidden": 10**7, "embed": 10**7, "mixtures": 1_000, "threads": 1_024,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -48,6 +54,15 @@ class TrainRequest:
     hidden: int | None = option(None, "units in each layer")
     embed: int | None = option(None, "size of the embedding")
     nonlinearity: Literal["tanh", "relu"] = option("tanh", "of the rnn cell")
+    mogrifier: int = option(
+        0,
+        "rounds in which input and state gate each other before each LSTM step (Mogrifier: 5)",
+        metavar="ROUNDS",
+    )
+    mogrifier_rank: int = option(0, "of the matrices of these rounds; 0 is full", metavar="K")
+    mixtures: int = option(
+        1, "softmaxes mixed in the output layer, instead of --cutoffs", metavar="K"
+    )
     cutoffs: str | None = option(
         None, "ids at which the softmax opens a second level, such as 1000,4000; or none"
     )
@@ -146,6 +161,7 @@ class TrainRequest:
             self.cutoffs is None or re.fullmatch(CUTOFFS, self.cutoffs) is not None,
             f"--cutoffs must be numbers with commas between them, or none, not '{self.cutoffs}'",
         )
+        self._check_extensions()
         check(
             self.batches == "streams" or self.bptt_start in (None, self.bptt),
             "--bptt-start is for streams: documents are cut into windows of one width",
@@ -183,6 +199,22 @@ class TrainRequest:
             save_steps=self.save_steps,
             save_seconds=self.save_seconds,
             seed=self.seed,
+        )
+
+    def _check_extensions(self) -> None:
+        rounds, rank = self.mogrifier, self.mogrifier_rank
+        check(
+            0 <= rounds <= MAX_ROUNDS,
+            f"--mogrifier must be 0 to {MAX_ROUNDS} rounds, not {rounds}",
+        )
+        check(rounds == 0 or self.cell == "lstm", "--mogrifier is for --cell lstm")
+        check(0 <= rank <= MAX_RANK, f"--mogrifier-rank must be 0 to {MAX_RANK:,}, not {rank}")
+        check(
+            rank == 0 or rounds > 0, "--mogrifier-rank needs --mogrifier", "such as --mogrifier 5"
+        )
+        check(
+            self.mixtures == 1 or not self.cutoffs_asked,
+            "--mixtures and --cutoffs cannot be given together",
         )
 
     @property

@@ -70,6 +70,8 @@ def choose_cutoffs(request: TrainRequest, corpus: CorpusFacts) -> tuple[int, ...
     size = corpus.vocab_size
     if request.cutoffs is not None:
         return request.cutoffs_asked
+    if request.mixtures > 1:
+        return ()
     if corpus.kind == "char" and 0 < size - SPELLING < FULL_SOFTMAX:
         return (size - SPELLING,)
     if corpus.kind == "byte" or size < FULL_SOFTMAX:
@@ -98,6 +100,9 @@ def network_of(
         weight_dropout=request.weight_dropout,
         embed_dropout=request.embed_dropout,
         cutoffs=choose_cutoffs(request, corpus),
+        mogrifier=request.mogrifier,
+        mogrifier_rank=request.mogrifier_rank,
+        mixtures=request.mixtures,
     )
 
 
@@ -106,11 +111,24 @@ def operations(network: NetworkConfig) -> tuple[float, float]:
 
     A multiplication and an addition, on the way forward and twice on the way back.
     """
-    embed, hidden = network.embed_size, network.hidden_size
-    below = embed + hidden + (network.num_layers - 1) * 2 * hidden
-    recurrent = GATES[network.cell] * hidden * below
-    head = network.head_size * network.head_rows + (embed * hidden if network.projects else 0)
-    return 6.0 * recurrent, 6.0 * head
+    return 6.0 * _in_layers(network), 6.0 * _above_layers(network)
+
+
+def _in_layers(network: NetworkConfig) -> int:
+    """Count the multiplications of a step through all layers."""
+    hidden, rank, total = network.hidden_size, network.mogrifier_rank, 0
+    for inputs in (network.embed_size, *[hidden] * (network.num_layers - 1)):
+        total += GATES[network.cell] * hidden * (inputs + hidden)
+        total += network.mogrifier * (rank * (inputs + hidden) if rank else inputs * hidden)
+    return total
+
+
+def _above_layers(network: NetworkConfig) -> float:
+    """Count the multiplications between the last layer and the probability of one id."""
+    rows = network.mixtures * network.row_size * network.head_rows
+    if network.mixtures > 1:
+        return rows + network.mixtures * network.hidden_size * (network.row_size + 1)
+    return rows + (network.embed_size * network.hidden_size if network.projects else 0)
 
 
 def choose_hidden(request: TrainRequest, corpus: CorpusFacts, available: float) -> int:

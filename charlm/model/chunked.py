@@ -4,7 +4,7 @@ In training the gradient is made on the way forward, while the logits are at han
 on the way back. Legend: N rows, n rows of a chunk, E size of the outputs, V ids to choose from.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -68,31 +68,62 @@ def add_nats_sum(
 ) -> tuple[Tensor, Tensor]:
     """Sum -log p(target) of outputs (N, E), targets (N,); give it and the outputs' gradient (N, E).
 
-    The gradients of weight (V, E) and bias (V,) are added to what is in their places. By row,
-    d nats / d logits = softmax - one-hot.
+    The gradients of weight (V, E) and bias (V,) are added to what is in their places.
     """
     total, output_gradient = bias.new_zeros(()), torch.empty_like(outputs)
+    for part, rows, ids in chunks(outputs, targets, len(bias)):
+        real = len(targets[part])
+        nats, slopes = softmax_slopes(rows, weight, bias, ids)
+        total += nats[:real].sum()
+        slopes[real:] = 0
+        gradients = weight_gradient, bias_gradient
+        output_gradient[part] = add_gradients(slopes, rows, weight, *gradients)[:real]
+    return total, output_gradient
+
+
+def chunks(
+    outputs: Tensor, targets: Tensor, vocab_size: int, together: int = 1
+) -> Iterator[tuple[slice, Tensor, Tensor]]:
+    """Cut rows (N, E) and targets (N,) into parts whose logits can be held.
+
+    Yields where a part lies, its rows (n, E) and its targets (n,), with zeros behind them where the
+    product takes more. together: number of rows that must not be parted; N is a multiple of it.
+    """
     compiled = _compiles(outputs)
-    size = _rows_that_fit(CHUNK_NUMBERS // len(bias), compiled)
+    size = _rows_that_fit(CHUNK_NUMBERS // vocab_size, compiled)
+    size = max(together, size // together * together)
     for start in range(0, len(outputs), size):
         part = slice(start, start + size)
-        rows, ids = outputs[part], targets[part].unsqueeze(1)
-        real = len(rows)
-        held = _rows_held(real, compiled)
-        rows, ids = _filled_up(rows, held), _filled_up(ids, held)
-        logits = functional.linear(rows, weight).to(bias.dtype).add_(bias)  # (n, V)
-        logits -= logits.amax(dim=1, keepdim=True)  # nothing overflows
-        of_targets = logits.gather(1, ids)
-        slopes = logits.exp_()
-        sums = slopes.sum(dim=1, keepdim=True)
-        total += (sums.log() - of_targets)[:real].sum()
-        slopes.div_(sums).scatter_add_(1, ids, -torch.ones_like(sums))
-        slopes[real:] = 0
-        bias_gradient += slopes.sum(dim=0)
-        small = slopes.to(outputs.dtype)
-        output_gradient[part] = (small @ weight)[:real]
-        _add_product(weight_gradient, small.T, rows)
-    return total, output_gradient
+        rows = outputs[part]
+        held = _rows_held(len(rows), compiled)
+        yield part, _filled_up(rows, held), _filled_up(targets[part, None], held).squeeze(1)
+
+
+def softmax_slopes(
+    rows: Tensor, weight: Tensor, bias: Tensor, targets: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Give -log p of each row's target, (n,), and its gradient by the row's logits, (n, V).
+
+    rows: (n, E), targets: (n,). By row, d nats / d logits = softmax - one-hot.
+    """
+    ids = targets.unsqueeze(1)
+    logits = functional.linear(rows, weight).to(bias.dtype).add_(bias)  # (n, V)
+    logits -= logits.amax(dim=1, keepdim=True)  # nothing overflows
+    of_targets = logits.gather(1, ids)
+    slopes = logits.exp_()
+    sums = slopes.sum(dim=1, keepdim=True)
+    slopes.div_(sums).scatter_add_(1, ids, -torch.ones_like(sums))
+    return (sums.log() - of_targets).squeeze(1), slopes
+
+
+def add_gradients(
+    slopes: Tensor, rows: Tensor, weight: Tensor, weight_gradient: Tensor, bias_gradient: Tensor
+) -> Tensor:
+    """Go back from logits (n, V) to rows (n, E): give their gradient, add those of the weights."""
+    bias_gradient += slopes.sum(dim=0)
+    small = slopes.to(rows.dtype)
+    _add_product(weight_gradient, small.T, rows)
+    return small @ weight
 
 
 def _compiles(tensor: Tensor) -> bool:

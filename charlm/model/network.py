@@ -13,6 +13,7 @@ from charlm.model.heads import SoftmaxHead
 from charlm.model.penalties import Penalties, with_gradient_of
 from charlm.model.recurrent import RecurrentConfig, RecurrentStack
 from charlm.model.shape import NetworkConfig
+from charlm.model.softmaxes import MixtureHead
 from charlm.model.state import State
 
 MANY_TOKENS = 1024  # fewer make no table: see `LanguageNetwork.tables`
@@ -22,7 +23,8 @@ class LanguageNetwork(nn.Module):
     """Predicts the next token id from all before it.
 
     With tied weights (Press & Wolf 2017, Inan et al. 2017) the head uses the embedding; where H and
-    E differ, a linear projection stands between.
+    E differ, a linear projection stands between, but before a mixture of softmaxes, which makes
+    what it compares with the embedding itself.
     """
 
     def __init__(self, config: NetworkConfig) -> None:
@@ -38,6 +40,9 @@ class LanguageNetwork(nn.Module):
         self.head: SoftmaxHead
         if config.cutoffs:
             self.head = AdaptiveHead(config.head_size, config.vocab_size, config.cutoffs, tied)
+        elif config.mixtures > 1:
+            sizes = config.hidden_size, config.row_size, config.vocab_size
+            self.head = MixtureHead(*sizes, config.mixtures, tied)
         else:
             self.head = SoftmaxHead(config.head_size, config.vocab_size, tied)
 
@@ -55,7 +60,10 @@ class LanguageNetwork(nn.Module):
     def forward(
         self, ids: Tensor, state: State, resets: Tensor | None = None
     ) -> tuple[Tensor, State]:
-        """Read ids (B, T); give what the head takes, (B, T, E), and the state after the last."""
+        """Read ids (B, T); give what the head takes, (B, T, E), and the state after the last.
+
+        This E is the `head_size` of the configuration.
+        """
         outputs, state = self._read(ids, state, resets)
         return self._for_head(self._dropped(outputs)), state
 
@@ -128,4 +136,6 @@ def recurrent_config(config: NetworkConfig) -> RecurrentConfig:
         nonlinearity=config.nonlinearity,
         layer_dropout=config.layer_dropout,
         weight_dropout=config.weight_dropout,
+        mogrifier=config.mogrifier,
+        mogrifier_rank=config.mogrifier_rank,
     )

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from charlm.model.chunked import autocast_type
 from charlm.model.dropout import locked_dropout, weight_dropout
 from charlm.model.fused import compiled_walks, fused_layer
+from charlm.model.mogrifier import Mogrifier
 from charlm.model.shape import GATES
 from charlm.model.state import State, reset_state
 
@@ -37,6 +38,8 @@ class RecurrentConfig:
     output_size: int | None = None
     layer_dropout: float = 0.0
     weight_dropout: float = 0.0
+    mogrifier: int = 0  # rounds before each step of an LSTM
+    mogrifier_rank: int = 0  # of their matrices; 0: full
 
     def sizes(self) -> list[tuple[int, int]]:
         """Give (inputs, units) of each layer."""
@@ -52,7 +55,8 @@ class RecurrentLayer(nn.Module):
     are slow or wrong (`charlm.model.fused`).
 
     LSTM: Hochreiter & Schmidhuber 1997 with forget gates (Gers et al. 2000). GRU: Cho et al. 2014,
-    in the form cuDNN uses, with the reset gate after the product. RNN: Elman 1990.
+    in the form cuDNN uses, with the reset gate after the product. RNN: Elman 1990. An LSTM's input
+    and state may gate each other first (`charlm.model.mogrifier`).
     """
 
     def __init__(self, input_size: int, hidden_size: int, config: RecurrentConfig) -> None:
@@ -67,6 +71,8 @@ class RecurrentLayer(nn.Module):
         self.bias_ih = nn.Parameter(torch.empty(rows))
         self.bias_hh = nn.Parameter(torch.empty(rows))
         self.reset_parameters()
+        rounds, rank = config.mogrifier, config.mogrifier_rank
+        self.mogrifier = Mogrifier(input_size, hidden_size, rounds, rank) if rounds else None
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
@@ -100,6 +106,9 @@ class RecurrentLayer(nn.Module):
         return torch.cat(pieces, dim=1), state
 
     def _read(self, inputs: Tensor, state: State, weights: list[Tensor]) -> tuple[Tensor, State]:
+        if self.mogrifier is not None:
+            read: tuple[Tensor, State] = self.mogrifier(inputs, state, weights)
+            return read
         # (has_biases, num_layers, dropout, train, bidirectional, batch_first)
         settings = (True, 1, 0.0, self.training, False, True)
         first = state[0].unsqueeze(0)

@@ -1,6 +1,6 @@
 """The shape of a language network, known without PyTorch and without allocating anything.
 
-E embedding, H hidden units, G gates (4 LSTM, 3 GRU, 1 RNN), V vocabulary.
+E embedding, H hidden units, G gates (4 LSTM, 3 GRU, 1 RNN), V vocabulary, K softmaxes mixed.
 """
 
 import math
@@ -11,6 +11,7 @@ from typing import Literal
 from charlm.options import check
 
 GATES = {"lstm": 4, "gru": 3, "rnn": 1}
+MAX_ROUNDS = 100  # of a Mogrifier; each has tensors of its own
 EULER = 0.5772  # 1 + 1/2 + ... + 1/n is nearly log n + this
 
 
@@ -31,6 +32,9 @@ class NetworkConfig:
     embed_dropout: float = 0.0
     weight_dropout: float = 0.0
     cutoffs: tuple[int, ...] = ()  # where clusters of ids begin; none: the full softmax
+    mogrifier: int = 0  # rounds in which input and state gate each other before an LSTM's step
+    mogrifier_rank: int = 0  # of the matrices of these rounds; 0: full
+    mixtures: int = 1  # softmaxes that are mixed; 1: a plain one
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "embed_size", "hidden_size", "num_layers"):
@@ -43,16 +47,31 @@ class NetworkConfig:
             all(start < end for start, end in pairwise(edges)),
             f"cutoffs must rise from 1 to {self.vocab_size - 1} at most, not {self.cutoffs}",
         )
+        self._check_extensions()
+
+    def _check_extensions(self) -> None:
+        rounds, rank = self.mogrifier, self.mogrifier_rank
+        check(0 <= rounds <= MAX_ROUNDS, f"mogrifier must be 0 to {MAX_ROUNDS}, not {rounds}")
+        check(rounds == 0 or self.cell == "lstm", f"mogrifier is for the lstm, not the {self.cell}")
+        check(rank >= 0, f"mogrifier_rank must be 0 or more, not {rank}")
+        check(rank == 0 or rounds > 0, f"mogrifier_rank is {rank} without a mogrifier")
+        check(self.mixtures >= 1, f"mixtures must be 1 or more, not {self.mixtures}")
+        check(self.mixtures == 1 or not self.cutoffs, "mixtures and cutoffs exclude each other")
+
+    @property
+    def row_size(self) -> int:
+        """Give the size of a token's row in the head: E with tied weights, H without."""
+        return self.embed_size if self.tie_weights else self.hidden_size
 
     @property
     def head_size(self) -> int:
-        """Give the size of what the head takes: E with tied weights, H without."""
-        return self.embed_size if self.tie_weights else self.hidden_size
+        """Give the size of what the head takes: of its rows, or H where softmaxes are mixed."""
+        return self.row_size if self.mixtures == 1 else self.hidden_size
 
     @property
     def projects(self) -> bool:
         """Tell whether a projection stands between the last layer and the head."""
-        return self.tie_weights and self.hidden_size != self.embed_size
+        return self.head_size != self.hidden_size
 
     @property
     def clusters(self) -> list[tuple[int, int]]:
@@ -73,6 +92,14 @@ class NetworkConfig:
             rows += (end - start) * share
         return rows
 
+    @property
+    def extras(self) -> list[str]:
+        """Say in words what this network has and most have not."""
+        rank = f" of rank {self.mogrifier_rank}" if self.mogrifier_rank else ""
+        rounds = f"{self.mogrifier} Mogrifier round{'s' * (self.mogrifier > 1)}{rank}"
+        said = [rounds] if self.mogrifier else []
+        return said + ([f"a mixture of {self.mixtures} softmaxes"] if self.mixtures > 1 else [])
+
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         """Name every weight and its shape; a tied weight once, as the embedding."""
         embed, hidden, vocab = self.embed_size, self.hidden_size, self.vocab_size
@@ -83,6 +110,11 @@ class NetworkConfig:
             shapes[prefix + "weight_ih"] = (rows, hidden if layer else embed)
             shapes[prefix + "weight_hh"] = (rows, hidden)
             shapes[prefix + "bias_ih"] = shapes[prefix + "bias_hh"] = (rows,)
+            sizes = (hidden if layer else embed), hidden
+            for number in range(self.mogrifier):
+                name = f"{prefix}mogrifier.rounds.{number}."
+                shapes |= modulation_shapes(name, *sizes, self.mogrifier_rank)
+                sizes = sizes[::-1]
         if self.projects:
             shapes |= {"projection.weight": (embed, hidden), "projection.bias": (embed,)}
         if not self.tie_weights:
@@ -92,7 +124,18 @@ class NetworkConfig:
             clusters = len(self.cutoffs)
             shapes["head.cluster_weight"] = (clusters, self.head_size)
             shapes["head.cluster_bias"] = (clusters,)
+        if self.mixtures > 1:
+            latents = self.mixtures * self.row_size
+            shapes |= {"head.latent_weight": (latents, hidden), "head.latent_bias": (latents,)}
+            shapes["head.prior_weight"] = (self.mixtures, hidden)
         return shapes
+
+
+def modulation_shapes(prefix: str, size: int, by: int, rank: int) -> dict[str, tuple[int, ...]]:
+    """Name the weights of a Mogrifier's round, which gates `size` numbers by others."""
+    if rank:
+        return {prefix + "left": (size, rank), prefix + "right": (rank, by)}
+    return {prefix + "weight": (size, by)}
 
 
 def zipf_share(rank: int, vocab_size: int) -> float:

@@ -10,13 +10,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from charlm.model.shape import GATES, NetworkConfig
-from charlm.predict.clustered import ClusteredPrediction
-from charlm.predict.predictor import DensePrediction, Prediction
+from charlm.predict.predictor import Prediction
+from charlm.predict.runtime_cells import Hidden, layer_of
+from charlm.predict.runtime_heads import head_of
 
 MAX_TABLE = 1 << 22  # numbers in the table of the first layer's inputs
 CHUNK_NUMBERS = 1 << 22  # logits held at a time
-
-Hidden = tuple[np.ndarray, ...]
 
 
 @dataclass(frozen=True)
@@ -37,14 +36,14 @@ class RuntimePredictor:
         self.boundary_id = boundary_id
         self._config = config
         self._embedding = weights["embedding"]
-        self._layers = [_Layer(config, weights, number) for number in range(config.num_layers)]
+        self._layers = [layer_of(config, weights, number) for number in range(config.num_layers)]
         self._projection = None
         if config.projects:
             self._projection = (weights["projection.weight"].T, weights["projection.bias"])
-        self._head = _head_of(config, weights)
+        self._head = head_of(config, weights)
         self._table: np.ndarray | None = None
         if config.vocab_size * GATES[config.cell] * config.hidden_size <= MAX_TABLE:
-            self._table = self._layers[0].inputs(self._embedding)  # (V, G·H)
+            self._table = self._layers[0].inputs(self._embedding)  # (V, G·H), or (V, E) unweighed
 
     def start(self, streams: int) -> RuntimeState:
         """Give the state of S streams that have read nothing but the boundary."""
@@ -149,99 +148,3 @@ class RuntimePredictor:
         if self._projection is not None:
             output = output @ self._projection[0] + self._projection[1]
         return RuntimeState(tuple(after), output)
-
-
-class _Layer:
-    """One layer's weights and its step; PyTorch's gate order."""
-
-    def __init__(self, config: NetworkConfig, weights: dict[str, np.ndarray], number: int) -> None:
-        prefix = f"stack.layers.{number}."
-        self._weight_ih = weights[prefix + "weight_ih"].T
-        self._weight_hh = weights[prefix + "weight_hh"].T
-        self._bias_ih, self._bias_hh = weights[prefix + "bias_ih"], weights[prefix + "bias_hh"]
-        self._relu = config.nonlinearity == "relu"
-        self.step = {"lstm": self._lstm, "gru": self._gru, "rnn": self._rnn}[config.cell]
-
-    def inputs(self, values: np.ndarray) -> np.ndarray:
-        """Weigh inputs (S, I) for all gates, (S, G·H)."""
-        weighed: np.ndarray = values @ self._weight_ih + self._bias_ih
-        return weighed
-
-    def _lstm(self, inputs: np.ndarray, hidden: Hidden) -> Hidden:
-        """i, f, o = sigmoid, g = tanh; c' = f c + i g; h' = o tanh(c')."""
-        gates = inputs + hidden[0] @ self._weight_hh + self._bias_hh
-        i, f, g, o = np.split(gates, 4, axis=1)
-        memory = _sigmoid(f) * hidden[1] + _sigmoid(i) * np.tanh(g)
-        return _sigmoid(o) * np.tanh(memory), memory
-
-    def _gru(self, inputs: np.ndarray, hidden: Hidden) -> Hidden:
-        """r, z = sigmoid; n = tanh(x + r (W h + b)); h' = (1 - z) n + z h."""
-        recurrent = hidden[0] @ self._weight_hh + self._bias_hh
-        input_r, input_z, input_n = np.split(inputs, 3, axis=1)
-        hidden_r, hidden_z, hidden_n = np.split(recurrent, 3, axis=1)
-        z = _sigmoid(input_z + hidden_z)
-        n = np.tanh(input_n + _sigmoid(input_r + hidden_r) * hidden_n)
-        return ((1 - z) * n + z * hidden[0],)
-
-    def _rnn(self, inputs: np.ndarray, hidden: Hidden) -> Hidden:
-        """h' = tanh or relu of x + W h + b."""
-        sums = inputs + hidden[0] @ self._weight_hh + self._bias_hh
-        return (np.maximum(sums, 0) if self._relu else np.tanh(sums),)
-
-
-class _Head:
-    """A linear layer and a softmax."""
-
-    def __init__(self, weight: np.ndarray, bias: np.ndarray) -> None:
-        self._weight, self._bias = weight.T, bias
-
-    def log_probs(self, outputs: np.ndarray) -> np.ndarray:
-        """Give log p of every id: (S, E) -> (S, V)."""
-        return _log_softmax(outputs @ self._weight + self._bias)
-
-    def prediction(self, outputs: np.ndarray) -> Prediction:
-        """Predict from outputs (S, E)."""
-        return DensePrediction(self.log_probs(outputs))
-
-
-class _AdaptiveHead:
-    """A softmax in two levels: of a shortlist's words and clusters, and of each cluster's words."""
-
-    def __init__(self, first: _Head, inner: list[_Head], bounds: list[tuple[int, int]]) -> None:
-        self._first, self._inner, self._bounds = first, inner, bounds
-
-    def prediction(self, outputs: np.ndarray) -> Prediction:
-        """Predict from outputs (S, E)."""
-
-        def inside(number: int, rows: np.ndarray) -> np.ndarray:
-            return self._inner[number].log_probs(outputs[rows])
-
-        return ClusteredPrediction(self._first.log_probs(outputs), self._bounds, inside)
-
-
-def _head_of(config: NetworkConfig, weights: dict[str, np.ndarray]) -> _Head | _AdaptiveHead:
-    """Give the head of a network, by its weights."""
-    weight = weights["embedding" if config.tie_weights else "head.weight"]
-    bias = weights["head.bias"]
-    if not config.cutoffs:
-        return _Head(weight, bias)
-    shortlist = config.cutoffs[0]
-    first = _Head(
-        np.concatenate([weight[:shortlist], weights["head.cluster_weight"]]),
-        np.concatenate([bias[:shortlist], weights["head.cluster_bias"]]),
-    )
-    inner = [_Head(weight[start:end], bias[start:end]) for start, end in config.clusters]
-    return _AdaptiveHead(first, inner, config.clusters)
-
-
-def _sigmoid(values: np.ndarray) -> np.ndarray:
-    """Compute 1 / (1 + exp(-x)) by the tanh, which never overflows."""
-    half: np.ndarray = 0.5 * np.tanh(0.5 * values) + 0.5
-    return half
-
-
-def _log_softmax(logits: np.ndarray) -> np.ndarray:
-    """Normalise over the last axis."""
-    shifted = logits - logits.max(axis=-1, keepdims=True)
-    normal: np.ndarray = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
-    return normal

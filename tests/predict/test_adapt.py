@@ -15,6 +15,7 @@ from tests.predict.laws import check_laws
 SHAPES = {
     "lstm": NetworkConfig(vocab_size=11, embed_size=6, hidden_size=8, num_layers=2),
     "gru, levels": NetworkConfig(11, 6, 8, cell="gru", tie_weights=False, cutoffs=(4, 7)),
+    "mogrifier, softmaxes": NetworkConfig(11, 6, 8, mogrifier=3, mixtures=2),
 }
 QUICK = Adaptation(rate=0.3, decay=0.01, segment=5)
 

@@ -6,7 +6,7 @@ import torch
 
 from charlm.model.network import LanguageNetwork
 from charlm.model.shape import NetworkConfig
-from charlm.predict import runtime
+from charlm.predict import runtime, runtime_heads
 from charlm.predict.neural import NeuralPredictor
 from charlm.predict.runtime import RuntimePredictor
 
@@ -19,11 +19,19 @@ CONFIGS = [
     NetworkConfig(V, 8, 8, num_layers=2, cell="rnn", nonlinearity="relu"),
     NetworkConfig(V, 5, 8, cutoffs=(4, 9)),
     NetworkConfig(V, 5, 8, cell="gru", tie_weights=False, cutoffs=(1,)),
+    NetworkConfig(V, 5, 8, num_layers=2, mogrifier=5),
+    NetworkConfig(V, 5, 8, num_layers=2, mogrifier=2, mogrifier_rank=3, tie_weights=False),
+    NetworkConfig(V, 5, 8, mixtures=3),
+    NetworkConfig(V, 8, 8, cell="gru", mixtures=2, tie_weights=False),
+    NetworkConfig(V, 5, 8, mogrifier=1, mixtures=4),
 ]
 
 
 @pytest.fixture(
-    params=CONFIGS, ids=lambda c: f"{c.num_layers}-{c.cell}-{c.nonlinearity}-{c.cutoffs}"
+    params=CONFIGS,
+    ids=lambda c: (
+        f"{c.num_layers}-{c.cell}-{c.nonlinearity}-{c.cutoffs}-{c.mogrifier}-{c.mixtures}"
+    ),
 )
 def both(request):
     torch.manual_seed(2)
@@ -42,6 +50,7 @@ def ids_of(*shape):
 def test_scores_and_predictions_are_the_networks(both, table, monkeypatch):
     neural, ours = both
     monkeypatch.setattr(runtime, "CHUNK_NUMBERS", 100)
+    monkeypatch.setattr(runtime_heads, "CHUNK_NUMBERS", 100)
     if not table:
         ours._table = None
     ids = ids_of(3, 40)
