@@ -14,6 +14,7 @@ class Evaluation:
     """The score of a text; `nats` is the sum of -log p over all its tokens.
 
     The closed word form does not predict the text itself, so it has no bits per byte or character.
+    intervals: low and high, by predictor, of the nats per byte; of the closed form, per token
     """
 
     documents: int
@@ -27,6 +28,7 @@ class Evaluation:
     lossless: bool
     predictor: str = "network"
     nats_by_predictor: dict[str, float] = field(default_factory=dict)
+    intervals: dict[str, list[float]] = field(default_factory=dict)
 
     @property
     def bits_per_byte(self) -> float | None:
@@ -48,6 +50,22 @@ class Evaluation:
         """exp(nats per word), a line end counting as a word, as published tables count."""
         return perplexity(self.nats, self.words + self.lines)
 
+    @property
+    def bits_per_byte_interval(self) -> list[float] | None:
+        """The 95 % interval of the bits per byte; None for short texts."""
+        found = self.intervals.get(self.predictor)
+        if found is None or not self.lossless:
+            return None
+        return [nats / math.log(2) for nats in found]
+
+    @property
+    def token_perplexity_interval(self) -> list[float] | None:
+        """The same of the token perplexity, for the closed word form alone."""
+        found = self.intervals.get(self.predictor)
+        if found is None or self.lossless:
+            return None
+        return [perplexity(nats, 1) or 0.0 for nats in found]
+
     def seen_by(self, predictor: str) -> "Evaluation":
         """Give the same with the score of another predictor as its main one."""
         if predictor == self.predictor:
@@ -63,23 +81,41 @@ class Evaluation:
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> "Evaluation":
         """Read one back from what `to_json` gave."""
-        names = {each.name for each in fields(cls)} - {"nats_by_predictor"}
+        names = {each.name for each in fields(cls)} - {"nats_by_predictor", "intervals"}
         each = {name: scores["nats"] for name, scores in values["by_predictor"].items()}
-        return cls(**{name: values[name] for name in names}, nats_by_predictor=each)
+        own = {name: values[name] for name in names}
+        intervals = {
+            name: found
+            for name, scores in values["by_predictor"].items()
+            if (found := _interval_in_nats(scores)) is not None
+        }
+        return cls(**own, nats_by_predictor=each, intervals=intervals)
 
     def to_json(self) -> dict[str, Any]:
         """Give counts and scores as plain data."""
         values = asdict(self) | self._scores()
-        del values["nats_by_predictor"]
+        del values["nats_by_predictor"], values["intervals"]
         values["by_predictor"] = {name: one._scores() for name, one in self.by_predictor.items()}
         return values
 
-    def _scores(self) -> dict[str, float | None]:
-        names = ("bits_per_byte", "bits_per_character", "token_perplexity", "word_perplexity")
+    def _scores(self) -> dict[str, Any]:
+        names = [
+            *("bits_per_byte", "bits_per_character", "token_perplexity", "word_perplexity"),
+            *("bits_per_byte_interval", "token_perplexity_interval"),
+        ]
         return {"nats": self.nats} | {name: getattr(self, name) for name in names}
 
     def _bits_per(self, units: int) -> float | None:
         return self.nats / math.log(2) / units if self.lossless and units else None
+
+
+def _interval_in_nats(scores: dict[str, Any]) -> list[float] | None:
+    """Take an interval out of the scores of a predictor in JSON."""
+    if scores.get("bits_per_byte_interval"):
+        return [bits * math.log(2) for bits in scores["bits_per_byte_interval"]]
+    if scores.get("token_perplexity_interval"):
+        return [math.log(each) for each in scores["token_perplexity_interval"]]
+    return None
 
 
 @dataclass(frozen=True)

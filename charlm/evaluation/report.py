@@ -10,6 +10,7 @@ from charlm.text.store import Counts
 
 def evaluation_table(evaluation: Evaluation) -> str:
     """Lay out counts and scores in two columns."""
+    interval = evaluation.bits_per_byte_interval or evaluation.token_perplexity_interval
     rows: list[tuple[str, float | int | None]] = [
         ("documents", evaluation.documents),
         ("bytes", evaluation.bytes),
@@ -23,6 +24,11 @@ def evaluation_table(evaluation: Evaluation) -> str:
         ("word perplexity", evaluation.word_perplexity),
     ]
     shown = [(name, _number(value)) for name, value in rows if value is not None]
+    if interval is not None:
+        name = "bits per byte" if evaluation.lossless else "token perplexity"
+        place = [row[0] for row in shown].index(name) + 1
+        low, high = (_number(value) for value in interval)
+        shown.insert(place, ("95 % interval", f"{low} to {high}"))
     width = max(len(value) for _, value in shown)
     lines = [f"{name:20}{value:>{width}}" for name, value in shown]
     if len(evaluation.by_predictor) > 1:

@@ -7,6 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
+from charlm.evaluation.interval import BlockSums
 from charlm.predict.predictor import State, lanes_of
 
 CHUNK = 1 << 16  # ids handed to the predictor at a time,
@@ -31,27 +32,31 @@ class Score:
     """A sum of nats and the tokens it is over; with several predictors, the sums of each.
 
     nats is the sum of the last one.
+    sizes: (V,) bytes of each id, where sums over blocks of the text are to be kept
+    blocks: columns are bytes, tokens and the nats of each predictor
     """
 
     nats: float = 0.0
     tokens: int = 0
     each: list[float] = field(default_factory=list)
+    sizes: np.ndarray | None = None
+    blocks: BlockSums | None = None
 
-    def add(self, nats: np.ndarray, axes: int) -> None:
-        """Add the nats of some tokens, in float64; the first `axes` are those of the tokens."""
-        sums = nats.sum(axis=tuple(range(axes)), dtype=np.float64).reshape(-1).tolist()
+    def add(self, nats: np.ndarray, ids: np.ndarray) -> None:
+        """Add the nats of some tokens, in float64; the first axes are those of ids."""
+        if not ids.size:
+            return
+        flat = nats.reshape(ids.size, -1).astype(np.float64)
+        sums = flat.sum(axis=0).tolist()
         before = self.each or [0.0] * len(sums)
         self.each = [old + new for old, new in zip(before, sums, strict=True)]
         self.nats = self.each[-1]
-        self.tokens += int(np.prod(nats.shape[:axes]))
-
-    def join(self, other: "Score") -> None:
-        """Add another score's sums."""
-        if other.each:
-            before = self.each or [0.0] * len(other.each)
-            self.each = [old + new for old, new in zip(before, other.each, strict=True)]
-        self.nats += other.nats
-        self.tokens += other.tokens
+        if self.sizes is not None:
+            self.blocks = self.blocks or BlockSums(2 + flat.shape[1])
+            own = self.sizes[ids.reshape(-1)]
+            columns = np.column_stack([own, np.ones(len(own)), flat])
+            self.blocks.add(columns, self.tokens + np.arange(ids.size))
+        self.tokens += ids.size
 
 
 @dataclass
@@ -62,25 +67,34 @@ class PartialScore(Score):
     complete: bool = True
 
 
-def score_stream(predictor: Scorer, chunks: Iterable[np.ndarray]) -> Score:
-    """Score one document that comes in chunks of ids, as one stream from the start."""
-    score, state = Score(), predictor.start(1)
+def score_stream(
+    predictor: Scorer, chunks: Iterable[np.ndarray], score: Score | None = None
+) -> Score:
+    """Score one document that comes in chunks of ids, as one stream from the start.
+
+    A `score` that is given goes on, over one document more.
+    """
+    score, state = score or Score(), predictor.start(1)
     for chunk in chunks:
         for begin in range(0, len(chunk), CHUNK):
-            nats, state = predictor.score(chunk[None, begin : begin + CHUNK], state)
-            score.add(nats, 2)
+            part = chunk[None, begin : begin + CHUNK]
+            nats, state = predictor.score(part, state)
+            score.add(nats, part)
     return score
 
 
 def score_documents(
-    predictor: Scorer, documents: Iterable[np.ndarray], seconds: float = FOREVER
+    predictor: Scorer,
+    documents: Iterable[np.ndarray],
+    seconds: float = FOREVER,
+    sizes: np.ndarray | None = None,
 ) -> PartialScore:
     """Score documents, each from the start; short ones side by side, in lanes of padded ids.
 
     After `seconds` the rest is left out: the score is `complete` or not, and says what of.
     """
     deadline = time.monotonic() + seconds
-    total, waiting = PartialScore(), list[np.ndarray]()
+    total, waiting = PartialScore(sizes=sizes), list[np.ndarray]()
     for document in documents:
         if time.monotonic() > deadline:
             total.complete = False
@@ -109,7 +123,7 @@ def _score_long(
             return
         chunk = document[begin : begin + size]
         nats, state = predictor.score(chunk[None], state)
-        total.add(nats, 2)
+        total.add(nats, chunk[None])
         total.scored.append(chunk)
         begin += size
         now = time.monotonic()
@@ -126,7 +140,7 @@ def _score_lanes(predictor: Scorer, documents: list[np.ndarray], total: PartialS
         lanes = ordered[begin : begin + width]
         ids, real = side_by_side(lanes)
         nats, _ = predictor.score(ids, predictor.start(len(lanes)))
-        total.add(nats[real], 1)
+        total.add(nats[real], ids[real])
         total.scored.extend(lanes)
 
 

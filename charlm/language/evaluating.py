@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
+from charlm.evaluation.interval import ratio_interval
 from charlm.evaluation.metrics import Evaluation
 from charlm.evaluation.scoring import FOREVER, Score, Scorer, score_documents, score_stream
 from charlm.text.documents import Piece
@@ -18,13 +19,14 @@ class Evaluator:
 
     def __init__(self, tokenizer: Tokenizer, scorer: Scorer, names: Sequence[str]) -> None:
         self._tokenizer, self._scorer, self._names = tokenizer, scorer, list(names)
+        self._sizes = np.array([len(piece) for piece in tokenizer.pieces])
 
     def corpus(self, corpus: Corpus, tell: Callable[[str], None]) -> Evaluation:
         """Score each file as one stream, in pieces."""
         reader = DocumentReader(self._tokenizer, corpus.pieces())
-        score, documents = Score(), 0
+        score, documents = Score(sizes=self._sizes), 0
         for chunks in reader.documents():
-            score.join(score_stream(self._scorer, chunks))
+            score_stream(self._scorer, chunks, score)
             documents += 1
         for line in corpus.report().lines():
             tell(line)
@@ -37,11 +39,8 @@ class Evaluator:
 
         After `seconds` the rest is left out, and the counts are those of what was scored.
         """
-        starts, lengths = part.boundaries[:-1] + 1, part.documents[:-1, 5]
-        texts = (
-            part.ids[a : a + n] for a, n in zip(starts.tolist(), lengths.tolist(), strict=True)
-        )
-        score, counts = score_documents(self._scorer, texts, seconds), part.counts()
+        texts, counts = held_out_documents(part), part.counts()
+        score = score_documents(self._scorer, texts, seconds, self._sizes)
         if score.tokens == 0:
             return None
         if score.complete:
@@ -65,7 +64,25 @@ class Evaluator:
             nats=score.each[0],
             lossless=self._tokenizer.lossless,
             nats_by_predictor=dict(zip(self._names, score.each, strict=True)),
+            intervals=self._intervals(score),
         )
+
+    def _intervals(self, score: Score) -> dict[str, list[float]]:
+        """Give the interval of each predictor's nats per byte, or per token of the closed form."""
+        if score.blocks is None:
+            return {}
+        rows = score.blocks.rows
+        found = ratio_interval(rows[:, 2:], rows[:, 0 if self._tokenizer.lossless else 1])
+        if found is None:
+            return {}
+        return {name: found[:, place].tolist() for place, name in enumerate(self._names)}
+
+
+def held_out_documents(part: TokenPart) -> Iterator[np.ndarray]:
+    """Give the ids of each document, (N,), without the boundaries."""
+    starts, lengths = part.boundaries[:-1] + 1, part.documents[:-1, 5]
+    for start, length in zip(starts.tolist(), lengths.tolist(), strict=True):
+        yield part.ids[start : start + length]
 
 
 class DocumentReader:

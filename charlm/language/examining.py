@@ -25,7 +25,7 @@ from charlm.evaluation.rows import By, Row, rows_as_they_pass
 from charlm.evaluation.tokens import TokenScore, token_scores
 from charlm.language.combination import NETWORK, check_name
 from charlm.language.directory import read_held_out
-from charlm.language.evaluating import DocumentReader
+from charlm.language.evaluating import DocumentReader, held_out_documents
 from charlm.language.handle import LanguageModel
 from charlm.language.keystrokes import keystrokes
 from charlm.options import check
@@ -146,7 +146,9 @@ def examine(
 def _documents(model: LanguageModel, corpus: Corpus | None) -> Iterable[Iterable[np.ndarray]]:
     """Give the documents of a corpus, or of the held-out text, as chunks of ids."""
     if corpus is None:
-        return _held_out(model)
+        part = read_held_out(model.directory, model.config)
+        assert part is not None, "it has been evaluated"
+        return ([ids] for ids in held_out_documents(part))
     return DocumentReader(model.tokenizer, corpus.pieces()).documents()
 
 
@@ -185,12 +187,3 @@ def _names(paths: Sequence[str]) -> str:
     names = ["standard input" if path == "-" else Path(path).name or path for path in paths]
     more = f" and {len(names) - NAMED:,} more" if len(names) > NAMED else ""
     return ", ".join(names[:NAMED]) + more or "held-out text"
-
-
-def _held_out(model: LanguageModel) -> Iterator[Iterator[np.ndarray]]:
-    """Give the held-out documents, as a reader of files would."""
-    part = read_held_out(model.directory, model.config)
-    assert part is not None, "it has been evaluated"
-    lengths = part.documents[:-1, 5].tolist()
-    for begin, length in zip((part.boundaries[:-1] + 1).tolist(), lengths, strict=True):
-        yield iter([part.ids[begin : begin + length].astype(np.int64)])

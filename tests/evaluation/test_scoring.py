@@ -58,10 +58,9 @@ def test_past_the_deadline_the_rest_is_left_out_and_it_is_said_what_was_scored(m
 
 
 def test_scores_of_several_predictors_are_added_one_by_one():
-    total = Score()
-    for nats in ([[1.0, 2.0], [3.0, 4.0]], [], [[10.0, 20.0]]):
-        one = Score()
-        if nats:
-            one.add(np.array([nats]), 2)
-        total.join(one)
+    total = Score(sizes=np.array([0, 1, 3]))
+    total.add(np.array([[[1.0, 2.0], [3.0, 4.0]]]), np.array([[2, 1]]))
+    total.add(np.zeros((0, 2)), np.zeros(0, dtype=np.int64))
+    total.add(np.array([[10.0, 20.0]]), np.array([2]))
     assert (total.each, total.nats, total.tokens) == ([14.0, 26.0], 26.0, 3)
+    assert total.blocks.rows.tolist() == [[7, 3, 14, 26]]  # bytes, tokens, nats of each

@@ -1,0 +1,185 @@
+"""Two models on one text, paired: how far apart they are, and how sure that is.
+
+The nats of both are summed over the same blocks of the text, and the blocks are resampled
+(`charlm.evaluation.interval`): what makes a block hard for one mostly makes it hard for the other,
+and so the difference is far surer than each score. A token belongs to the block in which its first
+byte stands, whatever the tokenizer.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from charlm.errors import UsageError
+from charlm.evaluation.interval import BlockSums, ratio_interval
+from charlm.evaluation.metrics import perplexity
+from charlm.language.combination import BEST, check_name
+from charlm.language.directory import read_held_out
+from charlm.language.evaluating import DocumentReader, held_out_documents
+from charlm.language.handle import LanguageModel
+from charlm.text.finding import open_corpus, standard_input
+from charlm.text.sources import Corpus, ReadOptions
+
+BYTES = 512  # of a block
+WORDS = 128  # and of the closed form
+CHUNK = 1 << 16
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two scores of one text, and the second less the first; units are bytes, or closed words.
+
+    nats: of each; predictors: their names; interval: of the difference in nats per unit, 95 %;
+    None for a text too short to say
+    """
+
+    models: tuple[str, str]
+    predictors: tuple[str, str]
+    nats: tuple[float, float]
+    units: int
+    lossless: bool
+    interval: tuple[float, float] | None
+
+    @property
+    def difference(self) -> float:
+        """Give the difference in nats per byte, or per word of the closed form."""
+        return (self.nats[1] - self.nats[0]) / self.units
+
+    def scores(self) -> list[float]:
+        """Give the bits per byte of each, or the perplexity of the closed form."""
+        each = [nats / self.units for nats in self.nats]
+        if self.lossless:
+            return [nats / math.log(2) for nats in each]
+        return [perplexity(nats, 1) or 0.0 for nats in each]
+
+    def verdict(self) -> str:
+        """Say in a sentence which is better, and how sure that is."""
+        if self.difference == 0:
+            return "the two score alike"
+        second, unit = self.difference < 0, "bits per byte" if self.lossless else "nats per word"
+        better = f"{self.models[second]} is better by {abs(self._told(self.difference)):.4f} {unit}"
+        if self.interval is None:
+            return f"{better}, on a text too short to tell how sure that is"
+        low, high = sorted(abs(self._told(edge)) for edge in self.interval)
+        if self.interval[0] <= 0 <= self.interval[1]:
+            return f"no difference can be told on this text: {better}, which may be chance"
+        return f"{better} ({low:.4f} to {high:.4f})"
+
+    def to_json(self) -> dict[str, Any]:
+        """Turn it into what JSON can hold."""
+        measure = "bits_per_byte" if self.lossless else "word_perplexity"
+        told = "difference_in_bits_per_byte" if self.lossless else "difference_in_nats_per_word"
+        interval = None if self.interval is None else [self._told(edge) for edge in self.interval]
+        each = zip(self.models, self.predictors, self.nats, self.scores(), strict=True)
+        return {
+            "models": [
+                {"model": model, "predictor": predictor, "nats": nats, measure: score}
+                for model, predictor, nats, score in each
+            ],
+            "bytes" if self.lossless else "words": self.units,
+            told: self._told(self.difference),
+            "interval": interval,
+            "verdict": self.verdict(),
+        }
+
+    def _told(self, nats: float) -> float:
+        return nats / math.log(2) if self.lossless else nats
+
+
+def compare(
+    first: LanguageModel,
+    second: LanguageModel,
+    paths: Sequence[str] = (),
+    predictor: str = BEST,
+    encoding: str = "utf-8",
+    tell: Callable[[str], None] = lambda line: None,
+) -> Comparison:
+    """Score files by two models, or without any the text that both have held out.
+
+    predictor: of both, by default the best of each. Raises UsageError where one predicts the text
+    and the other the closed word form, and where they have held out different texts.
+    """
+    models = (first, second)
+    if first.tokenizer.lossless != second.tokenizer.lossless:
+        raise UsageError(
+            "one of the models has the closed word form, which does not predict the text itself",
+            "compare it with another such model",
+        )
+    names = tuple(check_name(predictor, model.combination) for model in models)
+    raw = all(model.tokenizer.kind == "byte" for model in models)
+    sums = []
+    with ExitStack() as files:
+        corpus = None
+        if paths:
+            options = ReadOptions(encoding, raw=raw)
+            corpus = files.enter_context(open_corpus(list(paths), options, standard_input()))
+        else:
+            _must_hold_out_the_same(first, second)
+        for model, name in zip(models, names, strict=True):
+            sums.append(_sums(model, name, _documents(model, corpus)))
+        if corpus is not None:
+            for line in corpus.report().lines():
+                tell(line)
+            if not len(sums[0]):
+                raise corpus.nothing_in_it()
+    units, other = (rows[:, 0] for rows in sums)
+    if units.sum() != other.sum():
+        raise UsageError("the models read the text differently, and cannot be compared on it")
+    nats = np.column_stack([rows[:, 1] for rows in sums])
+    found = ratio_interval(nats[:, 1:] - nats[:, :1], units)
+    return Comparison(
+        models=(str(first.directory), str(second.directory)),
+        predictors=(names[0], names[1]),
+        nats=(float(nats[:, 0].sum()), float(nats[:, 1].sum())),
+        units=int(units.sum()),
+        lossless=first.tokenizer.lossless,
+        interval=None if found is None else (float(found[0, 0]), float(found[1, 0])),
+    )
+
+
+def _sums(model: LanguageModel, name: str, documents: Iterable[Iterable[np.ndarray]]) -> np.ndarray:
+    """Give units and nats of each block of the text, (K, 2)."""
+    predictor = model.parts.predictor(name, model.parts.reader)
+    lossless = model.tokenizer.lossless
+    sizes = np.array([len(piece) for piece in model.tokenizer.pieces]) if lossless else None
+    sums, place = BlockSums(2, BYTES if lossless else WORDS), 0
+    for chunks in documents:
+        state = predictor.start(1)
+        for ids in _cut(chunks):
+            nats, state = predictor.score(ids[None], state)
+            own = np.ones(len(ids), dtype=np.int64) if sizes is None else sizes[ids]
+            places = place + np.concatenate([[0], np.cumsum(own)[:-1]])
+            sums.add(np.column_stack([own, nats[0].astype(np.float64)]), places)
+            place += int(own.sum())
+    return sums.rows
+
+
+def _cut(chunks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    for chunk in chunks:
+        for begin in range(0, len(chunk), CHUNK):
+            yield chunk[begin : begin + CHUNK].astype(np.int64)
+
+
+def _documents(model: LanguageModel, corpus: Corpus | None) -> Iterable[Iterable[np.ndarray]]:
+    """Give the documents of a corpus, or of the held-out text, as chunks of ids."""
+    if corpus is not None:
+        return DocumentReader(model.tokenizer, corpus.pieces()).documents()
+    part = read_held_out(model.directory, model.config)
+    return [] if part is None else ([ids] for ids in held_out_documents(part))
+
+
+def _must_hold_out_the_same(*models: LanguageModel) -> None:
+    """Raise UsageError unless the models have held out the same documents."""
+    texts = [
+        [model.tokenizer.decode(ids.tolist()) for (ids,) in _documents(model, None)]
+        for model in models
+    ]
+    if not texts[0] or texts[0] != texts[1]:
+        raise UsageError(
+            "the models have not held out the same text",
+            "pass a FILE that neither has learned from",
+        )
