@@ -32,7 +32,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the score of each line: its nats, each line read from the start."""
     model, name = load_model(arguments), predictor_name(arguments)
     with _opened(arguments.file) as stream:
-        for lines in _lines(stream, arguments.file):
+        raw = model.tokenizer.kind == "byte"
+        for lines in _raw_lines(stream, arguments.file) if raw else _lines(stream, arguments.file):
             for score in model.score_lines(lines, name):
                 if arguments.json:
                     print(json.dumps(score.to_json(), ensure_ascii=False))
@@ -53,13 +54,12 @@ def _opened(name: str) -> BinaryIO:
     return open(sys.stdin.fileno(), "rb", buffering=0, closefd=False)
 
 
-def _lines(stream: BinaryIO, name: str) -> Iterator[list[str]]:
+def _lines(stream: BinaryIO, name: str) -> Iterator[list[str | bytes]]:
     """Give the lines that are there, without their ends, as they come."""
-    where = "standard input" if name == "-" else name
     decoder = codecs.getincrementaldecoder("utf-8-sig")()
     begun = ""
     try:
-        while chunk := stream.read(CHUNK):
+        for chunk in _chunks(stream, name):
             *whole, begun = (begun + decoder.decode(chunk)).split("\n")
             if whole:
                 yield [line.removesuffix("\r") for line in whole]
@@ -68,7 +68,28 @@ def _lines(stream: BinaryIO, name: str) -> Iterator[list[str]]:
             yield [begun.removesuffix("\r")]
     except UnicodeDecodeError as fault:
         raise CorpusError(
-            f"{where} is not UTF-8", "convert it first, by iconv for example"
+            f"{_where(name)} is not UTF-8", "convert it first, by iconv for example"
         ) from fault
+
+
+def _raw_lines(stream: BinaryIO, name: str) -> Iterator[list[str | bytes]]:
+    """Do the same for a model of bytes, which reads any."""
+    begun = b""
+    for chunk in _chunks(stream, name):
+        *whole, begun = (begun + chunk).split(b"\n")
+        if whole:
+            yield [line.removesuffix(b"\r") for line in whole]
+    if begun:
+        yield [begun.removesuffix(b"\r")]
+
+
+def _chunks(stream: BinaryIO, name: str) -> Iterator[bytes]:
+    try:
+        while chunk := stream.read(CHUNK):
+            yield chunk
     except OSError as fault:
-        raise CorpusError(f"cannot read {where}: {fault.strerror}") from fault
+        raise CorpusError(f"cannot read {_where(name)}: {fault.strerror}") from fault
+
+
+def _where(name: str) -> str:
+    return "standard input" if name == "-" else name

@@ -122,15 +122,20 @@ def _interval_in_nats(scores: dict[str, Any]) -> list[float] | None:
 class LineScore:
     """The score of one line, read on its own; the closed word form has no bits per byte."""
 
-    text: str
+    line: str | bytes
     nats: float
     lossless: bool
 
+    @property
+    def text(self) -> str:
+        """The line, with replacement characters for bytes that are no UTF-8."""
+        return self.line if isinstance(self.line, str) else self.line.decode("utf-8", "replace")
+
     def to_json(self) -> dict[str, Any]:
         """Give it as plain data."""
-        size = len(self.text.encode("utf-8", "replace"))
-        bits = self.nats / math.log(2) / size if self.lossless and size else None
-        return {"text": self.text, "nats": self.nats, "bytes": size, "bits_per_byte": bits}
+        data = self.line.encode("utf-8", "replace") if isinstance(self.line, str) else self.line
+        bits = self.nats / math.log(2) / len(data) if self.lossless and data else None
+        return {"text": self.text, "nats": self.nats, "bytes": len(data), "bits_per_byte": bits}
 
 
 def perplexity(nats: float, units: int) -> float | None:

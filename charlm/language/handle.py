@@ -162,8 +162,10 @@ class LanguageModel:
             chunks = (ids for document in documents for ids in document)
             return read_on(self.parts, chunks, self.name.endswith(ADAPT))
 
-    def score_lines(self, lines: Sequence[str], predictor: str = NETWORK) -> list[LineScore]:
-        """Score each line on its own, in order.
+    def score_lines(
+        self, lines: Sequence[str | bytes], predictor: str = NETWORK
+    ) -> list[LineScore]:
+        """Score each line on its own, in order; bytes, if the tokenizer is that of bytes.
 
         Many lines are read by PyTorch, side by side; a few by the runtime, which is there at once.
         """

@@ -262,6 +262,18 @@ def test_score_answers_line_after_line(model):
         assert process.wait() == 0
 
 
+def test_a_model_of_bytes_scores_lines_of_any(say, tmp_path):
+    (tmp_path / "book.txt").write_bytes(b"\xff\xfe na\xefve\n" * 300)
+    small = ["--steps", "5", "--hidden", "16", "--embed", "8", "--threads", "1"]
+    run = tmp_path / "run"
+    assert say("train", tmp_path / "book.txt", "--tokenizer", "byte", "--out", run, *small)[0] == 0
+    (tmp_path / "lines").write_bytes(b"na\xefve\r\n\n\xff")
+    _, out, _ = say("score", run, tmp_path / "lines", "--json")
+    found = [json.loads(line) for line in out.splitlines()]
+    assert [(each["text"], each["bytes"]) for each in found] == [("na�ve", 5), ("", 0), ("�", 1)]
+    assert found[0]["nats"] > found[2]["nats"] > 0
+
+
 def test_what_cannot_be_scored_is_3(say, model, tmp_path):
     refused(say("score", model, tmp_path / "nowhere.txt"), 3, "nowhere.txt")
     path = tmp_path / "latin.txt"
