@@ -48,7 +48,7 @@ class MixtureHead(SoftmaxHead):
         """Give each softmax's rows h_k and log pi_k: outputs (..., H) -> (..., K, E), (..., K)."""
         latents = functional.linear(outputs, self.latent_weight, self.latent_bias).tanh()
         logits = functional.linear(outputs, self.prior_weight).to(self.bias.dtype)
-        latents = latents.view(*logits.shape, -1)
+        latents = latents.view(*logits.shape, self.weight.shape[1])
         return latents, functional.log_softmax(logits, dim=-1)
 
     def nats_sum(self, outputs: Tensor, targets: Tensor, mask: Tensor | None = None) -> Tensor:

@@ -393,6 +393,18 @@ def test_b9_a_configuration_of_a_gigabyte_is_not_read(model):
         {"cutoffs": [5, 5]},
         {"cutoffs": [10**4000]},
         {"cutoffs": list(range(1, 100_000))},
+        {"mogrifier": -1},
+        {"mogrifier": 2.0},
+        {"mogrifier": True},
+        {"mogrifier": None},
+        {"mogrifier": "5"},
+        {"mogrifier": 10**9},
+        {"mogrifier": 10**4000},
+        {"mogrifier_rank": 2},
+        {"mogrifier_rank": [2]},
+        {"mixtures": 0},
+        {"mixtures": 3.0},
+        {"mixtures": 3},
     ],
     ids=lambda network: repr(network)[:40],
 )
@@ -418,6 +430,22 @@ def test_b9_cutoffs_that_the_weights_know_nothing_of_are_refused(model):
     save_weights(model, {name: arrays[name] for name in arrays if "cluster" not in name})
     configure(model, {"cutoffs": [5, 7]})
     refusal(model, WEIGHTS, "lacks 'head.cluster_bias', 'head.cluster_weight'")
+
+
+def test_b9_rounds_and_mixtures_that_the_weights_know_nothing_of_are_refused(model):
+    configure(model, {"mogrifier": 1})
+    refusal(model, WEIGHTS, "lacks 'stack.layers.0.mogrifier.rounds.0.weight'")
+    configure(model, {"mogrifier": 0, "mixtures": 2, "cutoffs": []})
+    refusal(model, WEIGHTS, "lacks 'head.latent_bias', 'head.latent_weight', 'head.prior_weight'")
+
+
+def test_b9_a_model_from_before_there_were_rounds_and_mixtures_is_read(model):
+    config = json.loads((model / CONFIG).read_text())
+    for name in ("mogrifier", "mogrifier_rank", "mixtures"):
+        del config["network"][name]
+    (model / CONFIG).write_text(json.dumps(config))
+    seal(model)
+    use(model)
 
 
 def test_b9_an_unknown_entry_of_the_network_is_named(model):

@@ -109,6 +109,13 @@ def test_a_budget_in_epochs_is_counted_in_tokens():
         ({"unknown": "unk"}, "--unknown unk is for --tokenizer word"),
         ({"lr": -1.0}, "--lr must be above 0"),
         ({"seed": -1}, "--seed"),
+        ({"mogrifier": -1}, "--mogrifier must be 0 to 100 rounds, not -1"),
+        ({"mogrifier": 5, "cell": "gru"}, "--mogrifier is for --cell lstm"),
+        ({"mogrifier": 5, "mogrifier_rank": -2}, "--mogrifier-rank must be 0 to"),
+        ({"mogrifier_rank": 8}, "--mogrifier-rank needs --mogrifier"),
+        ({"mixtures": 0}, "--mixtures must be 1 or more"),
+        ({"mixtures": 1001}, "--mixtures must be at most 1,000"),
+        ({"mixtures": 3, "cutoffs": "5"}, "--mixtures and --cutoffs cannot be given together"),
     ],
 )
 def test_what_cannot_be_is_refused(options, message):
@@ -122,6 +129,29 @@ def test_operations_equal_a_count_by_hand():
     assert operations(tied) == (6 * layers, 6 * (8 * 6 + 6 * 50))
     untied = NetworkConfig(50, 6, 8, cell="gru", tie_weights=False)
     assert operations(untied) == (6 * 3 * 8 * (6 + 8), 6 * 8 * 50)
+    gated = dataclasses.replace(tied, mogrifier=3)
+    assert operations(gated)[0] == 6 * (layers + 3 * 6 * 8 + 3 * 8 * 8)
+    low = dataclasses.replace(tied, mogrifier=3, mogrifier_rank=2)
+    assert operations(low)[0] == 6 * (layers + 3 * 2 * (6 + 8) + 3 * 2 * (8 + 8))
+    mixed = dataclasses.replace(tied, mixtures=5)
+    assert operations(mixed)[1] == 6 * (5 * 8 * 6 + 5 * 8 + 5 * 6 * 50)
+
+
+def test_a_mixture_of_softmaxes_is_planned_without_levels_and_for_less_work():
+    plain, mixed = plan(facts=WORDS, cutoffs="none"), plan(facts=WORDS, mixtures=5)
+    assert mixed.network.cutoffs == () and mixed.network.mixtures == 5
+    assert plan(mixtures=2).network.cutoffs == () and plan(mixtures=1).network.cutoffs
+    assert mixed.learned < plain.learned or mixed.network.hidden_size < plain.network.hidden_size
+
+
+def test_a_mogrifier_is_planned_as_it_was_asked_for_and_counts():
+    made = plan(mogrifier=5, mogrifier_rank=8, minutes=2, hidden=256)
+    assert (made.network.mogrifier, made.network.mogrifier_rank) == (5, 8)
+    assert made.learned < plan(minutes=2, hidden=256).learned
+    asked = {"mogrifier": 1, "mixtures": 3, "steps": 10}
+    line = explain(plan(**asked), CHARACTERS, Machine(2), 1)[0]
+    assert "softmax over 322, 1 Mogrifier round, a mixture of 3 softmaxes: 1 param" in line
+    assert plan(**asked | chosen_by(plan(**asked), 2, True)).network == plan(**asked).network
 
 
 @pytest.mark.parametrize("minutes", [0.2, 2, 30, 600])

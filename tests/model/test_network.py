@@ -20,6 +20,9 @@ CONFIGS = [
     NetworkConfig(V, 6, 6, cell="rnn", nonlinearity="relu"),
     NetworkConfig(V, 4, 6, cutoffs=(3, 7)),
     NetworkConfig(V, 4, 6, tie_weights=False, cutoffs=(3,)),
+    NetworkConfig(V, 4, 6, num_layers=2, mogrifier=3),
+    NetworkConfig(V, 4, 6, mogrifier=2, mogrifier_rank=2, mixtures=2),
+    NetworkConfig(V, 6, 6, mixtures=3, tie_weights=False),
 ]
 
 
@@ -152,7 +155,21 @@ def test_dropout_works_in_training_only():
     assert not torch.equal(network(ids, state)[0], network(ids, state)[0])
 
 
-@pytest.mark.parametrize("values", [{"hidden_size": 0}, {"input_dropout": 1.0}, {"num_layers": -1}])
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"hidden_size": 0},
+        {"input_dropout": 1.0},
+        {"num_layers": -1},
+        {"mogrifier": -1},
+        {"mogrifier": 101},
+        {"mogrifier": 5, "cell": "gru"},
+        {"mogrifier": 5, "mogrifier_rank": -1},
+        {"mogrifier_rank": 4},
+        {"mixtures": 0},
+        {"mixtures": 2, "cutoffs": (3,)},
+    ],
+)
 def test_impossible_shapes_are_refused(values):
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match=next(iter(values))):
         NetworkConfig(**{"vocab_size": V, "embed_size": 4, "hidden_size": 4} | values)

@@ -8,20 +8,35 @@ from charlm.model.network import LanguageNetwork
 from charlm.model.shape import NetworkConfig
 from charlm.predict import neural
 from charlm.predict.neural import NeuralPredictor
+from tests.predict.laws import check_laws
 
 V, BOUNDARY = 13, 12
 
 
-@pytest.fixture(params=["lstm", "gru", "rnn", "adaptive"])
+KINDS = {
+    "lstm": {},
+    "gru": {"cell": "gru"},
+    "rnn": {"cell": "rnn"},
+    "adaptive": {"cutoffs": (3, 8)},
+    "mogrifier": {"mogrifier": 5},
+    "mixture": {"mixtures": 3},
+}
+
+
+@pytest.fixture(params=KINDS)
 def predictor(request):
     torch.manual_seed(1)
-    cell, cutoffs = ("lstm", (3, 8)) if request.param == "adaptive" else (request.param, ())
-    config = NetworkConfig(V, 4, 6, num_layers=2, cell=cell, input_dropout=0.5, cutoffs=cutoffs)
+    config = NetworkConfig(V, 4, 6, num_layers=2, input_dropout=0.5, **KINDS[request.param])
     return NeuralPredictor(LanguageNetwork(config), BOUNDARY)
 
 
 def ids_of(*shape, seed=0):
     return np.random.default_rng(seed).integers(V, size=shape)
+
+
+def test_all_laws_hold(predictor, monkeypatch):
+    monkeypatch.setattr(neural, "WINDOW", 5)
+    check_laws(predictor, ids_of(3, 17))
 
 
 def test_probabilities_sum_to_one(predictor):

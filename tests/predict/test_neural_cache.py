@@ -19,9 +19,9 @@ from tests.predictors import Bigram
 V, BOUNDARY = 13, 12
 
 
-def networks(cutoffs=()):
+def networks(cutoffs=(), **options):
     torch.manual_seed(3)
-    config = NetworkConfig(V, 4, 6, cutoffs=cutoffs)
+    config = NetworkConfig(V, 4, 6, cutoffs=cutoffs, **options)
     network = LanguageNetwork(config)
     for parameter in network.parameters():
         torch.nn.init.normal_(parameter, std=0.7)
@@ -42,6 +42,12 @@ def test_it_is_a_predictor(network, size, share, monkeypatch):
     if share == 1.0:  # then only what is held has any probability
         share = 0.999
     cached = CachedPredictor(networks((3, 8))[network], share, 2.0, size)
+    check_laws(cached, ids_of(3, 25), tolerance=3e-4)
+
+
+@pytest.mark.parametrize("network", [0, 1], ids=["torch", "numpy"])
+def test_it_is_a_predictor_over_mixed_softmaxes_and_a_mogrifier(network):
+    cached = CachedPredictor(networks(mogrifier=3, mixtures=2)[network], 0.3, 2.0, 4)
     check_laws(cached, ids_of(3, 25), tolerance=3e-4)
 
 

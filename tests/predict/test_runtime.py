@@ -9,6 +9,7 @@ from charlm.model.shape import NetworkConfig
 from charlm.predict import runtime, runtime_heads
 from charlm.predict.neural import NeuralPredictor
 from charlm.predict.runtime import RuntimePredictor
+from tests.predict.laws import check_laws
 
 V, BOUNDARY = 19, 18
 CONFIGS = [
@@ -89,6 +90,10 @@ def test_step_by_step_is_the_same_as_score(both):
         np.testing.assert_allclose(-prediction.of(ids[:, t]), nats[:, t], atol=1e-5)
         prediction, state = ours.step(ids[:, t], state)
     np.testing.assert_allclose(np.exp(prediction.log_probs()).sum(axis=1), 1, atol=1e-5)
+
+
+def test_all_laws_hold(both):
+    check_laws(both[1], ids_of(3, 15))
 
 
 def test_the_greedy_text_is_the_same(both):

@@ -64,6 +64,11 @@ def test_with_a_second_level_it_is_the_same():
     assert_same_as_in_order(predictor_of("lstm", cutoffs=(3, 8)), ids_of(1, 200))
 
 
+@pytest.mark.parametrize("options", [{"mogrifier": 3}, {"mixtures": 2}])
+def test_with_mogrifier_rounds_or_mixed_softmaxes_it_is_the_same(options):
+    assert_same_as_in_order(predictor_of("lstm", **options), ids_of(1, 200))
+
+
 def unforgetting():
     """Make a network each of whose units keeps the sign that it first takes."""
     predictor = predictor_of("rnn", layers=1)

@@ -5,6 +5,8 @@ import torch
 from torch import nn
 
 from charlm.errors import ModelError
+from charlm.model.network import LanguageNetwork
+from charlm.model.shape import NetworkConfig
 from charlm.training.optimizers import BETAS, ROW_BETA, OptimizerOptions, make_optimizer
 from charlm.training.snapshot import optimizer_tensors, set_optimizer
 
@@ -33,6 +35,19 @@ def train(network, optimizer, steps):
         optimizer.zero_grad()
         network.loss(step).backward()
         optimizer.step()
+
+
+def test_weight_decay_is_for_matrices_those_of_mogrifier_and_mixture_too():
+    config = NetworkConfig(11, 4, 6, mogrifier=2, mogrifier_rank=2, mixtures=3)
+    network = LanguageNetwork(config)
+    groups = make_optimizer(network, OptimizerOptions()).param_groups
+    names = {id(parameter): name for name, parameter in network.named_parameters()}
+    decays = {
+        names[id(parameter)]: group["weight_decay"] > 0
+        for group in groups
+        for parameter in group["params"]
+    }
+    assert decays == {name: "bias" not in name for name in config.parameter_shapes()}
 
 
 def test_a_table_has_one_number_for_each_row_and_the_rest_two_for_each_number():
