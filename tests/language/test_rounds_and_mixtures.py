@@ -10,7 +10,6 @@ from charlm.cli.main import main
 from charlm.errors import UsageError
 from charlm.language.directory import describe, network_config, read_model
 from charlm.language.fit import fit
-from charlm.language.network import load_network
 from charlm.language.record import read_record
 from charlm.language.request import TrainRequest
 from charlm.model.softmaxes import MixtureHead
@@ -36,13 +35,13 @@ def test_it_trains_and_is_the_same_after_saving_in_torch_and_in_numpy(trained, t
     files = read_model(tmp_path / "run")
     expected = EXTRAS | {name: options[name] for name in EXTRAS if name in options}
     assert {name: files.config["network"][name] for name in EXTRAS} == expected
-    network = load_network(files)
+    network = charlm.load(files.directory).parts.reader.network
     assert network.config == network_config(files) and network.config.cutoffs == ()
     assert isinstance(network.head, MixtureHead) == (expected["mixtures"] > 1)
     again = charlm.load(tmp_path / "run")
     assert again.evaluate().nats == pytest.approx(result.held_out.nats, rel=1e-6)
     ids = np.array([again.tokenizer.encode("the cat sat on the mat, Zoë!")])
-    scores = [p.score(ids, p.start(1))[0] for p in (again.reader, again.network)]
+    scores = [p.score(ids, p.start(1))[0] for p in (again.parts.reader, again.network)]
     np.testing.assert_allclose(*scores, atol=1e-4)
     assert isinstance(again.generate("the ", max_tokens=5, seed=1), str)
     assert len(again.suggest("the ", k=3)) == 3
