@@ -98,8 +98,13 @@ def _examine(arguments: argparse.Namespace, rows: list[dict[str, Any]]) -> "Exam
         arguments.html, arguments.plot, by, arguments.accuracy, arguments.keystrokes
     )
     model = load_model(arguments)
-    if by and not arguments.json:
-        print("\t".join(COLUMNS[by]))
+
+    def show(row: dict[str, Any]) -> None:
+        if not rows:  # not before there is one
+            print("\t".join(COLUMNS[by]))
+            rows.append({})
+        print(as_text(row, by))
+
     return examine(
         model,
         arguments.files,
@@ -109,7 +114,7 @@ def _examine(arguments: argparse.Namespace, rows: list[dict[str, Any]]) -> "Exam
         strict=arguments.strict,
         text_column=arguments.text_column,
         tell=_tell,
-        emit=rows.append if arguments.json else lambda row: print(as_text(row, by)),
+        emit=rows.append if arguments.json else show,
     )
 
 

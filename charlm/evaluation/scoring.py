@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from charlm.evaluation.interval import BlockSums
+from charlm.evaluation.bootstrap import Stretches
 from charlm.predict.predictor import State, lanes_of
 
 CHUNK = 1 << 16  # ids handed to the predictor at a time,
@@ -32,15 +32,14 @@ class Score:
     """A sum of nats and the tokens it is over; with several predictors, the sums of each.
 
     nats is the sum of the last one.
-    sizes: (V,) bytes of each id, where sums over blocks of the text are to be kept
-    blocks: columns are bytes, tokens and the nats of each predictor
+    sizes: (V,) units of each id, such as bytes, where sums over stretches of the text are wanted
     """
 
     nats: float = 0.0
     tokens: int = 0
     each: list[float] = field(default_factory=list)
     sizes: np.ndarray | None = None
-    blocks: BlockSums | None = None
+    stretches: Stretches = field(default_factory=Stretches)
 
     def add(self, nats: np.ndarray, ids: np.ndarray) -> None:
         """Add the nats of some tokens, in float64; the first axes are those of ids."""
@@ -52,10 +51,7 @@ class Score:
         self.each = [old + new for old, new in zip(before, sums, strict=True)]
         self.nats = self.each[-1]
         if self.sizes is not None:
-            self.blocks = self.blocks or BlockSums(2 + flat.shape[1])
-            own = self.sizes[ids.reshape(-1)]
-            columns = np.column_stack([own, np.ones(len(own)), flat])
-            self.blocks.add(columns, self.tokens + np.arange(ids.size))
+            self.stretches.add(self.sizes[ids.reshape(-1)], flat)
         self.tokens += ids.size
 
 

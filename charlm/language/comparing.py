@@ -1,9 +1,9 @@
 """Two models on one text, paired: how far apart they are, and how sure that is.
 
-The nats of both are summed over the same blocks of the text, and the blocks are resampled
-(`charlm.evaluation.interval`): what makes a block hard for one mostly makes it hard for the other,
-and so the difference is far surer than each score. A token belongs to the block in which its first
-byte stands, whatever the tokenizer.
+The nats of both are summed over the same stretches of the text, and these are resampled
+(`charlm.evaluation.bootstrap`): what makes one hard for a model mostly makes it hard for the other,
+and so the difference is far surer than each score. A token belongs to the stretch in which its
+first byte stands, whatever the tokenizer.
 """
 
 import math
@@ -15,17 +15,15 @@ from typing import Any
 import numpy as np
 
 from charlm.errors import UsageError
-from charlm.evaluation.interval import BlockSums, ratio_interval
+from charlm.evaluation.bootstrap import Stretches, intervals
 from charlm.evaluation.metrics import perplexity
 from charlm.language.combination import BEST, check_name
 from charlm.language.directory import read_held_out
-from charlm.language.evaluating import DocumentReader, held_out_documents
+from charlm.language.evaluating import DocumentReader, held_out_documents, units_of
 from charlm.language.handle import LanguageModel
 from charlm.text.finding import open_corpus, standard_input
 from charlm.text.sources import Corpus, ReadOptions
 
-BYTES = 512  # of a block
-WORDS = 128  # and of the closed form
 CHUNK = 1 << 16
 
 
@@ -124,38 +122,32 @@ def compare(
         if corpus is not None:
             for line in corpus.report().lines():
                 tell(line)
-            if not len(sums[0]):
+            if not sums[0].units:
                 raise corpus.nothing_in_it()
-    units, other = (rows[:, 0] for rows in sums)
-    if units.sum() != other.sum():
+    if sums[0].units != sums[1].units:
         raise UsageError("the models read the text differently, and cannot be compared on it")
-    nats = np.column_stack([rows[:, 1] for rows in sums])
-    found = ratio_interval(nats[:, 1:] - nats[:, :1], units)
+    (nats, units), (other, _) = (each.sums() for each in sums)
+    found = intervals(other - nats, units)
     return Comparison(
         models=(str(first.directory), str(second.directory)),
         predictors=(names[0], names[1]),
-        nats=(float(nats[:, 0].sum()), float(nats[:, 1].sum())),
-        units=int(units.sum()),
+        nats=(float(nats.sum()), float(other.sum())),
+        units=sums[0].units,
         lossless=first.tokenizer.lossless,
-        interval=None if found is None else (float(found[0, 0]), float(found[1, 0])),
+        interval=None if found is None else (float(found[0, 0]), float(found[0, 1])),
     )
 
 
-def _sums(model: LanguageModel, name: str, documents: Iterable[Iterable[np.ndarray]]) -> np.ndarray:
-    """Give units and nats of each block of the text, (K, 2)."""
+def _sums(model: LanguageModel, name: str, documents: Iterable[Iterable[np.ndarray]]) -> Stretches:
+    """Sum the nats of each stretch of the text."""
     predictor = model.parts.predictor(name, model.parts.reader)
-    lossless = model.tokenizer.lossless
-    sizes = np.array([len(piece) for piece in model.tokenizer.pieces]) if lossless else None
-    sums, place = BlockSums(2, BYTES if lossless else WORDS), 0
+    sizes, stretches = units_of(model.tokenizer), Stretches()
     for chunks in documents:
         state = predictor.start(1)
         for ids in _cut(chunks):
             nats, state = predictor.score(ids[None], state)
-            own = np.ones(len(ids), dtype=np.int64) if sizes is None else sizes[ids]
-            places = place + np.concatenate([[0], np.cumsum(own)[:-1]])
-            sums.add(np.column_stack([own, nats[0].astype(np.float64)]), places)
-            place += int(own.sum())
-    return sums.rows
+            stretches.add(sizes[ids], nats[0].astype(np.float64))
+    return stretches
 
 
 def _cut(chunks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 
-from charlm.evaluation.interval import ratio_interval
+from charlm.evaluation.bootstrap import intervals
 from charlm.evaluation.metrics import Evaluation
 from charlm.evaluation.scoring import FOREVER, Score, Scorer, score_documents, score_stream
 from charlm.text.documents import Piece
@@ -19,7 +19,7 @@ class Evaluator:
 
     def __init__(self, tokenizer: Tokenizer, scorer: Scorer, names: Sequence[str]) -> None:
         self._tokenizer, self._scorer, self._names = tokenizer, scorer, list(names)
-        self._sizes = np.array([len(piece) for piece in tokenizer.pieces])
+        self._sizes = units_of(tokenizer)
 
     def corpus(self, corpus: Corpus, tell: Callable[[str], None]) -> Evaluation:
         """Score each file as one stream, in pieces."""
@@ -69,13 +69,16 @@ class Evaluator:
 
     def _intervals(self, score: Score) -> dict[str, list[float]]:
         """Give the interval of each predictor's nats per byte, or per token of the closed form."""
-        if score.blocks is None:
-            return {}
-        rows = score.blocks.rows
-        found = ratio_interval(rows[:, 2:], rows[:, 0 if self._tokenizer.lossless else 1])
+        found = intervals(*score.stretches.sums())
         if found is None:
             return {}
-        return {name: found[:, place].tolist() for place, name in enumerate(self._names)}
+        return dict(zip(self._names, found.tolist(), strict=True))
+
+
+def units_of(tokenizer: Tokenizer) -> np.ndarray:
+    """Give what each id counts in a ratio, (V,): its bytes, or one in the closed word form."""
+    sizes = [len(piece) if tokenizer.lossless else 1 for piece in tokenizer.pieces]
+    return np.array(sizes, dtype=np.int64)
 
 
 def held_out_documents(part: TokenPart) -> Iterator[np.ndarray]:

@@ -63,4 +63,5 @@ def test_scores_of_several_predictors_are_added_one_by_one():
     total.add(np.zeros((0, 2)), np.zeros(0, dtype=np.int64))
     total.add(np.array([[10.0, 20.0]]), np.array([2]))
     assert (total.each, total.nats, total.tokens) == ([14.0, 26.0], 26.0, 3)
-    assert total.blocks.rows.tolist() == [[7, 3, 14, 26]]  # bytes, tokens, nats of each
+    nats, units = total.stretches.sums()
+    assert (nats.tolist(), units.tolist()) == ([[14, 26]], [7])
