@@ -55,10 +55,11 @@ def _learning(plan: Plan) -> str:
     growing = f"{windows.first} to {windows.last}" if windows.first < windows.last else windows.last
     about = "about " if windows.random else ""
     course = COURSES[plan.loop.schedule]
+    averaged = ", weights averaged" if plan.loop.averages else ""
     decay = f", weight decay {options.weight_decay:.2g}" if options.weight_decay else ""
     return (
         f"{options.optimizer}, rate {options.learning_rate:.2g}{course}{decay}; "
-        f"{plan.batch_size} at a time, windows of {about}{growing} tokens"
+        f"{plan.batch_size} at a time, windows of {about}{growing} tokens{averaged}"
     )
 
 

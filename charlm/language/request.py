@@ -67,6 +67,9 @@ class TrainRequest:
         None, "ids at which the softmax opens a second level, such as 1000,4000; or none"
     )
     tie: bool = option(True, "share the embedding's weights with the output layer")
+    init: Literal["usual", "uniform"] = option(
+        "usual", "first weights: orthogonal, with open forget gates; or all uniform, as published"
+    )
     dropout: float | None = option(
         None, "on layers' outputs and on embeddings (a fifth of it, for bytes, chars)"
     )

@@ -33,6 +33,7 @@ from charlm.language.reserve import divide
 from charlm.language.sizes import CorpusFacts
 from charlm.language.task import Batches, LanguageTask
 from charlm.language.validation import Validation, tokens_worth_scoring
+from charlm.model.initial import draw_uniformly
 from charlm.model.network import LanguageNetwork
 from charlm.model.penalties import Penalties
 from charlm.predict.neural import NeuralPredictor
@@ -87,7 +88,10 @@ class Run:
         torch.manual_seed(request.seed)
         self.network = LanguageNetwork(self.plan.network).to(device)
         self._id_counts = self.learned.id_counts(tokenizer.vocab_size)
-        self.network.head.start_from(torch.from_numpy(self._id_counts))
+        if request.init == "uniform":
+            draw_uniformly(self.network)
+        else:
+            self.network.head.start_from(torch.from_numpy(self._id_counts))
         if processes.size > 1:  # the same weights, but other dropout in each process
             torch.manual_seed(request.seed * 1_000_003 + processes.rank)
         self.counts: NgramPredictor | None = None

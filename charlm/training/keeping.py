@@ -17,7 +17,7 @@ class Kept:
 
     def __init__(self, module: nn.Module, options: LoopOptions) -> None:
         self._module = module
-        self._averages = options.averages
+        self._options = options
         self.averaging = Averaging(module, options)
         self._best: dict[str, Tensor] | None = None
 
@@ -44,11 +44,12 @@ class Kept:
 
     def state(self) -> dict[str, Any]:
         """Give what else it must hold, as plain data; nothing without averaging."""
-        return {"averaging": self.averaging.state()} if self._averages else {}
+        return {"averaging": self.averaging.state()} if self._options.averages else {}
 
     def restore(self, checkpoint: Checkpoint) -> None:
         """Go on from a checkpoint; one without averaging begins it here."""
         self._best = checkpoint.tensors.get("best")
-        if self._averages and "averaging" in checkpoint.state:
+        self.averaging = Averaging(self._module, self._options)
+        if self._options.averages and "averaging" in checkpoint.state:
             mean = checkpoint.tensors.get("average", {})
             self.averaging.restore(checkpoint.state["averaging"], mean)

@@ -72,6 +72,7 @@ def test_the_classic_recipe_is_what_its_authors_did():
     assert made.optimizer.optimizer == "sgd" and made.optimizer.learning_rate == 30
     assert made.optimizer.clip_norm == 0.25 and made.optimizer.weight_decay == 1.2e-6
     assert made.loop.average == "triggered" and made.loop.rate_factor(0.0) == 1
+    assert request_from({"preset": "awd-ptb"}).init == "uniform"
     assert made.budget.targets == 500 * PTB.tokens
     larger = plan("awd-wikitext2")
     assert (larger.network.input_dropout, larger.network.layer_dropout) == (0.65, 0.2)

@@ -153,6 +153,23 @@ def test_a_bad_step_is_no_part_of_the_mean():
     torch.testing.assert_close(task.validated[-1], torch.stack(good).mean(0))
 
 
+def test_what_a_return_to_a_checkpoint_undoes_is_no_part_of_the_mean(tmp_path):
+    class Spoiled(NoisyTask):
+        losses = 0
+
+        def loss(self, batch, state):
+            self.losses += 1
+            nats, after = super().loss(batch, state)
+            return (nats * torch.nan if 34 <= self.losses < 37 else nats), after
+
+    task = Spoiled()
+    run = trainer_of(task, "1", tmp_path, save_steps=10)
+    found = weights_after_each_step(run)
+    assert run.state.rollbacks == 1 and run._kept.averaging.state()["steps"] == 60
+    good = torch.stack(found[:30] + found[-30:]).double().mean(0).float()
+    torch.testing.assert_close(task.validated[-1], good)
+
+
 @pytest.mark.parametrize("average", ["0.5", "triggered"])
 @pytest.mark.parametrize("stops", [[7], [31], [20, 33, 34, 59]])
 def test_a_run_resumed_is_the_run_uninterrupted(tmp_path, average, stops):
