@@ -4,8 +4,6 @@ import pytest
 import torch
 
 import charlm
-from charlm.language.directory import read_model
-from charlm.language.network import load_network
 from charlm.model.initial import draw_uniformly
 from charlm.model.network import LanguageNetwork
 from charlm.model.shape import NetworkConfig
@@ -50,7 +48,7 @@ def test_a_run_begins_with_them_where_it_is_to(tmp_path, text_file, init):
     out = tmp_path / "run"
     small = {"hidden": 16, "embed": 8, "batch": 4, "bptt": 5, "steps": 1, "threads": 1}
     charlm.train(text_file, init=init, lr=1e-12, optimizer="sgd", out=str(out), **small)
-    network = load_network(read_model(out))
+    network = charlm.load(out).parts.reader.network
     uniform = float(network.embedding.detach().abs().max()) <= 0.1 + 1e-6
     assert uniform == (init == "uniform")
     assert (float(network.head.bias.detach().abs().max()) < 1e-6) == (init == "uniform")
