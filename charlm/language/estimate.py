@@ -44,7 +44,7 @@ def estimate(units: Units, sample: str, request: TrainRequest, own_valid: bool) 
     """Make the plan that training would make; `own_valid` says that nothing is cut off."""
     import torch
 
-    from charlm.language.plan import make_plan
+    from charlm.language.plan import make_plan, operations_available
     from charlm.language.probe import Machine
     from charlm.language.sizes import CorpusFacts, operations
     from charlm.training.precision import choose_device, use_bf16
@@ -61,6 +61,7 @@ def estimate(units: Units, sample: str, request: TrainRequest, own_valid: bool) 
     shapes = shape.parameter_shapes()
     parameters = sum(map(prod, shapes.values()))
     minutes = request.minutes_or_default or 2.0
+    available = operations_available(60 * minutes, machine, request)
     states = (STATES + ROUND * shape.mogrifier) * shape.hidden_size * shape.num_layers
     states += 2 * round(shape.head_rows)
     states += LATENT * shape.mixtures * shape.row_size if shape.mixtures > 1 else 0
@@ -77,7 +78,7 @@ def estimate(units: Units, sample: str, request: TrainRequest, own_valid: bool) 
         dropout=shape.output_dropout,
         threads=threads,
         minutes=minutes,
-        epochs=60 * minutes * machine.flops / sum(operations(shape)) / max(tokens, 1),
+        epochs=available / sum(operations(shape)) / max(tokens, 1),
         memory_bytes=round(BASE_MEMORY + NUMBER * memory),
     )
 

@@ -32,6 +32,7 @@ PASSES_KEPT = 4  # that weight decay lets a weight remember
 MAX_DECAY = 0.5
 # by kind of token: passes that need no dropout, and what doubling them adds
 DROPOUT = {"byte": (2.5, 0.22), "char": (2.5, 0.22), "bpe": (1.5, 0.09), "word": (1.0, 0.17)}
+LOOP_SPEED = 0.5  # of a Mogrifier's plain loop, beside PyTorch's LSTM, in operations a second
 WIDE = 672  # units for which symbols' dropout was tried; smaller networks learn less by heart
 
 
@@ -62,16 +63,17 @@ def make_plan(request: TrainRequest, corpus: CorpusFacts, machine: Machine) -> P
     windows, batch = choose_windows(request, corpus), choose_batch(request, corpus)
     budget = _budget(request, corpus)
     asked = _targets_asked(budget, batch, windows)
+    available = operations_available(budget.seconds or 0.0, machine, request)
     hidden = request.hidden
     if hidden is None and asked is None:
-        hidden = choose_hidden(request, corpus, _available(budget, machine))
+        hidden = choose_hidden(request, corpus, available)
     elif hidden is None:
         assert asked is not None
         hidden = hidden_for_targets(request, corpus, asked)
     learned = asked
     if learned is None:
         work = sum(operations(network_of(request, corpus, hidden)))
-        learned = _available(budget, machine) / work
+        learned = available / work
     passes = learned / max(corpus.tokens, 1)
     dropout = request.dropout
     if dropout is None:
@@ -133,10 +135,9 @@ def _budget(request: TrainRequest, corpus: CorpusFacts) -> Budget:
     return Budget(seconds=60 * request.minutes_or_default)
 
 
-def _available(budget: Budget, machine: Machine) -> float:
-    """Give the operations that the machine can do in the minutes asked for."""
-    assert budget.seconds is not None
-    return budget.seconds * machine.flops
+def operations_available(seconds: float, machine: Machine, request: TrainRequest) -> float:
+    """Give the operations that the machine can do in a time, with such a network."""
+    return seconds * machine.flops * (LOOP_SPEED if request.mogrifier else 1.0)
 
 
 def _targets_asked(budget: Budget, batch: int, windows: Windows) -> float | None:

@@ -48,6 +48,14 @@ def test_what_is_counted_agrees_with_the_text(file):
     json.dumps(value)
 
 
+@pytest.mark.parametrize("extras", [{"mogrifier": 5}, {"mixtures": 3}])
+def test_the_forecast_counts_rounds_and_mixtures(file, extras):
+    path, asked = file(prose(300)), {"hidden": 128, "cutoffs": "none", "threads": 1}
+    plain, more = (check(path, **asked, **options).training for options in ({}, extras))
+    assert more.parameters > plain.parameters and more.memory_bytes > plain.memory_bytes
+    assert more.epochs < 0.8 * plain.epochs
+
+
 def test_the_forecast_is_that_of_the_plan(file):
     text = prose(3000)
     plan = check(file(text), threads=2, precision="fp32").training

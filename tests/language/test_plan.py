@@ -147,7 +147,9 @@ def test_a_mixture_of_softmaxes_is_planned_without_levels_and_for_less_work():
 def test_a_mogrifier_is_planned_as_it_was_asked_for_and_counts():
     made = plan(mogrifier=5, mogrifier_rank=8, minutes=2, hidden=256)
     assert (made.network.mogrifier, made.network.mogrifier_rank) == (5, 8)
-    assert made.learned < plan(minutes=2, hidden=256).learned
+    assert made.learned < plan(minutes=2, hidden=256).learned / 2  # more work, in a slower loop
+    sizes = [plan(mogrifier=rounds, minutes=2).network.hidden_size for rounds in (0, 5)]
+    assert sizes[1] < sizes[0]
     asked = {"mogrifier": 1, "mixtures": 3, "steps": 10}
     line = explain(plan(**asked), CHARACTERS, Machine(2), 1)[0]
     assert "softmax over 322, 1 Mogrifier round, a mixture of 3 softmaxes: 1 param" in line

@@ -29,15 +29,15 @@ def trained(text_file, tmp_path):
     return train
 
 
-@pytest.mark.parametrize("options", [{}, {"tie": False}, {"batches": "padded", "mixtures": 1}])
+@pytest.mark.parametrize("options", [{}, {"tie": False, "batches": "padded", "mogrifier_rank": 0}])
 def test_it_trains_and_is_the_same_after_saving_in_torch_and_in_numpy(trained, tmp_path, options):
-    result = trained(steps=60, **options)
+    result = trained(steps=20, **options)
     files = read_model(tmp_path / "run")
     expected = EXTRAS | {name: options[name] for name in EXTRAS if name in options}
     assert {name: files.config["network"][name] for name in EXTRAS} == expected
     network = charlm.load(files.directory).parts.reader.network
     assert network.config == network_config(files) and network.config.cutoffs == ()
-    assert isinstance(network.head, MixtureHead) == (expected["mixtures"] > 1)
+    assert isinstance(network.head, MixtureHead)
     again = charlm.load(tmp_path / "run")
     assert again.evaluate().nats == pytest.approx(result.held_out.nats, rel=1e-6)
     ids = np.array([again.tokenizer.encode("the cat sat on the mat, Zoë!")])
@@ -48,8 +48,8 @@ def test_it_trains_and_is_the_same_after_saving_in_torch_and_in_numpy(trained, t
 
 
 def test_it_learns(trained):
-    nats = [trained(steps=steps, force=True).held_out.nats for steps in (1, 120)]
-    assert nats[1] < nats[0] / 2
+    result = trained(steps=120)
+    assert result.held_out.token_perplexity < result.model.tokenizer.vocab_size / 50
 
 
 def test_a_resumed_run_goes_on_to_the_same_bytes_and_cannot_become_another(trained, tmp_path):
