@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import settings
 
+settings.register_profile("charlm", deadline=None)  # a busy machine is no failure
+settings.load_profile("charlm")
 torch.set_num_threads(1)  # what the tests compute is small; one thread is the quickest
 
 SENTENCES = (

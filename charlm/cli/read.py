@@ -2,7 +2,7 @@
 
 generate, suggest and eval go on from there with --state STATE, as if they had read the text
 themselves; so does read. With --adapt the model learns from the text as it reads, and the weights
-it came to are kept too.
+it came to are kept too: it goes on from them. A state that is there is replaced, no other file.
 """
 
 import argparse
@@ -33,6 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Read, and write the state."""
+    from charlm.language.memory import check_target
+
+    check_target(arguments.save_state, arguments.files)
     model = load_model(arguments)
     memory = model.read(path=arguments.files, options=ReadOptions(arguments.encoding))
     memory.save(arguments.save_state)

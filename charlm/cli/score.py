@@ -57,15 +57,18 @@ def _opened(name: str) -> BinaryIO:
 def _lines(stream: BinaryIO, name: str) -> Iterator[list[str | bytes]]:
     """Give the lines that are there, without their ends, as they come."""
     decoder = codecs.getincrementaldecoder("utf-8-sig")()
-    begun = ""
+    begun: list[str] = []
     try:
         for chunk in _chunks(stream, name):
-            *whole, begun = (begun + decoder.decode(chunk)).split("\n")
-            if whole:
+            first, *others = decoder.decode(chunk).split("\n")
+            begun.append(first)  # a line may be long: its pieces are joined once
+            if others:
+                whole = ["".join(begun), *others[:-1]]
+                begun = others[-1:]
                 yield [line.removesuffix("\r") for line in whole]
-        begun += decoder.decode(b"", final=True)
-        if begun:
-            yield [begun.removesuffix("\r")]
+        last = "".join([*begun, decoder.decode(b"", final=True)])
+        if last:
+            yield [last.removesuffix("\r")]
     except UnicodeDecodeError as fault:
         raise CorpusError(
             f"{_where(name)} is not UTF-8", "convert it first, by iconv for example"
@@ -74,13 +77,16 @@ def _lines(stream: BinaryIO, name: str) -> Iterator[list[str | bytes]]:
 
 def _raw_lines(stream: BinaryIO, name: str) -> Iterator[list[str | bytes]]:
     """Do the same for a model of bytes, which reads any."""
-    begun = b""
+    begun: list[bytes] = []
     for chunk in _chunks(stream, name):
-        *whole, begun = (begun + chunk).split(b"\n")
-        if whole:
+        first, *others = chunk.split(b"\n")
+        begun.append(first)
+        if others:
+            whole = [b"".join(begun), *others[:-1]]
+            begun = others[-1:]
             yield [line.removesuffix(b"\r") for line in whole]
-    if begun:
-        yield [begun.removesuffix(b"\r")]
+    if any(begun):
+        yield [b"".join(begun).removesuffix(b"\r")]
 
 
 def _chunks(stream: BinaryIO, name: str) -> Iterator[bytes]:

@@ -52,7 +52,8 @@ class Stretches:
         while self.units > self.size * MOST:
             self._sums = np.pad(self._sums[:, ::2] + self._sums[:, 1::2], ((0, 0), (0, MOST // 2)))
             self.size *= 2
-        places = np.minimum(begins // self.size, MOST - 1)  # what has no unit may stand behind all
+        begins = np.minimum(begins, max(self.units - 1, 0))  # what has no unit may stand behind all
+        places = begins // self.size
         for sums, column in zip(self._sums, columns, strict=True):
             sums += np.bincount(places, weights=column, minlength=MOST)
 

@@ -126,7 +126,8 @@ def read_tuned(directory: Path) -> Tuned | None:
 def _adaptation(value: dict[str, Any], path: Path) -> Adaptation:
     try:
         found = Adaptation(**value)
-        sound = 0 <= float(found.rate) <= MOST_RATE and 0 <= float(found.decay) <= 1
+        sound = all(type(each) in (int, float) for each in (found.rate, found.decay))
+        sound = sound and 0 <= found.rate <= MOST_RATE and 0 <= found.decay <= 1
         sound = sound and type(found.segment) is int and 1 <= found.segment <= MOST_SEGMENT
     except (TypeError, ValueError):
         sound = False

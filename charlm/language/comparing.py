@@ -107,6 +107,12 @@ def compare(
             "one of the models has the closed word form, which does not predict the text itself",
             "compare it with another such model",
         )
+    if not first.tokenizer.lossless and first.tokenizer.sha256() != second.tokenizer.sha256():
+        raise UsageError(
+            "the models have the closed word form with different vocabularies: other words are "
+            "<unk> to each",
+            "compare models of one vocabulary",
+        )
     names = tuple(check_name(predictor, model.combination) for model in models)
     raw = all(model.tokenizer.kind == "byte" for model in models)
     sums = []

@@ -14,7 +14,15 @@ from charlm.compression.codec import Passed, decode, encode, fingerprint
 from charlm.compression.container import MODEL_BYTES, Header, content_digest, pack, unpack
 from charlm.compression.machine import description, differences, one_thread
 from charlm.errors import CorpusError, ModelError, UsageError
-from charlm.language.combination import ADAPT, CACHE, COUNTS, NAMES, NETWORK, PARTS
+from charlm.language.combination import (
+    ADAPT,
+    CACHE,
+    COUNTS,
+    NAMES,
+    NETWORK,
+    PARTS,
+    read_combination,
+)
 from charlm.language.counts import COUNTS as COUNTS_FILE
 from charlm.language.directory import CONFIG, TOKENIZER, WEIGHTS
 
@@ -123,10 +131,11 @@ def claimed_length(data: bytes, where: str) -> int:
 def model_digest(model: "LanguageModel", name: str) -> bytes:
     """Name a model and one of its predictors by what it computes with: 6 bytes of a SHA-256.
 
-    What else a model directory tells, of its training for example, may change.
+    What else a model directory tells, of its training for example, may change; what was tuned
+    later counts for nothing here.
     """
     files = [WEIGHTS, COUNTS_FILE] if COUNTS in name else [WEIGHTS]
-    combination = model.combination
+    combination = read_combination(model.config)
     facts = {
         "network": model.config["network"],
         "tokenizer": model.tokenizer.sha256(),

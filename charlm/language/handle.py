@@ -79,8 +79,9 @@ class LanguageModel:
         self.name = check_name(self._asked, combination)
 
     def fresh_predictor(self, name: str) -> Predictor:
-        """Make the predictor of a name anew, in NumPy on the CPU, whatever the device."""
-        return self.parts.predictor(name, self.parts.runtime())
+        """Make the predictor of a name anew, as it was trained, in NumPy on the CPU."""
+        fresh = Parts(self.parts.files, "cpu", tuned=False)
+        return fresh.predictor(name, fresh.network)
 
     def generate(self, prompt: str = "", **options: Any) -> str:  # noqa: ANN401
         """Continue a prompt; the text returned is what follows it.

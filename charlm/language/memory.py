@@ -8,7 +8,9 @@
     tokens             (1,) int64                how many were read
     weights_sha256     (32,) uint8               of the model that read them
 
-From these every predictor of the model goes on, in PyTorch or without it.
+From these every predictor of the model goes on, in PyTorch or without it. One that adapts has the
+same next prediction; then it goes on from the weights it came to, as if a segment began there, and
+is drawn towards them, no more towards those that were trained.
 """
 
 from collections.abc import Iterable, Mapping
@@ -20,13 +22,13 @@ import numpy as np
 import safetensors.numpy
 
 from charlm import storage
-from charlm.errors import ModelError
+from charlm.errors import ModelError, UsageError
 from charlm.language.adapting import weights_sha256
 from charlm.predict.cache import SIZE, CachedPredictor, Network, Places
 from charlm.predict.continued import continued
 from charlm.predict.ngram import NgramPredictor
 from charlm.predict.predictor import State
-from charlm.tensors import read_arrays
+from charlm.tensors import check_header, read_arrays
 
 if TYPE_CHECKING:
     from charlm.language.parts import Parts
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 NETWORK, COUNTS, KEYS, IDS = "network.", "counts", "cache.keys", "cache.ids"
 WEIGHTS, TOKENS, MODEL = "weights.", "tokens", "weights_sha256"
 CHUNK = 1 << 16
+LARGEST = 1e6  # number in a state or a weight: more only damage makes
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,22 @@ class Memory:
         arrays |= {WEIGHTS + name: array for name, array in (self.weights or {}).items()}
         whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
         storage.write_bytes(Path(path), safetensors.numpy.save(whole, metadata={"format": "np"}))
+
+
+def check_target(path: str | Path, inputs: Iterable[str | Path] = ()) -> None:
+    """Raise UsageError where a state would replace a file that is none, or the text itself."""
+    path = Path(path)
+    taken = [Path(each) for each in inputs]
+    if not path.exists() or any(each.exists() and each.samefile(path) for each in taken):
+        if path.exists():
+            raise UsageError(f"{path} is the text that is to be read", "name another file")
+        return
+    try:
+        ours = MODEL in check_header(path, ModelError)
+    except ModelError:
+        ours = False
+    if not ours:
+        raise UsageError(f"{path} is there, and is no state", "name another file")
 
 
 def read_on(parts: "Parts", chunks: Iterable[np.ndarray], adapts: bool) -> Memory:
@@ -109,13 +128,13 @@ def read_memory(path: Path, parts: "Parts") -> Memory:
     keys, ids = arrays.pop(KEYS, np.zeros(0)), arrays.pop(IDS, np.zeros(0))
     tokens, counts = arrays.pop(TOKENS, np.zeros(0)), arrays.pop(COUNTS, None)
     sound = not arrays and [each.shape for each in read] == wanted and tokens.shape == (1,)
-    sound = sound and ids.ndim == 2 and ids.shape[1] <= SIZE
+    sound = sound and ids.ndim == 2 and len(ids) == 1 and ids.shape[1] <= SIZE
     sound = sound and keys.shape == (1, ids.shape[1], wanted[-1][1])
     sound = sound and all(
-        each.dtype == np.float32 and bool(np.isfinite(each).all())
+        each.dtype == np.float32 and bool((np.abs(each) <= LARGEST).all())
         for each in (*read, keys, *weights.values())
     )
-    sound = sound and all(each.dtype == np.int64 for each in (ids, tokens))
+    sound = sound and all(each.dtype == np.int64 for each in (ids, tokens)) and tokens[0] >= 0
     sound = sound and _within(ids, 0, shapes["embedding"][0])
     sound = sound and _fits(counts, parts)
     if weights:

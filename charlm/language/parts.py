@@ -39,6 +39,7 @@ class Parts:
 
     combination: the shares of the mixtures; None for a model without counts
     memory:      what was read before; None where everything starts from nothing
+    tuned:       whether what `charlm adapt` found later counts
     """
 
     def __init__(
@@ -47,14 +48,15 @@ class Parts:
         device: str = "auto",
         threads: int | None = None,
         state: str | Path | Memory | None = None,
+        tuned: bool = True,
     ) -> None:
         self.files, self.directory, self.shape = files, files.directory, network_config(files)
         self._device, self._threads = device, threads
-        tuned = read_tuned(self.directory)
-        self._adaptation = None if tuned is None else tuned.adaptation
+        found = read_tuned(self.directory) if tuned else None
+        self._adaptation = None if found is None else found.adaptation
         self.combination: Combination | None = read_combination(files.config)
-        if tuned is not None and self.combination is not None:
-            self.combination = tuned.combination or self.combination
+        if found is not None and self.combination is not None:
+            self.combination = found.combination or self.combination
         self.memory: Memory | None = None
         if state is not None:
             self.memory = state if isinstance(state, Memory) else read_memory(Path(state), self)

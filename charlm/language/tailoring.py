@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -115,14 +114,15 @@ def _ids_of(
     tell: Callable[[str], None],
 ) -> np.ndarray:
     """Give the first ids of files, (N,), their documents one after the other."""
-    pieces: list[np.ndarray] = []
+    pieces, count = list[np.ndarray](), 0
     raw = model.tokenizer.kind == "byte"
     options = replace(options or ReadOptions(), raw=raw)
-    with open_corpus([str(Path(path)) for path in paths], options, standard_input()) as corpus:
+    with open_corpus(list(paths), options, standard_input()) as corpus:
         for chunks in DocumentReader(model.tokenizer, corpus.pieces()).documents():
             for chunk in chunks:
                 pieces.append(chunk)
-                if sum(map(len, pieces)) >= MOST_TOKENS:
+                count += len(chunk)
+                if count >= MOST_TOKENS:
                     tell(f"tuning on the first {MOST_TOKENS:,} tokens")
                     return np.concatenate(pieces)[:MOST_TOKENS].astype(np.int64)
     return np.concatenate([np.zeros(0, np.int64), *pieces]).astype(np.int64)

@@ -110,7 +110,9 @@ class RecurrentLayer(nn.Module):
             read: tuple[Tensor, State] = self.mogrifier(inputs, state, weights)
             return read
         # (has_biases, num_layers, dropout, train, bidirectional, batch_first)
-        settings = (True, 1, 0.0, self.training, False, True)
+        # in "training" wherever a gradient may be asked for: else cuDNN keeps nothing to make it of
+        learns = self.training or torch.is_grad_enabled()
+        settings = (True, 1, 0.0, learns, False, True)
         first = state[0].unsqueeze(0)
         if self._goes_own_way(inputs):
             kind = self.nonlinearity if self.cell == "rnn" else self.cell

@@ -73,7 +73,9 @@ class AdaptingPredictor:
         own = dict(predictor.network.named_parameters())
         if scales is None:
             self._rates = dict.fromkeys(own, torch.tensor(adaptation.rate, device=predictor.device))
-            self._decays = dict.fromkeys(own, torch.tensor(adaptation.decay))
+            self._decays = dict.fromkeys(
+                own, torch.tensor(adaptation.decay, device=predictor.device)
+            )
         else:
             self._rates, self._decays = _by_row(own, adaptation, scales)
 

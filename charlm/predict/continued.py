@@ -22,4 +22,6 @@ class _Continued:
         return self._state if streams == 1 else own.select(self._state, [0] * streams)
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        if name.startswith("_"):  # as a copy that is not filled yet is asked
+            raise AttributeError(name)
         return getattr(self._predictor, name)

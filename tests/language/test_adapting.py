@@ -165,7 +165,7 @@ def test_what_was_tuned_for_other_weights_counts_for_nothing(model):
 
 @pytest.mark.parametrize(
     "damage",
-    ["", "[]", "{", '{"adaptation": {"rate": "a"}}', '{"adaptation": {"rate": 1e999}}'],
+    ["", "[]", "{", '{"adaptation": {"rate": "0.1"}}', '{"adaptation": {"rate": 1e999}}'],
 )
 def test_a_damaged_file_of_what_was_tuned_is_refused(model, damage):
     if damage.startswith('{"a'):
@@ -211,3 +211,9 @@ def test_too_little_text_to_tune_on_is_said(model, tmp_path):
     assert not (model / TUNED).exists()
     assert command("adapt", model, tmp_path / "none.txt").returncode == 3
     assert command("adapt", tmp_path / "none").returncode == 4
+
+
+def test_what_was_compressed_before_is_still_decoded_after_tuning(model):
+    data = charlm.load(model).compress(OTHER.encode())
+    tailor(charlm.load(model))
+    assert charlm.load(model).decompress(data) == OTHER.encode()

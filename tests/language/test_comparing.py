@@ -31,7 +31,8 @@ def folder(tmp_path_factory):
         "poor": {"tokenizer": "char", "steps": 20},
         "bytes": {"tokenizer": "byte", "steps": 60},
         "closed": closed | {"steps": 60},
-        "closed-too": closed | {"steps": 10, "vocab_size": 9},
+        "closed-too": closed | {"steps": 10},
+        "closed-small": closed | {"steps": 2, "vocab_size": 9},
     }.items():
         charlm.train(folder / "book.txt", out=str(folder / name), **SMALL, **options)
     return folder
@@ -98,6 +99,8 @@ def test_closed_words_are_compared_by_the_word(folder):
     assert "nats per word" in found.verdict() and found.to_json()["words"] == whole.tokens
     with pytest.raises(UsageError, match="closed word form"):
         compare(*models(folder, "closed", "good"))
+    with pytest.raises(UsageError, match="different vocabularies"):
+        compare(*models(folder, "closed", "closed-small"))
 
 
 def test_what_may_be_chance_is_called_so():

@@ -176,3 +176,14 @@ def test_one_text_is_read_at_a_time_and_selected_streams_learn_no_more():
     assert after.reader is state.reader
     np.testing.assert_allclose(nats[0], nats[2], atol=1e-6)
     assert len(adapting.stack([after, three]).now.output) == 6
+
+
+def test_layers_keep_what_a_gradient_needs(monkeypatch):
+    kept, lstm = [], torch.lstm
+    monkeypatch.setattr(torch, "lstm", lambda *a: kept.append(a[6]) or lstm(*a))
+    plain = network()
+    plain.score(ids(), plain.start(1))
+    assert set(kept) == {False}
+    kept.clear()
+    segment_gradients(plain.network, ids(5)[0], plain.start(1))
+    assert kept[-2:] == [True, True]

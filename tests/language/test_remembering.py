@@ -134,6 +134,9 @@ def test_a_text_or_a_path_is_read(models):
 DAMAGES = {
     "of another width": lambda a: a | {"network.0": np.zeros((1, 3), np.float32)},
     "without an output": lambda a: {k: v for k, v in a.items() if k != "network.2"},
+    "of no stream": lambda a: a | {IDS: a[IDS][:0], KEYS: a[KEYS][:0]},
+    "of huge numbers": lambda a: a | {"network.1": a["network.1"] + np.float32(3e38)},
+    "of fewer than no tokens": lambda a: a | {TOKENS: -a[TOKENS]},
     "of NaN": lambda a: a | {"network.1": a["network.1"] * np.nan},
     "with ids that are none": lambda a: a | {IDS: a[IDS] + 10**6},
     "with fewer ids": lambda a: a | {IDS: a[IDS][:, 1:]},
@@ -195,6 +198,12 @@ def test_mistakes_are_told(models, tmp_path):
     assert done.returncode == 2 and "--save-state" in done.stderr
     assert command("generate", models / "lstm", "--state", missing).returncode == 4
     assert command("read", models / "lstm", missing, "--save-state", "s").returncode == 3
+    done = command("read", models / "lstm", story, "--save-state", story)
+    assert done.returncode == 2 and story.read_text() == "the cat"
     (tmp_path / "file").write_text("")
+    assert (
+        command("read", models / "lstm", story, "--save-state", tmp_path / "file").returncode == 2
+    )
+    assert (tmp_path / "file").read_text() == ""
     done = command("read", models / "lstm", story, "--save-state", tmp_path / "file" / "state")
     assert done.returncode == 5 and len(done.stderr.splitlines()) <= 5
