@@ -2,14 +2,13 @@
 
 import json
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import safetensors.numpy
 
 import charlm
+from charlm.cli.main import main
 from charlm.errors import ModelError, UsageError
 from charlm.language.adapting import ADAPTATION, PLAIN, RESERVE, TUNED, read_tuned
 from charlm.language.combination import ADAPTING, NAMES, Combination, check_name, names_shown
@@ -36,9 +35,13 @@ def model(trained, tmp_path):
     return shutil.copytree(trained, tmp_path / "model")
 
 
-def command(*words):
-    run = [sys.executable, "-m", "charlm", *map(str, words), "--threads", "1"]
-    return subprocess.run(run, capture_output=True, text=True, timeout=60)
+@pytest.fixture
+def command(capsys):
+    def run(*words):
+        code = main([*map(str, words), "--threads", "1"])
+        return (code, *capsys.readouterr())
+
+    return run
 
 
 def test_training_keeps_the_reserve_and_the_sizes_of_the_gradients(trained):
@@ -192,25 +195,25 @@ def test_a_damaged_file_of_scales_is_refused_when_it_is_needed(model, damage):
         _ = charlm.load(model).parts.adapting
 
 
-def test_the_command_tunes_and_the_others_take_the_option(model, tmp_path):
+def test_the_command_tunes_and_the_others_take_the_option(command, model, tmp_path):
     (tmp_path / "other.txt").write_text(OTHER)
-    done = command("adapt", model, tmp_path / "other.txt", "--json")
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    code, out, err = command("adapt", model, tmp_path / "other.txt", "--json")
+    assert code == 0, err
+    found = json.loads(out)
     assert found["tokens"] == len(OTHER) and found["rate"] > 0 and "network" in found["best"]
-    done = command("eval", model, tmp_path / "other.txt", "--adapt", "--json")
-    assert json.loads(done.stdout)["predictor"] == "network+adapt"
-    done = command("score", model, tmp_path / "other.txt", "--adapt", "--ngram", "--json")
-    assert json.loads(done.stdout)["nats"] > 0
+    _, out, _ = command("eval", model, tmp_path / "other.txt", "--adapt", "--json")
+    assert json.loads(out)["predictor"] == "network+adapt"
+    _, out, _ = command("score", model, tmp_path / "other.txt", "--adapt", "--ngram", "--json")
+    assert json.loads(out)["nats"] > 0
 
 
-def test_too_little_text_to_tune_on_is_said(model, tmp_path):
+def test_too_little_text_to_tune_on_is_said(command, model, tmp_path):
     (tmp_path / "short.txt").write_text("too short")
-    done = command("adapt", model, tmp_path / "short.txt")
-    assert done.returncode == 2 and str(FEWEST_TOKENS) in done.stderr
+    code, _, err = command("adapt", model, tmp_path / "short.txt")
+    assert code == 2 and str(FEWEST_TOKENS) in err
     assert not (model / TUNED).exists()
-    assert command("adapt", model, tmp_path / "none.txt").returncode == 3
-    assert command("adapt", tmp_path / "none").returncode == 4
+    assert command("adapt", model, tmp_path / "none.txt")[0] == 3
+    assert command("adapt", tmp_path / "none")[0] == 4
 
 
 def test_what_was_compressed_before_is_still_decoded_after_tuning(model):

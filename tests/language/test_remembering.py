@@ -1,14 +1,13 @@
 """What a model remembers of a text, kept in a file: as if it had read the text just now."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import safetensors.numpy
 
 import charlm
+from charlm.cli.main import main
 from charlm.errors import CharlmError, ModelError, UsageError
 from charlm.language.combination import ADAPTING, NAMES
 from charlm.language.memory import COUNTS, IDS, KEYS, MODEL, TOKENS
@@ -34,9 +33,13 @@ def models(tmp_path_factory):
     return folder
 
 
-def command(*words):
-    run = [sys.executable, "-m", "charlm", *map(str, words)]
-    return subprocess.run(run, capture_output=True, text=True, timeout=60)
+@pytest.fixture
+def command(capsys):
+    def run(*words):
+        code = main([str(word) for word in words])
+        return (code, *capsys.readouterr())
+
+    return run
 
 
 def after(lm, prompt):
@@ -176,34 +179,33 @@ def test_whatever_bit_is_flipped_nothing_but_an_error_comes_of_it(models, tmp_pa
     assert refused > 30
 
 
-def test_the_commands(models, tmp_path):
+def test_the_commands(command, models, tmp_path):
     (tmp_path / "story.txt").write_text(text(2_500, 7))
-    state = tmp_path / "state"
-    done = command("read", models / "lstm", tmp_path / "story.txt", "--save-state", state, "--json")
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
+    model, state = models / "lstm", tmp_path / "state"
+    code, out, err = command("read", model, tmp_path / "story.txt", "--save-state", state, "--json")
+    assert code == 0, err
+    told = json.loads(out)
     assert told["tokens"] == len(text(2_500, 7)) and told["bytes"] == state.stat().st_size
     options = ["--max-tokens", "20", "--seed", "1"]
-    here = command("generate", models / "lstm", "--state", state, *options).stdout
-    whole = command("generate", models / "lstm", f"@{tmp_path / 'story.txt'}", *options).stdout
+    _, here, _ = command("generate", model, "--state", state, *options)
+    _, whole, _ = command("generate", model, f"@{tmp_path / 'story.txt'}", *options)
     assert whole.endswith(here) and len(here) > 5
-    assert command("suggest", models / "lstm", "c", "--state", state).stdout
-    assert command("eval", models / "lstm", "--state", state, "--json").returncode == 0
+    assert command("suggest", model, "c", "--state", state)[1]
+    assert command("eval", model, "--state", state, "--json")[0] == 0
 
 
-def test_mistakes_are_told(models, tmp_path):
+def test_mistakes_are_told(command, models, tmp_path):
     (tmp_path / "story.txt").write_text("the cat")
     story, missing = tmp_path / "story.txt", tmp_path / "no" / "folder" / "state"
-    done = command("read", models / "lstm", story)
-    assert done.returncode == 2 and "--save-state" in done.stderr
-    assert command("generate", models / "lstm", "--state", missing).returncode == 4
-    assert command("read", models / "lstm", missing, "--save-state", "s").returncode == 3
-    done = command("read", models / "lstm", story, "--save-state", story)
-    assert done.returncode == 2 and story.read_text() == "the cat"
+    model = models / "lstm"
+    code, _, err = command("read", model, story)
+    assert code == 2 and "--save-state" in err
+    assert command("generate", model, "--state", missing)[0] == 4
+    assert command("read", model, missing, "--save-state", "s")[0] == 3
+    assert command("read", model, story, "--save-state", story)[0] == 2
+    assert story.read_text() == "the cat"
     (tmp_path / "file").write_text("")
-    assert (
-        command("read", models / "lstm", story, "--save-state", tmp_path / "file").returncode == 2
-    )
+    assert command("read", model, story, "--save-state", tmp_path / "file")[0] == 2
     assert (tmp_path / "file").read_text() == ""
-    done = command("read", models / "lstm", story, "--save-state", tmp_path / "file" / "state")
-    assert done.returncode == 5 and len(done.stderr.splitlines()) <= 5
+    code, _, err = command("read", model, story, "--save-state", tmp_path / "file" / "state")
+    assert code == 5 and len(err.splitlines()) <= 5
