@@ -11,7 +11,7 @@ source "$(dirname "$0")/experiment"
 needs ptb/ptb.train.txt ptb/ptb.valid.txt ptb/ptb.test.txt
 train "$data/ptb/ptb.train.txt" --valid "$data/ptb/ptb.valid.txt" \
     --tokenizer word --unknown unk --minutes 8
-score "$data/ptb/ptb.test.txt"
+score --cache "$data/ptb/ptb.test.txt"
 figure network word_perplexity 89.2 4
 figure network+counts word_perplexity 82.9 4
 figure network+counts+cache word_perplexity 76.4 4

@@ -11,7 +11,7 @@ source "$(dirname "$0")/experiment"
 
 needs tinyshakespeare/input.txt
 train "$data/tinyshakespeare/input.txt" --minutes 2
-score
+score --cache
 figure network nats_per_character 1.42 0.03
 figure network+counts nats_per_character 1.375 0.03
 figure network+counts+cache nats_per_character

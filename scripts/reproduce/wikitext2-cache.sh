@@ -10,7 +10,7 @@ source "$(dirname "$0")/experiment"
 needs wikitext-2/train.txt wikitext-2/valid.txt wikitext-2/test.txt
 train "$data/wikitext-2/train.txt" --valid "$data/wikitext-2/valid.txt" \
     --tokenizer word --unknown unk --minutes 8
-score "$data/wikitext-2/test.txt"
+score --cache "$data/wikitext-2/test.txt"
 figure network word_perplexity
 figure network+cache word_perplexity
 figure network+counts+cache word_perplexity
