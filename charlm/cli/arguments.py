@@ -14,6 +14,11 @@ if TYPE_CHECKING:
 def add_model(parser: argparse.ArgumentParser) -> None:
     """Declare MODEL and where to compute."""
     parser.add_argument("model", metavar="MODEL", help="a directory that train wrote")
+    add_device(parser)
+
+
+def add_device(parser: argparse.ArgumentParser) -> None:
+    """Declare where to compute."""
     parser.add_argument(
         "--device",
         default="auto",

@@ -8,7 +8,7 @@ import argparse
 import json
 import sys
 
-from charlm.cli.arguments import add_predictor, predictor_name
+from charlm.cli.arguments import add_device, add_predictor, predictor_name
 
 HELP = "compare two models on the same text"
 
@@ -17,11 +17,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     parser.add_argument("first", metavar="MODEL", help="a directory that train wrote")
     parser.add_argument("second", metavar="OTHER", help="another")
+    add_device(parser)
     add_predictor(parser, "best")
     parser.add_argument("files", nargs="*", metavar="FILE", help="as CORPUS for train")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--encoding", default="utf-8", metavar="NAME", help="encoding of the text")
-    parser.add_argument("--threads", type=int, metavar="N", help="processor threads to use")
+    parser.add_argument(
+        "--strict", action="store_true", help="refuse any invalid byte or broken row"
+    )
+    parser.add_argument(
+        "--text-column", default="text", metavar="NAME", help="column of a table with the text"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -30,13 +36,16 @@ def run(arguments: argparse.Namespace) -> int:
     from charlm.language.handle import load
 
     names = (arguments.first, arguments.second)
-    models = [load(name, threads=arguments.threads) for name in names]
+    device, threads = arguments.device, arguments.threads
+    models = [load(name, device=device, threads=threads) for name in names]
     found = compare(
         models[0],
         models[1],
         arguments.files,
         predictor=predictor_name(arguments),
         encoding=arguments.encoding,
+        strict=arguments.strict,
+        text_column=arguments.text_column,
         tell=lambda line: print(line, file=sys.stderr),
     )
     if arguments.json:

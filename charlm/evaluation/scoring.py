@@ -130,14 +130,21 @@ def _score_long(
 
 
 def _score_lanes(predictor: Scorer, documents: list[np.ndarray], total: PartialScore) -> None:
-    """Score short documents, sorted so that lanes of like length stand together."""
-    ordered, width = sorted(documents, key=len), int(min(LANES, lanes_of(predictor)))
-    for begin in range(0, len(ordered), width):
-        lanes = ordered[begin : begin + width]
-        ids, real = side_by_side(lanes)
+    """Score short documents, in lanes of like length; they are added in the order of the text.
+
+    Neighbours are surprising together, and intervals must see that.
+    """
+    order = sorted(range(len(documents)), key=lambda number: len(documents[number]))
+    width, found = int(min(LANES, lanes_of(predictor))), dict[int, np.ndarray]()
+    for begin in range(0, len(order), width):
+        lanes = order[begin : begin + width]
+        ids, real = side_by_side([documents[number] for number in lanes])
         nats, _ = predictor.score(ids, predictor.start(len(lanes)))
-        total.add(nats[real], ids[real])
-        total.scored.extend(lanes)
+        found |= {n: own[here] for n, own, here in zip(lanes, nats, real, strict=True)}
+    if documents:
+        nats = np.concatenate([found[number] for number in range(len(documents))])
+        total.add(nats, np.concatenate(documents))
+    total.scored.extend(documents)
 
 
 def side_by_side(texts: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -62,10 +63,12 @@ class Comparison:
         better = f"{self.models[second]} is better by {abs(self._told(self.difference)):.4f} {unit}"
         if self.interval is None:
             return f"{better}, on a text too short to tell how sure that is"
-        low, high = sorted(abs(self._told(edge)) for edge in self.interval)
-        if self.interval[0] <= 0 <= self.interval[1]:
-            return f"no difference can be told on this text: {better}, which may be chance"
-        return f"{better} ({low:.4f} to {high:.4f})"
+        sign = -1 if self.difference < 0 else 1  # so that what is better counts as more than none
+        low, high = sorted(sign * self._told(edge) for edge in self.interval)
+        reach = f"{better} ({low:.4f} to {high:.4f})"
+        if low <= 0 <= high:
+            return f"no difference can be told on this text: {reach}, which may be chance"
+        return reach
 
     def to_json(self) -> dict[str, Any]:
         """Turn it into what JSON can hold."""
@@ -91,9 +94,11 @@ class Comparison:
 def compare(
     first: LanguageModel,
     second: LanguageModel,
-    paths: Sequence[str] = (),
+    paths: str | Path | Sequence[str | Path] = (),
     predictor: str = BEST,
     encoding: str = "utf-8",
+    strict: bool = False,
+    text_column: str = "text",
     tell: Callable[[str], None] = lambda line: None,
 ) -> Comparison:
     """Score files by two models, or without any the text that both have held out.
@@ -119,8 +124,10 @@ def compare(
     with ExitStack() as files:
         corpus = None
         if paths:
-            options = ReadOptions(encoding, raw=raw)
-            corpus = files.enter_context(open_corpus(list(paths), options, standard_input()))
+            options = ReadOptions(encoding, strict, raw=raw, text_column=text_column)
+            named = [paths] if isinstance(paths, str | Path) else paths
+            opened = open_corpus([str(path) for path in named], options, standard_input())
+            corpus = files.enter_context(opened)
         else:
             _must_hold_out_the_same(first, second)
         for model, name in zip(models, names, strict=True):

@@ -61,7 +61,11 @@ def test_json_is_one_object_and_nothing_else(say, text_file, tmp_path, model):
     _, out, _ = say("train", text_file, "--out", tmp_path / "run", "--json", *SMALL)
     assert json.loads(out)["held_out"]["bits_per_byte"] > 0
     _, out, _ = say("eval", model, text_file, "--json")
-    assert json.loads(out)["documents"] == 1
+    value = json.loads(out)
+    assert value["documents"] == 1
+    for scores in (value, *value["by_predictor"].values()):
+        low, high = scores["bits_per_byte_interval"]
+        assert low < scores["bits_per_byte"] < high
     _, out, _ = say("generate", model, "the ", "--json", "--samples", 2, "--max-tokens", 5)
     value = json.loads(out)
     assert value["prompt"] == "the " and value["tokens_per_second"] > 0

@@ -42,6 +42,16 @@ def test_single_tokens_would_promise_too_much(monkeypatch):
     assert wide > 2 * plain
 
 
+def test_four_times_the_text_halves_the_interval():
+    random, ones = np.random.default_rng(0), np.ones(20_000, int)
+    short, long = [], []
+    for seed in range(20):
+        short.append(np.diff(intervals(*stretches_of(ones, dependent(random, 20_000, 20)).sums())))
+        more = dependent(random, 80_000, 20)
+        long.append(np.diff(intervals(*stretches_of(np.ones(80_000, int), more).sums(), seed)))
+    assert 0.4 < np.mean(long) / np.mean(short) < 0.6
+
+
 def test_the_same_sums_have_the_same_interval_and_another_seed_nearly():
     sums, units = stretches_of(np.ones(4_000, int), np.random.default_rng(0).random(4_000)).sums()
     once, again, other = intervals(sums, units), intervals(sums, units), intervals(sums, units, 1)

@@ -55,3 +55,34 @@ def test_the_table_leaves_out_what_there_is_not():
     assert "bits per byte" in evaluation_table(ONE) and "1.0000" in evaluation_table(ONE)
     assert "bits per byte" not in evaluation_table(replace(ONE, lossless=False))
     assert "unknown" not in evaluation_table(ONE)
+
+
+def certain(**values):
+    """Give the same evaluation with an interval of 0.5 to 2 nats per unit."""
+    return replace(
+        ONE, nats_by_predictor={"network": ONE.nats}, intervals={"network": [0.5, 2.0]}, **values
+    )
+
+
+def test_an_interval_is_in_bits_per_byte_and_in_perplexity_where_there_are_none():
+    for one, kept, other in (
+        (certain(), "bits_per_byte_interval", "token_perplexity_interval"),
+        (certain(lossless=False), "token_perplexity_interval", "bits_per_byte_interval"),
+    ):
+        value = json.loads(json.dumps(one.to_json()))
+        change = (lambda n: n / math.log(2)) if one.lossless else math.exp
+        assert value[kept] == pytest.approx([change(0.5), change(2.0)]) and value[other] is None
+        assert value["by_predictor"]["network"][kept] == value[kept]
+        assert Evaluation.from_json(value).intervals["network"] == pytest.approx([0.5, 2.0])
+        assert "95 % interval" in evaluation_table(one)
+    assert ONE.to_json()["bits_per_byte_interval"] is None
+    assert "interval" not in evaluation_table(ONE)
+
+
+def test_a_score_written_before_there_were_intervals_is_read():
+    old = certain().to_json()
+    for scores in (old, old["by_predictor"]["network"]):
+        del scores["bits_per_byte_interval"], scores["token_perplexity_interval"]
+    read = Evaluation.from_json(old)
+    assert read.intervals == {} and read.bits_per_byte_interval is None
+    assert read.bits_per_byte == ONE.bits_per_byte

@@ -65,3 +65,17 @@ def test_scores_of_several_predictors_are_added_one_by_one():
     assert (total.each, total.nats, total.tokens) == ([14.0, 26.0], 26.0, 3)
     nats, units = total.stretches.sums()
     assert (nats.tolist(), units.tolist()) == ([[14, 26]], [7])
+
+
+@settings(max_examples=30)
+@given(st.lists(st.binary(max_size=30), max_size=60))
+def test_stretches_follow_the_text_however_documents_are_put_side_by_side(documents):
+    ids = [TOKENIZER.encode(document) for document in documents]
+    sizes = np.ones(TOKENIZER.vocab_size, dtype=np.int64)
+    found, units = score_documents(PREDICTOR, ids, sizes=sizes).stretches.sums()
+    one = Score(sizes=sizes)
+    for each in ids:
+        score_stream(PREDICTOR, [each], one)
+    expected, of = one.stretches.sums()
+    np.testing.assert_array_equal(units, of)
+    np.testing.assert_allclose(found, expected, rtol=1e-5)

@@ -46,6 +46,8 @@ def test_the_scores_are_those_of_eval_and_the_better_one_is_named(folder):
     first, second = models(folder, "poor", "good")
     new = [str(folder / "new.txt")]
     found = compare(first, second, new, predictor="network")
+    assert compare(first, second, folder / "new.txt", predictor="network") == found
+    assert compare(first, second, *new, predictor="network") == found
     for model, score in zip((first, second), found.scores(), strict=True):
         assert score == pytest.approx(model.evaluate(path=new).bits_per_byte, rel=1e-5)
     low, high = found.interval
@@ -105,7 +107,10 @@ def test_closed_words_are_compared_by_the_word(folder):
 
 def test_what_may_be_chance_is_called_so():
     found = Comparison(("a", "b"), ("network",) * 2, (100.0, 99.0), 50, True, (-0.1, 0.06))
-    assert found.verdict().startswith("no difference can be told on this text: b is better by 0.02")
+    assert found.verdict() == (
+        "no difference can be told on this text: b is better by 0.0289 bits per byte "
+        "(-0.0866 to 0.1443), which may be chance"
+    )
 
 
 def test_the_command(folder, capsys):
@@ -121,5 +126,15 @@ def test_the_command(folder, capsys):
         assert main(["compare", str(folder / "good"), str(wrong), str(folder / "new.txt")]) == code
     missing = ["compare", str(folder / "good"), str(folder / "poor"), str(folder / "none.txt")]
     assert main(missing) == 3
+    (folder / "odd.txt").write_bytes(text(9_000, 3).encode() + b"\xff\n")
+    odd = ["compare", folder / "good", folder / "poor", folder / "odd.txt", "--device", "cpu"]
+    for more, code in (([], 0), (["--strict"], 3), (["--text-column", ""], 2)):
+        assert main([str(word) for word in [*odd, *more]]) == code
+    capsys.readouterr()
+    rows = ["x,words", *(f"{n},the cat sat on the mat" for n in range(60))]
+    (folder / "rows.csv").write_text("\n".join(rows))
+    column = ["compare", folder / "good", folder / "bytes", folder / "rows.csv", "--json"]
+    assert main([str(word) for word in [*column, "--text-column", "words"]]) == 0
+    assert json.loads(capsys.readouterr().out)["bytes"] == 60 * len("the cat sat on the mat")
     (folder / "empty.txt").write_text("")
     assert main([*missing[:3], str(folder / "empty.txt")]) == 3
