@@ -5,6 +5,7 @@
     lm.generate("Once upon", max_tokens=100, temperature=0.8, seed=1)
     lm.suggest("the cat sa", k=5)
     lm.evaluate("unseen text")
+    charlm.series.train("sunspots.csv").forecast(24)            # numbers instead of words
 
 Importing charlm loads neither PyTorch nor NumPy; each name comes with its module on first use.
 """
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from charlm.version import __version__
 
 if TYPE_CHECKING:
+    from charlm import series
     from charlm.errors import CharlmError
     from charlm.evaluation.metrics import Evaluation
     from charlm.generation.suggest import Suggestion
@@ -42,12 +44,15 @@ __all__ = [
     "Suggestion",
     "__version__",
     "load",
+    "series",
     "train",
 ]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401
     """Import a public name's module when the name is first used."""
+    if name == "series":  # the other wing, with train, load and SeriesModel of its own
+        return importlib.import_module("charlm.series")
     if name not in _HOMES:
         raise AttributeError(f"module 'charlm' has no attribute {name!r}")
     value = getattr(importlib.import_module(_HOMES[name]), name)

@@ -1,7 +1,8 @@
 """Contiguous streams for truncated backpropagation through time.
 
-The corpus is cut into B streams, read side by side in windows of T steps; the state of each stream
-is carried from window to window:
+What is dealt out is token ids, or the rows of a numeric series in the same order. The corpus is cut
+into B streams, read side by side in windows of T steps; the state of each stream is carried from
+window to window:
 
     stream 0   | window 0 | window 1 | window 2 | ...
     stream 1   | window 0 | window 1 | window 2 | ...
@@ -50,7 +51,10 @@ class Restarts:
 
 
 class Streams:
-    """Deals out `ids` (1-D, perhaps memory-mapped) as batches of (B, T)."""
+    """Deals out `ids`, (L,) and perhaps memory-mapped, as batches of (B, T).
+
+    Rows of numbers (L, F) come as (B, T, F). Restarts are for ids.
+    """
 
     def __init__(
         self,
@@ -126,17 +130,22 @@ class Streams:
         places = self._edges[:-1, None] + steps  # (B, T)
         real = places < self._edges[1:, None]
         places = (places + shift) % self.num_targets
-        inputs = self._ids[places].astype(np.int64)
+        inputs = self._read(places)
         resets = self._resets(places) if self._reset else None
         if self._restarts is not None:
             resets = self._restart(inputs, resets, epoch, offset)
         return Batch(
             inputs=inputs,
-            targets=self._ids[places + 1].astype(np.int64),
+            targets=self._read(places + 1),
             mask=None if real.all() else real,
             fresh=offset == 0,
             resets=resets,
         )
+
+    def _read(self, places: np.ndarray) -> np.ndarray:
+        """Read what stands at places (B, T); ids come as integers that PyTorch looks up by."""
+        found: np.ndarray = self._ids[places]
+        return found if found.dtype.kind == "f" else found.astype(np.int64)
 
     def _restart(
         self, inputs: np.ndarray, resets: np.ndarray | None, epoch: int, offset: int

@@ -26,12 +26,11 @@ from charlm.benchmark.targets import race_to
 from charlm.benchmark.texts import text_ids
 from charlm.benchmark.throughput import measure_throughput
 from charlm.errors import UsageError
-from charlm.language.dialogue import Tell
-from charlm.language.network import set_threads
+from charlm.runs.dialogue import Tell
 from charlm.text.memory import freed_memory_kept
 from charlm.training.memory import memory_errors
 from charlm.training.precision import has_bf16
-from charlm.training.threads import fastest_thread_count
+from charlm.training.threads import fastest_thread_count, set_threads
 
 
 @memory_errors("measuring")

@@ -18,9 +18,9 @@ from charlm.benchmark.clock import alternate
 from charlm.benchmark.goals import Goal
 from charlm.benchmark.textbook import TextbookLoop, TextbookModel
 from charlm.benchmark.texts import text_request, text_store
-from charlm.language.dialogue import Tell
 from charlm.language.fit import fit
 from charlm.language.request import TrainRequest
+from charlm.runs.dialogue import Tell
 
 TEXTBOOK_SEED = 1
 

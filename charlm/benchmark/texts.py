@@ -5,8 +5,8 @@ from pathlib import Path
 
 from charlm.benchmark.ids import Ids, Kind
 from charlm.language.corpus import open_or_prepare
-from charlm.language.dialogue import Tell
 from charlm.language.request import TrainRequest
+from charlm.runs.dialogue import Tell
 from charlm.text.store import TokenStore
 
 TRAIN, VALID = "train", "valid"

@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Measure, then print the tables or the JSON."""
     options = from_arguments(BenchOptions, arguments)
     from charlm.benchmark.suite import run_bench
-    from charlm.language.dialogue import teller
+    from charlm.runs.dialogue import teller
 
     report = run_bench(arguments.corpus, options, teller(sys.stderr))
     print(json.dumps(report.to_json(), ensure_ascii=False) if arguments.json else report.table())

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from charlm.cli.arguments import add_model, add_predictor, add_state, load_model, read_text
 from charlm.errors import UsageError
 from charlm.generation.options import SamplingOptions
-from charlm.language.dialogue import teller
 from charlm.options import add_arguments as add_options
+from charlm.runs.dialogue import teller
 
 if TYPE_CHECKING:
     from charlm.language.handle import LanguageModel

@@ -5,6 +5,7 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from charlm.cli import (
     adapt,
@@ -19,6 +20,7 @@ from charlm.cli import (
     prepare,
     read,
     score,
+    series,
     suggest,
     train,
 )
@@ -43,6 +45,7 @@ COMMANDS = {
     "check": check,
     "bench": bench,
 }
+GROUPS = {"series": series}  # of commands with two words
 SIGNALLED = 128
 BROKEN_PIPE = 141
 DEBUG_HELP = "show Python's traceback of an error"
@@ -125,7 +128,7 @@ def _run(words: Sequence[str]) -> int:
     parser, commands = make_parser()
     arguments = parse(parser, commands, words)
     if arguments.run is None:
-        parser.print_help()
+        getattr(arguments, "shown", parser).print_help()
         return 0
     with stop_signals() as arguments.stop_request:
         code: int = arguments.run(arguments)
@@ -146,12 +149,24 @@ def make_parser() -> tuple[Parser, dict[str, Parser]]:
     subparsers = parser.add_subparsers(metavar="COMMAND", title="commands")
     commands = {}
     for name, module in COMMANDS.items():
-        command = subparsers.add_parser(name, help=module.HELP, description=module.__doc__)
-        command.set_defaults(run=module.run)
-        module.add_arguments(command)
-        command.add_argument("--debug", action="store_true", help=DEBUG_HELP)
-        commands[name] = command
+        commands[name] = _add(subparsers, name, module)
+    for name, group in GROUPS.items():
+        inner = subparsers.add_parser(name, help=group.HELP, description=group.__doc__)
+        inner.set_defaults(run=None, shown=inner)
+        below = inner.add_subparsers(metavar="COMMAND", title="commands")
+        commands[name] = inner
+        for word, module in group.COMMANDS.items():
+            commands[f"{name} {word}"] = _add(below, word, module)
     return parser, commands
+
+
+def _add(subparsers: Any, name: str, module: Any) -> Parser:  # noqa: ANN401
+    """Make the parser of a command from its module."""
+    command: Parser = subparsers.add_parser(name, help=module.HELP, description=module.__doc__)
+    command.set_defaults(run=module.run)
+    module.add_arguments(command)
+    command.add_argument("--debug", action="store_true", help=DEBUG_HELP)
+    return command
 
 
 def _speak_utf8() -> None:

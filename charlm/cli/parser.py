@@ -37,12 +37,9 @@ class Parser(argparse.ArgumentParser):
 
 def parse(parser: Parser, commands: dict[str, Parser], words: Sequence[str]) -> argparse.Namespace:
     """Parse the command line; raise UsageError with the closest known word for a mistyped one."""
-    command = next((word for word in words if not word.startswith("-")), None)
-    if command is not None and command not in commands:
-        hint = did_you_mean(command, commands) or f"commands: {', '.join(commands)}"
-        raise UsageError(f"there is no command '{command}'", hint)
-    if command is not None and words[0] == command:  # options may stand anywhere after it
-        arguments, unknown = commands[command].parse_known_intermixed_args(words[1:])
+    command, rest = _command(commands, words)
+    if command is not None and rest is not None:  # options may stand anywhere after it
+        arguments, unknown = commands[command].parse_known_intermixed_args(rest)
     else:
         arguments, unknown = parser.parse_known_args(words)
     if unknown:
@@ -53,3 +50,29 @@ def parse(parser: Parser, commands: dict[str, Parser], words: Sequence[str]) -> 
             meant = f"it belongs behind the command: charlm {command} ... {flag}"
         raise UsageError(f"unknown option '{flag}'", meant or f"see {used.prog} --help")
     return arguments
+
+
+def _command(
+    commands: dict[str, Parser], words: Sequence[str]
+) -> tuple[str | None, Sequence[str] | None]:
+    """Find the command, of one word or of two, and the words behind it.
+
+    The second is None where options stand before a command of one word, or there is none. Raises
+    UsageError where there is no such command.
+    """
+    command = next((word for word in words if not word.startswith("-")), None)
+    single = sorted({name.split()[0] for name in commands})
+    if command is not None and command not in commands:
+        hint = did_you_mean(command, single) or f"commands: {', '.join(single)}"
+        raise UsageError(f"there is no command '{command}'", hint)
+    group = [name.split()[1] for name in commands if name.startswith(f"{command} ")]
+    if command is None or words[0] != command:
+        return command, None
+    second = next((word for word in words[1:] if not word.startswith("-")), None)
+    if not group or second is None:
+        return command, words[1:] if not group else None
+    if second not in group:
+        hint = did_you_mean(second, group) or f"commands: {', '.join(group)}"
+        raise UsageError(f"there is no command '{command} {second}'", hint)
+    at = words.index(second)
+    return f"{command} {second}", [*words[1:at], *words[at + 1 :]]

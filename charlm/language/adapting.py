@@ -18,8 +18,8 @@ import safetensors.numpy
 from charlm import storage
 from charlm.errors import ModelError
 from charlm.language.combination import Combination, read_combination
-from charlm.language.files import read_plain_json
 from charlm.predict.adaptation import Adaptation
+from charlm.runs.files import read_plain_json
 from charlm.storage.manifest import MANIFEST
 from charlm.tensors import read_arrays
 from charlm.text.store import TokenPart

@@ -24,7 +24,8 @@ from charlm.language.combination import (
     read_combination,
 )
 from charlm.language.counts import COUNTS as COUNTS_FILE
-from charlm.language.directory import CONFIG, TOKENIZER, WEIGHTS
+from charlm.language.directory import TOKENIZER, WEIGHTS
+from charlm.runs.files import CONFIG
 
 if TYPE_CHECKING:
     from charlm.language.handle import LanguageModel

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from charlm.errors import ModelError, UsageError
-from charlm.language.files import read_plain_json
 from charlm.model.shape import NetworkConfig
 from charlm.options import did_you_mean, from_json
+from charlm.runs.files import read_plain_json
 from charlm.tensors import shown
 
 FORMAT = 1

@@ -12,8 +12,8 @@ from typing import Any, BinaryIO
 from charlm import storage
 from charlm.errors import UsageError
 from charlm.evaluation.report import counts_table
-from charlm.language.dialogue import Tell
 from charlm.language.request import TrainRequest
+from charlm.runs.dialogue import Tell
 from charlm.text.cache import prepare_cached
 from charlm.text.finding import is_prepared, open_corpus, standard_input
 from charlm.text.preparation import TokenizerChoice, prepare

@@ -15,23 +15,23 @@ import torch
 
 from charlm import storage
 from charlm.language.corpus import settled_characters
-from charlm.language.dialogue import Stop, teller
 from charlm.language.handle import LanguageModel
-from charlm.language.network import set_threads
-from charlm.language.place import Place
 from charlm.language.probe import Machine, measure
-from charlm.language.record import RunRecord, chosen_by, corpus_identity, write_record
+from charlm.language.record import chosen_by, corpus_identity
 from charlm.language.request import TrainRequest
 from charlm.language.result import FitResult
 from charlm.language.run import Run
 from charlm.options import from_json
+from charlm.runs.dialogue import Stop, teller
+from charlm.runs.place import Place
+from charlm.runs.record import RunRecord, write_record
 from charlm.text.memory import freed_memory_kept
 from charlm.text.store import TokenStore, open_store
 from charlm.training.meeting import Meeting
 from charlm.training.memory import memory_errors
 from charlm.training.precision import choose_device, use_bf16
 from charlm.training.processes import Processes, join_processes
-from charlm.training.threads import fastest_thread_count
+from charlm.training.threads import fastest_thread_count, set_threads
 from charlm.version import __version__
 
 Asked = tuple[Sequence[str], TrainRequest]  # what was asked of every process
@@ -39,7 +39,7 @@ Asked = tuple[Sequence[str], TrainRequest]  # what was asked of every process
 
 @memory_errors("training")
 def lead(
-    place: Place,
+    place: Place[TrainRequest],
     paths: list[str],
     request: TrainRequest,
     store: TokenStore,

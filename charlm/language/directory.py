@@ -16,15 +16,14 @@ import safetensors.numpy
 from charlm import storage
 from charlm.errors import ModelError
 from charlm.language.configuration import FORMAT, Config, network_of, read_config
-from charlm.language.files import check_files
 from charlm.language.held_out import open_held_out
-from charlm.language.weights import check_weights, load_weights
 from charlm.model.shape import NetworkConfig
+from charlm.runs.files import CONFIG, check_files, must_be_finished
+from charlm.runs.weights import check_weights, load_weights
 from charlm.text.loading import load_tokenizer
 from charlm.text.store import STORE, TokenPart, TokenStore
 from charlm.text.tokenizers import Tokenizer
 
-CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 TOKENIZER = "tokenizer.json"
 TOKENIZER_CONFIG = "tokenizer_config.json"
@@ -53,7 +52,7 @@ def read_model(directory: Path) -> ModelFiles:
     storage.verify(directory, ModelError, contents=False)
     config = read_config(directory / CONFIG)
     network = network_of(config, directory / CONFIG)
-    check_weights(directory / WEIGHTS, network)
+    check_weights(directory / WEIGHTS, network.parameter_shapes, network.num_layers)
     tokenizer = load_tokenizer(directory / TOKENIZER)
     if tokenizer.vocab_size != network.vocab_size:
         raise ModelError(
@@ -186,17 +185,6 @@ def _extensions(network: Config) -> dict[str, Any]:
 
 
 def _must_be_a_model(directory: Path) -> None:
-    if not os.path.exists(directory):
-        raise ModelError(
-            f"there is no model at {directory}",
-            "pass a directory that charlm train wrote, such as runs/NAME",
-        )
-    if not directory.is_dir():
-        raise ModelError(f"{directory} is a file; a model is a directory that charlm train wrote")
     if os.path.exists(directory / STORE):
         raise ModelError(f"{directory} is a prepared corpus, not a model", "charlm train takes it")
-    if not os.path.lexists(directory / storage.MANIFEST):
-        why, hint = f"it has no {storage.MANIFEST}", "pass a directory that charlm train wrote"
-        if os.path.exists(directory / "metrics.jsonl"):
-            hint = f"if its training has not finished: charlm train --resume --out {directory}"
-        raise ModelError(f"{directory} is not a finished model: {why}", hint)
+    must_be_finished(directory)

@@ -11,14 +11,14 @@ from typing import Any, TextIO
 
 from charlm.errors import UsageError
 from charlm.language.corpus import open_or_prepare, read_options
-from charlm.language.dialogue import NeverStop, Stop, teller
 from charlm.language.handle import LanguageModel
-from charlm.language.place import Place, find_place
 from charlm.language.recipe import NAMES, request_from
 from charlm.language.record import check_corpus
 from charlm.language.request import TrainRequest
 from charlm.language.result import FitResult, finished_result
 from charlm.options import did_you_mean
+from charlm.runs.dialogue import NeverStop, Stop, teller
+from charlm.runs.place import Place, find_place
 from charlm.text.finding import check_text
 from charlm.text.memory import return_freed_memory
 from charlm.training.meeting import Meeting, open_meeting
@@ -75,7 +75,7 @@ def fit(
 
 
 def _train(
-    place: Place,
+    place: Place[TrainRequest],
     paths: list[str],
     request: TrainRequest,
     meeting: Meeting,

@@ -6,13 +6,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from charlm.errors import UsageError
 from charlm.language.directory import ModelFiles, network_config
 from charlm.model.network import LanguageNetwork
 from charlm.model.shape import NetworkConfig
 from charlm.predict.neural import NeuralPredictor
 from charlm.training.precision import choose_device
-from charlm.training.threads import fastest_thread_count
+from charlm.training.threads import fastest_thread_count, set_threads
 
 
 def load_predictor(
@@ -57,10 +56,3 @@ def network_weights(network: LanguageNetwork) -> dict[str, np.ndarray]:
 def network_json(network: LanguageNetwork) -> dict[str, Any]:
     """Describe a network for config.json."""
     return asdict(network.config)
-
-
-def set_threads(threads: int) -> None:
-    """Use this many processor threads; raise UsageError for none."""
-    if threads < 1:
-        raise UsageError(f"--threads must be 1 or more, not {threads}")
-    torch.set_num_threads(threads)

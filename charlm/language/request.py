@@ -2,15 +2,15 @@
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, ClassVar, Literal
 
 from charlm.model.shape import MAX_ROUNDS
 from charlm.options import check, option
+from charlm.runs.request import BUDGETS, RunRequest
 from charlm.training.loop import LoopOptions
 
-SAVE_SECONDS = 60.0
-MAX_MINUTES = 1_000_000
 MAX_RANK = 10**7
 CUTOFFS = r"none|\d{1,9}(,\d{1,9})*"
 COUNTS = (
@@ -19,26 +19,24 @@ COUNTS = (
 DROPOUTS = tuple(
     f"{where}dropout" for where in ("", "input_", "layer_", "output_", "weight_", "embed_")
 )
+CHANGEABLE = frozenset({
+    *BUDGETS, "test", "lr", "schedule", "warmup", "weight_decay", "clip_norm",
+    "lr_step_from", "lr_step_every", "lr_step_factor", *DROPOUTS, "activation_penalty",
+    "temporal_penalty", "accumulate", "validate_every", "patience", "average", "threads", "device",
+    "precision",
+})  # fmt: skip
 LARGEST = {  # else 10^9
     "layers": 1_000, "hidden": 10**7, "embed": 10**7, "mixtures": 1_000, "threads": 1_024,
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
-class TrainRequest:
+class TrainRequest(RunRequest):
     """The options of `charlm train` and of `charlm.train`."""
 
-    out: str | None = option(None, "directory of the run (default runs/NAME)", metavar="DIR")
-    force: bool = option(False, "replace the run that is already there")
-    resume: bool = option(False, "go on with a run that was interrupted")
-    save_every: str | None = option(
-        None, "steps (200) or seconds (30s) between two checkpoints (default 60s)", metavar="N|Ns"
-    )
-    fallback: bool = option(True, "resume from an older checkpoint if the newest is damaged")
-
-    minutes: float | None = option(None, "time for the training loop (default 2)", metavar="M")
-    epochs: float | None = option(None, "passes over the training text, instead of minutes")
-    steps: int | None = option(None, "updates, instead of minutes")
+    KIND: ClassVar[str] = "language"
+    CHANGEABLE: ClassVar[frozenset[str]] = CHANGEABLE
+    BEFORE: ClassVar[Mapping[str, Any]] = {"cutoffs": "none"}
 
     tokenizer: Literal["byte", "char", "word", "bpe"] | None = option(
         None, "what a token is (default: chosen from the size of the corpus)"
@@ -128,34 +126,19 @@ class TrainRequest:
     )
 
     def __post_init__(self) -> None:
-        given = [n for n in ("minutes", "epochs", "steps") if getattr(self, n) is not None]
-        check(len(given) <= 1, f"--{' and --'.join(given)} cannot be given together")
-        for name in ("minutes", "epochs", "steps", "vocab_size", "lr", "clip_norm"):
-            value = getattr(self, name)
-            shown = "--" + name.replace("_", "-")
-            check(value is None or value > 0, f"{shown} must be above 0, not {value}")
-            check(value is None or value < math.inf, f"{shown} must be a finite number")
+        super().__post_init__()
+        self.check_positive("vocab_size", "lr", "clip_norm")
         decay = self.weight_decay
         check(
             decay is None or 0 <= decay < math.inf, f"--weight-decay must be 0 or more, not {decay}"
         )
-        for name in COUNTS:
-            value, largest = getattr(self, name), LARGEST.get(name, 10**9)
-            shown = "--" + name.replace("_", "-")
-            check(value is None or value >= 1, f"{shown} must be 1 or more, not {value}")
-            check(value is None or value <= largest, f"{shown} must be at most {largest:,}")
+        self.check_counts({name: LARGEST.get(name, 10**9) for name in COUNTS})
         self._check_regularisation()
         check(
             self.unknown == "spell" or self.tokenizer == "word",
             "--unknown unk is for --tokenizer word",
         )
         check(0 <= self.seed < 2**63, f"--seed must be in [0, 2^63), not {self.seed}")
-        check(
-            self.save_every is None or re.fullmatch(r"0*[1-9]\d*s?", self.save_every) is not None,
-            f"--save-every must be a number of steps, or of seconds with an s, not "
-            f"'{self.save_every}'",
-            "such as --save-every 200 or --save-every 30s",
-        )
         check(
             self.bptt is None or (self.bptt_start or 1) <= self.bptt,
             f"--bptt-start must be at most --bptt, {self.bptt}, not {self.bptt_start}",
@@ -169,11 +152,7 @@ class TrainRequest:
             self.batches == "streams" or self.bptt_start in (None, self.bptt),
             "--bptt-start is for streams: documents are cut into windows of one width",
         )
-        most = MAX_MINUTES
-        check(self.minutes is None or self.minutes <= most, f"--minutes must be at most {most:,}")
-        check(self.out != "", "--out must name a directory")
         self.loop()  # its own rules, before the corpus is read
-        check(not (self.force and self.resume), "--force and --resume cannot be given together")
 
     def _check_regularisation(self) -> None:
         for name in DROPOUTS:
@@ -238,16 +217,3 @@ class TrainRequest:
         """Give the cutoffs that were asked for."""
         asked = self.cutoffs or "none"
         return () if asked == "none" else tuple(map(int, asked.split(",")))
-
-    @property
-    def save_steps(self) -> int | None:
-        """Give the steps between two checkpoints, where they are counted in steps."""
-        every = self.save_every
-        return None if every is None or every.endswith("s") else int(every)
-
-    @property
-    def save_seconds(self) -> float | None:
-        """Give the seconds between two checkpoints, where they are not counted in steps."""
-        if self.save_steps is not None:
-            return None
-        return SAVE_SECONDS if self.save_every is None else float(self.save_every[:-1])

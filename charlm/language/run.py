@@ -12,48 +12,43 @@ import torch
 from charlm import storage
 from charlm.batches.padded import PaddedBatches
 from charlm.batches.streams import Restarts, Streams
-from charlm.errors import DiskError
 from charlm.evaluation.metrics import Evaluation
 from charlm.language.adapting import training_scales, write_adaptation
 from charlm.language.card import model_card
 from charlm.language.combination import Combination, combine
 from charlm.language.command import command_line
 from charlm.language.counts import count, plan_counting, write_counts
-from charlm.language.dialogue import Stop, Tell
 from charlm.language.directory import write_held_out, write_model
 from charlm.language.explanation import explain
-from charlm.language.files import plain
 from charlm.language.handle import LanguageModel, load
 from charlm.language.network import network_json, network_weights
-from charlm.language.place import CHECKPOINTS, LOGS
 from charlm.language.plan import Plan, make_plan
 from charlm.language.probe import Machine
 from charlm.language.request import TrainRequest
 from charlm.language.reserve import divide
 from charlm.language.sizes import CorpusFacts
-from charlm.language.task import Batches, LanguageTask
+from charlm.language.task import LanguageTask
 from charlm.language.validation import Validation, tokens_worth_scoring
 from charlm.model.initial import draw_uniformly
 from charlm.model.network import LanguageNetwork
 from charlm.model.penalties import Penalties
 from charlm.predict.neural import NeuralPredictor
 from charlm.predict.ngram import NgramPredictor
-from charlm.storage import LineLog
+from charlm.runs.dialogue import Stop, Tell
+from charlm.runs.files import plain
+from charlm.runs.session import Course, train_in
+from charlm.runs.streaming import Batches
 from charlm.text.cache import train_hash
 from charlm.text.memory import return_freed_memory
 from charlm.text.store import Counts, TokenStore
 from charlm.text.tokenizers import Tokenizer
-from charlm.training.checkpoints import Checkpoint, Checkpoints
 from charlm.training.processes import Processes
-from charlm.training.progress import Measure, Progress
+from charlm.training.progress import Measure
 from charlm.training.task import TrainState
-from charlm.training.trainer import Trainer
 from charlm.version import __version__
 
 SCORE_SHARE = 0.1  # of the minutes may go into the final score,
 SCORE_SECONDS = 8.0  # or this much
-BYTES_PER_PARAMETER = 4 * 4  # weights, two moments, best weights, in float32
-CHECKPOINTS_KEPT = 3
 
 
 class Run:
@@ -111,44 +106,18 @@ class Run:
 
     def train(self, stream: TextIO | None, stop: Stop, tell: Tell) -> TrainState:
         """Train, from the newest checkpoint where there is one, until the budget is used up."""
-        checkpoints = Checkpoints(self.out / CHECKPOINTS, tell)
-        first = self.processes.rank == 0
-        if first:
-            checkpoints.clean()
-        self.processes.wait()
-        checkpoint = checkpoints.newest(self.request.fallback) if first else None
-        step = -1 if checkpoint is None else checkpoint.state["step"]
-        [step] = self.processes.sums([step if first else 0])
-        if not first and step >= 0:
-            checkpoint = checkpoints.at(int(step))
-        if first and checkpoint is None:
-            self._check_space()
-        elif first and checkpoint is not None:
-            tell(f"going on from step {checkpoint.state['step']:,}")
-        logs = self._logs(checkpoint, tell) if first else {}
-        with Progress(self.plan.budget, self.unit, stream=stream, **logs) as progress:
-            trainer = Trainer(
-                LanguageTask(
-                    self.network,
-                    self._batches(),
-                    self._validation(),
-                    self.device,
-                    self.bf16,
-                    self.store.train.release,
-                    self._penalties(),
-                ),
-                self.plan.budget,
-                self.plan.optimizer,
-                self.plan.loop,
-                progress,
-                stop.requested,
-                checkpoints,
-                self.processes,
-            )
-            if checkpoint is not None:
-                trainer.restore(checkpoint)
-            with stop.training():
-                return trainer.fit()
+        plan = self.plan
+        return train_in(
+            self.out,
+            self._task,
+            Course(plan.budget, plan.optimizer, plan.loop, self.unit),
+            parameters=self.parameters,
+            fallback=self.request.fallback,
+            processes=self.processes,
+            stream=stream,
+            stop=stop,
+            tell=tell,
+        )
 
     def save(
         self, state: TrainState, evaluation: Evaluation | None, finished: bool
@@ -199,25 +168,16 @@ class Run:
         seconds = self.plan.budget.seconds
         return math.inf if seconds is None else max(SCORE_SECONDS, SCORE_SHARE * seconds)
 
-    def _check_space(self) -> None:
-        """Raise DiskError where the run's checkpoints will not fit on the disk."""
-        needed = CHECKPOINTS_KEPT * BYTES_PER_PARAMETER * self.parameters
-        free = storage.free_bytes(self.out)
-        if free is not None and free < needed:
-            raise DiskError(
-                f"{self.out}: the run's checkpoints take {needed:,} bytes, {free:,} are free",
-                "free some, or put the run on another disk with --out",
-            )
-
-    def _logs(self, checkpoint: Checkpoint | None, tell: Tell) -> dict[str, LineLog]:
-        """Open the logs; what was logged after the checkpoint will be logged again."""
-        kept = {} if checkpoint is None else checkpoint.state["progress"]["logs"]
-        names = [name.removesuffix(".jsonl") for name in LOGS]
-        logs = {n: LineLog(self.out / f"{n}.jsonl", keep=kept.get(n) or 0) for n in names}
-        for log in logs.values():
-            if log.lost:
-                tell(f"warning: {log.path} has lost lines since the checkpoint was made")
-        return logs
+    def _task(self) -> LanguageTask:
+        return LanguageTask(
+            self.network,
+            self._batches(),
+            self._validation(),
+            self.device,
+            self.bf16,
+            self.store.train.release,
+            self._penalties(),
+        )
 
     def _batches(self) -> Batches:
         part, request, plan = self.learned, self.request, self.plan

@@ -14,9 +14,9 @@ from typing import Any
 from charlm.errors import CharlmError, CorpusError, ModelError, UsageError
 from charlm.generation.text_index import TextIndex, open_index, write_index
 from charlm.language.corpus import cache_directory, read_options, tokenizer_choice
-from charlm.language.dialogue import Tell
 from charlm.language.request import TrainRequest
 from charlm.options import from_json
+from charlm.runs.dialogue import Tell
 from charlm.text.cache import find_by_contents, find_or_make, prepare_cached, touch, train_hash
 from charlm.text.decoding import decoded
 from charlm.text.finding import corpus_from_text, is_prepared, open_corpus, standard_input

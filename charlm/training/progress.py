@@ -25,11 +25,13 @@ class Measure:
     """The unit in which people read the loss: nats per target times `scale`.
 
     held_out: the scale of the held-out text, where its targets are of another size
+    counted:  what the targets are called
     """
 
     name: str = "nats"
     scale: float = 1.0
     held_out: float | None = None
+    counted: str = "tokens"
 
     @property
     def held_out_scale(self) -> float:
@@ -169,7 +171,7 @@ class Progress:
         if self._valid is not None:
             text += f" (held out {self._valid * self.measure.held_out_scale:.3f})"
         if self._speed:
-            text += f", {self._speed:,.0f} tokens/s"
+            text += f", {self._speed:,.0f} {self.measure.counted}/s"
         progress = self._progress(step, seconds)
         left = round(seconds * (1 - progress) / progress) if progress > 0 else 0
         return text + f", {left // 60}:{left % 60:02d} left"

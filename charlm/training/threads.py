@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import torch
 
+from charlm.errors import UsageError
 from charlm.training.precision import autocast
 
 CLEARLY = 0.9  # fewer threads must take at most this share of the time
@@ -52,6 +53,13 @@ def seconds_with(threads: int, bf16: bool) -> float:
         outputs.float().sum().backward()
         seconds = time.perf_counter() - began
     return seconds
+
+
+def set_threads(threads: int) -> None:
+    """Use this many processor threads; raise UsageError for none."""
+    if threads < 1:
+        raise UsageError(f"--threads must be 1 or more, not {threads}")
+    torch.set_num_threads(threads)
 
 
 def _second(seconds: list[float]) -> float:

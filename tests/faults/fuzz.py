@@ -20,7 +20,8 @@ from pathlib import Path
 import charlm
 from charlm import storage
 from charlm.errors import CharlmError, ModelError
-from charlm.language.record import read_record
+from charlm.language.request import TrainRequest
+from charlm.runs.record import read_record
 from charlm.tensors import check_header
 from charlm.text.finding import open_corpus
 from charlm.text.loading import load_tokenizer
@@ -70,7 +71,7 @@ class Parsers:
                 self.model / storage.MANIFEST,
                 lambda path: storage.verify(self.model, ModelError, contents=False),
             ),
-            "record": (self.model / "run.json", lambda path: read_record(self.model)),
+            "record": (self.model / "run.json", lambda path: read_record(self.model, TrainRequest)),
             "jsonl": (self.folder / "rows.jsonl", self.walk),
             "csv": (self.folder / "rows.csv", self.walk),
         }

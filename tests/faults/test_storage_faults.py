@@ -177,7 +177,7 @@ def test_c8_a_second_process_is_kept_out_and_a_dead_one_locks_nobody_out(tmp_pat
 def test_c8_of_processes_that_begin_at_once_one_is_let_in(tmp_path):
     code = (
         "import sys, time; from pathlib import Path\n"
-        "from charlm.errors import UsageError; from charlm.language.place import Place\n"
+        "from charlm.errors import UsageError; from charlm.runs.place import Place\n"
         "place = Place(Path(sys.argv[1]))\n"
         "print(flush=True); sys.stdin.readline()\n"
         "try:\n"

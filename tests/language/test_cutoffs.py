@@ -8,9 +8,9 @@ import pytest
 import charlm
 from charlm.language.directory import network_config, read_model
 from charlm.language.fit import fit
-from charlm.language.record import read_record
 from charlm.language.request import TrainRequest
 from charlm.model.adaptive import AdaptiveHead
+from charlm.runs.record import read_record
 
 CUTOFFS = (5, 40)
 
@@ -69,5 +69,5 @@ def test_a_run_begun_before_there_were_levels_goes_on_without_them(trained, tmp_
     value = json.loads(path.read_text())
     del value["chosen"]["cutoffs"]
     path.write_text(json.dumps(value))
-    record = read_record(tmp_path / "run")
+    record = read_record(tmp_path / "run", TrainRequest)
     assert record is not None and record.chosen["cutoffs"] == "none"

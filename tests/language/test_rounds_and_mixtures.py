@@ -10,9 +10,9 @@ from charlm.cli.main import main
 from charlm.errors import UsageError
 from charlm.language.directory import describe, network_config, read_model
 from charlm.language.fit import fit
-from charlm.language.record import read_record
 from charlm.language.request import TrainRequest
 from charlm.model.softmaxes import MixtureHead
+from charlm.runs.record import read_record
 
 EXTRAS = {"mogrifier": 3, "mogrifier_rank": 4, "mixtures": 2}
 
@@ -75,7 +75,7 @@ def test_a_run_begun_before_they_were_options_goes_on_without_them(trained, tmp_
     for name in EXTRAS:
         del value["request"][name]
     path.write_text(json.dumps(value))
-    record = read_record(tmp_path / "run")
+    record = read_record(tmp_path / "run", TrainRequest)
     assert record is not None
     assert (record.request.mogrifier, record.request.mixtures) == (0, 1)
 

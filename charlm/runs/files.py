@@ -16,9 +16,26 @@ from charlm import storage
 from charlm.errors import ModelError
 from charlm.tensors import shown
 
+CONFIG = "config.json"
 MAX_JSON = 4 * 1024 * 1024  # parsed, this becomes some hundred megabytes at the most
 NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 MAX_NAME = 255
+
+
+def must_be_finished(directory: Path) -> None:
+    """Raise ModelError unless this is a directory that has a manifest."""
+    if not os.path.exists(directory):
+        raise ModelError(
+            f"there is no model at {directory}",
+            "pass a directory that charlm train wrote, such as runs/NAME",
+        )
+    if not directory.is_dir():
+        raise ModelError(f"{directory} is a file; a model is a directory that charlm train wrote")
+    if not os.path.lexists(directory / storage.MANIFEST):
+        why, hint = f"it has no {storage.MANIFEST}", "pass a directory that charlm train wrote"
+        if os.path.exists(directory / "metrics.jsonl"):
+            hint = f"if its training has not finished: charlm train --resume --out {directory}"
+        raise ModelError(f"{directory} is not a finished model: {why}", hint)
 
 
 def check_files(directory: Path, needed: Iterable[str]) -> None:

@@ -1,12 +1,11 @@
 """A model's weights: compared with its network by the file's header, and only then read."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
 
 from charlm.errors import ModelError
-from charlm.model.shape import NetworkConfig
 from charlm.tensors import TensorFacts, check_header, read_arrays, shown
 
 DTYPE = "F32"
@@ -15,15 +14,17 @@ NAMED = 5  # tensors that an error lists
 Shapes = Mapping[str, tuple[int, ...]]
 
 
-def check_weights(path: Path, network: NetworkConfig) -> None:
-    """Compare a file's header with a network, allocating nothing; raise ModelError."""
+def check_weights(path: Path, shapes: Callable[[], Shapes], num_layers: int) -> None:
+    """Compare a file's header with a network of so many layers; raise ModelError.
+
+    Nothing is allocated, and `shapes` is asked only where as many layers can be there.
+    """
     facts = check_header(path, ModelError)
-    if network.num_layers > len(facts):  # before a billion layers are named one by one
+    if num_layers > len(facts):  # before a billion layers are named one by one
         raise ModelError(
-            f"{path} holds {len(facts):,} tensors, too few for a network of "
-            f"{network.num_layers:,} layers"
+            f"{path} holds {len(facts):,} tensors, too few for a network of {num_layers:,} layers"
         )
-    _compare(path, facts, network.parameter_shapes())
+    _compare(path, facts, shapes())
 
 
 def load_weights(path: Path, shapes: Shapes, allow_nonfinite: bool) -> dict[str, np.ndarray]:

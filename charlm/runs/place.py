@@ -5,12 +5,13 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Generic
 
 from charlm import storage
 from charlm.errors import CharlmError, ModelError, UsageError
-from charlm.language.directory import CONFIG
-from charlm.language.record import BUDGETS, RECORD, RunRecord, read_record
-from charlm.language.request import TrainRequest
+from charlm.runs.files import CONFIG
+from charlm.runs.record import RECORD, Request, RunRecord, read_record
+from charlm.runs.request import BUDGETS, RunRequest
 from charlm.text.finding import run_name
 from charlm.training.finished import newest_step
 
@@ -20,7 +21,7 @@ LOGS = ("metrics.jsonl", "timings.jsonl")
 
 
 @dataclass(frozen=True)
-class Place:
+class Place(Generic[Request]):
     """The directory of a run.
 
     record:   what the run is, where it has begun already and is to go on
@@ -30,7 +31,7 @@ class Place:
     """
 
     directory: Path
-    record: RunRecord | None = None
+    record: RunRecord[Request] | None = None
     finished: bool = False
     replaces: bool = False
     why: str | None = None
@@ -57,7 +58,7 @@ class Place:
             raise UsageError(f"{self.directory} is already there", "pass --force to replace it")
 
 
-def find_place(paths: Sequence[str], request: TrainRequest) -> Place:
+def find_place(paths: Sequence[str], request: Request) -> Place[Request]:
     """Find the place of the run that is meant; only what a killed run was to replace comes back.
 
     With `resume` that is the one given, or the newest one that is not finished; without it, an
@@ -70,7 +71,7 @@ def find_place(paths: Sequence[str], request: TrainRequest) -> Place:
         _recover(out)
         return _given(out, paths, request)
     if request.resume and not paths:
-        return _newest_unfinished()
+        return _newest_unfinished(type(request))
     free, last = _numbered(RUNS / run_name(paths))
     if last is None or request.force:
         return Place(free)
@@ -78,13 +79,13 @@ def find_place(paths: Sequence[str], request: TrainRequest) -> Place:
         return _resumed(last, request)  # where it is in use, the lock says so
     if storage.is_locked(last):
         return Place(free)
-    record = None if is_finished(last) else _readable_record(last)
+    record = None if is_finished(last, type(request)) else _readable_record(last, type(request))
     if record is not None and record.same_request(paths, request):
         return Place(last, record, why=f"{last} is not finished: going on with it")
     return Place(free)
 
 
-def is_finished(directory: Path) -> bool:
+def is_finished(directory: Path, kind: type[RunRequest]) -> bool:
     """Tell whether a run has come to its end and its model is there."""
     if not (directory / storage.MANIFEST).exists():
         return False
@@ -96,7 +97,7 @@ def is_finished(directory: Path) -> bool:
     if not isinstance(run, dict) or run.get("finished", True) is not True:
         return False
     # a run that was to go on may have another budget than its model, or have got further
-    record, made_with = _readable_record(directory), run.get("request")
+    record, made_with = _readable_record(directory, kind), run.get("request")
     if record is not None and isinstance(made_with, dict):
         asked = asdict(record.request)
         if any(asked[name] != made_with.get(name) for name in BUDGETS):
@@ -110,7 +111,7 @@ def is_worth_keeping(directory: Path) -> bool:
     return (directory / storage.MANIFEST).exists() or newest_step(directory / CHECKPOINTS) > 0
 
 
-def _given(out: Path, paths: Sequence[str], request: TrainRequest) -> Place:
+def _given(out: Path, paths: Sequence[str], request: Request) -> Place[Request]:
     if _is_free(out):
         why = f"there is no run at {out} yet: it begins" if request.resume else None
         return Place(out, replaces=request.force, why=why)
@@ -123,9 +124,9 @@ def _given(out: Path, paths: Sequence[str], request: TrainRequest) -> Place:
         return Place(out, replaces=True)
     if request.resume:
         return _resumed(out, request)
-    if is_finished(out):
+    if is_finished(out, type(request)):
         raise UsageError(f"{out} is already there", "pass --force to replace it")
-    record = read_record(out)
+    record = read_record(out, type(request))
     if record is not None and record.same_request(paths, request):
         return Place(out, record, why=f"{out} is not finished: going on with it")
     raise UsageError(
@@ -134,10 +135,10 @@ def _given(out: Path, paths: Sequence[str], request: TrainRequest) -> Place:
     )
 
 
-def _resumed(directory: Path, request: TrainRequest) -> Place:
+def _resumed(directory: Path, request: Request) -> Place[Request]:
     """Go on with the run of a directory, or find it finished, or not begun."""
-    record = read_record(directory)
-    if is_finished(directory):
+    record = read_record(directory, type(request))
+    if is_finished(directory, type(request)):
         if record is None or not record.changes(request):
             return Place(directory, record, finished=True, why=f"{directory} is finished")
         return Place(directory, record, why=f"{directory} is finished: going on with new options")
@@ -147,19 +148,19 @@ def _resumed(directory: Path, request: TrainRequest) -> Place:
     return Place(directory, record)
 
 
-def _newest_unfinished() -> Place:
+def _newest_unfinished(kind: type[Request]) -> Place[Request]:
     found = []
     for directory in RUNS.iterdir() if RUNS.is_dir() else ():
         hidden = directory.name.startswith(".")  # such as one that was to be replaced
         if hidden or storage.is_locked(directory):
             continue
-        if _readable_record(directory) is not None:
-            found.append((is_finished(directory), -_last_touched(directory), directory))
+        if _readable_record(directory, kind) is not None:
+            found.append((is_finished(directory, kind), -_last_touched(directory), directory))
     if not found:
         free, _ = _numbered(RUNS / run_name([]))
         return Place(free, why="there is no run to go on with: a new one begins")
     finished, _, directory = min(found)
-    record = read_record(directory)
+    record = read_record(directory, kind)
     if finished:
         return Place(directory, record, finished=True, why=f"{directory} is finished")
     return Place(directory, record, why=f"going on with {directory}")
@@ -169,9 +170,9 @@ def _last_touched(directory: Path) -> float:
     return max(path.stat().st_mtime for path in [directory, *directory.glob("*.jsonl")])
 
 
-def _readable_record(directory: Path) -> RunRecord | None:
+def _readable_record(directory: Path, kind: type[Request]) -> RunRecord[Request] | None:
     try:
-        return read_record(directory)
+        return read_record(directory, kind)
     except CharlmError:
         return None
 

@@ -1,0 +1,163 @@
+"""The model that people hold: a trained series network with its series, scaling and scores."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from charlm.errors import CorpusError, UsageError
+from charlm.series.directory import SeriesFiles, read_series_model
+from charlm.series.forecast import Forecast
+from charlm.series.judging import Scores, Subject, judge
+from charlm.series.network import SeriesNetwork
+from charlm.series.reading import Asked, read_series, series_from
+from charlm.series.rollout import Origins, Roller
+from charlm.series.table import Table
+from charlm.training.precision import choose_device
+
+PATHS = 1_000  # drawn for a band
+MOST_HORIZON = 1_000_000
+LEVELS = (0.1, 0.9)
+CONTEXT = 10_000  # rows read before a forecast
+
+
+class SeriesModel:
+    """A trained model of a numeric series; what it predicts follows the end of that series."""
+
+    def __init__(self, files: SeriesFiles, device: str = "cpu") -> None:
+        self.directory = files.directory
+        self.config = files.config
+        self.table = files.table
+        with torch.device("meta"):
+            network = SeriesNetwork(files.network)
+        weights = {name: torch.from_numpy(array) for name, array in files.weights.items()}
+        network.load_state_dict(weights, assign=True)
+        network = network.to(choose_device(device))
+        network.eval()
+        self._features = files.network.features
+        self._roller = Roller(network, self._features, files.scaling)
+
+    def evaluate(
+        self,
+        data: Any = None,  # noqa: ANN401
+        *,
+        horizon: int | None = None,
+    ) -> Scores:
+        """Judge the model: on the rows that were kept back for it, or on another series.
+
+        data:    a path, an array or a data frame with the model's columns; without it the series
+                 that the model was made from, behind the part that it learned from. Rows of times
+                 that were learned from are read, but not judged; without times all are judged
+        horizon: rows ahead of the closed loops
+        Raises CorpusError where there is nothing to judge it on.
+        """
+        horizon = self.config["horizon"] if horizon is None else horizon
+        _check_horizon(horizon)
+        parts = self.config["parts"]
+        if data is None:
+            if parts["valid"] == parts["total"]:
+                raise CorpusError(
+                    "no rows were kept back to judge the model on: --test was 0",
+                    "pass a file with other rows",
+                )
+            return self._judge(self.table, parts["valid"], parts["valid"], horizon)
+        learned, other = self.table.rows(0, parts["valid"]), self.read(data)
+        first = _rows_known(learned, other)
+        if first == 0:  # it goes on where the model's own series ends
+            joined = np.concatenate([learned.values, other.values])
+            whole = replace(learned, values=joined, clock=None)
+            return self._judge(whole, len(learned), len(learned), horizon)
+        if first is not None and first < len(other):
+            return self._judge(other, first, first, horizon)
+        return self._judge(other, len(other), max(1, self._features.lag), horizon)
+
+    def forecast(
+        self,
+        horizon: int,
+        *,
+        data: Any = None,  # noqa: ANN401
+        samples: int = 0,
+        levels: Sequence[float] = LEVELS,
+        seed: int = 1,
+    ) -> Forecast:
+        """Say how the series goes on, `horizon` rows ahead.
+
+        data:    the rows to go on from, instead of the model's own series
+        samples: ways it might go that are given, too
+        levels:  of the quantiles, made of PATHS ways; for models of distributions
+        Raises UsageError for what cannot be, CorpusError for data without the model's columns.
+        """
+        _check_horizon(horizon)
+        points = self._roller.network.kind.points
+        if points and samples:
+            raise UsageError(
+                "this model predicts points: it has no samples",
+                "train with --head quantiles or --head gaussian",
+            )
+        if any(not 0 < level < 1 for level in levels):
+            raise UsageError("levels of quantiles lie between 0 and 1, such as 0.1,0.9")
+        table = self.table if data is None else self.read(data)
+        origin = self._end_of(table)
+        path = self._roller.roll(origin, horizon, self._roller.points)[0]
+        drawn = self._draw(origin, horizon, 0 if points else max(samples, PATHS), seed)
+        asked = () if points else tuple(levels)
+        quantiles = np.moveaxis(np.quantile(drawn, asked, axis=0), 0, -1) if asked else drawn[:0]
+        clock = table.clock
+        numbers = [f"+{number + 1}" for number in range(horizon)]
+        return Forecast(
+            times=tuple(numbers if clock is None else clock.following(horizon)),
+            names=table.names,
+            points=path,
+            levels=asked,
+            quantiles=quantiles,
+            samples=drawn[:samples],
+        )
+
+    def _draw(self, origin: Origins, horizon: int, paths: int, seed: int) -> np.ndarray:
+        """Draw ways the series might go, (S, H, C)."""
+        if not paths:
+            return np.zeros((0, horizon, len(self.table.names)))
+        generator = np.random.default_rng(seed)
+        return self._roller.roll(origin.repeated(paths), horizon, self._roller.drawing(generator))
+
+    def _end_of(self, table: Table) -> Origins:
+        table = table.rows(max(0, len(table) - CONTEXT))
+        rows = self._features.rows(table, self._roller.scaling)
+        last = np.array([len(table) - 1])
+        return self._roller.read(rows, table.filled(), last)[1]
+
+    def _judge(self, table: Table, learned: int, first: int, horizon: int) -> Scores:
+        rows = self._features.rows(table, self._roller.scaling)
+        season = self.config["season"]
+        return judge(Subject(self._roller, table, rows, learned, first, season, horizon))
+
+    def read(self, data: Any) -> Table:  # noqa: ANN401
+        """Read the columns of the model from a path, an array or a data frame."""
+        asked = Asked(self.table.names)
+        if isinstance(data, str | Path):
+            return read_series(str(data), asked)
+        plain = isinstance(data, np.ndarray | list | tuple)
+        table = series_from(data, Asked() if plain else asked)
+        if plain and len(table.names) == len(self.table.names):
+            return replace(table, names=self.table.names)
+        return table.columns(self.table.names)
+
+
+def load(directory: str | Path, device: str = "cpu") -> SeriesModel:
+    """Load a model that `charlm series train` wrote; raise ModelError where it is none."""
+    return SeriesModel(read_series_model(Path(directory)), device)
+
+
+def _rows_known(learned: Table, other: Table) -> int | None:
+    """Count another series' rows that are not after those learned from; None without times."""
+    if learned.clock is None or other.clock is None:
+        return None
+    return int(np.searchsorted(other.clock.times, learned.clock.times[-1], side="right"))
+
+
+def _check_horizon(horizon: int) -> None:
+    if not 1 <= horizon <= MOST_HORIZON:
+        raise UsageError(f"--horizon must be 1 to {MOST_HORIZON:,}, not {horizon}")

@@ -1,0 +1,281 @@
+"""How well a series network forecasts, beside forecasts that need no learning: by rolling origin.
+
+Legend: L rows, C columns, N rows judged, O origins, H rows ahead, Q levels.
+
+One step ahead: each row of the part that is judged, after all rows before it. Closed loop: from
+origins spread over that part, H rows ahead, with nothing known but what stands before (rolling
+origin: Tashman 2000). Missing values are not judged.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from charlm.errors import CorpusError
+from charlm.series.naive import NAIVE
+from charlm.series.rollout import Origins, Roller
+from charlm.series.table import Table
+
+CONTEXT = 10_000  # rows read before the first one that is judged
+ORIGINS = 50
+PATHS = 200  # drawn from each origin, of a distribution
+MOST_STREAMS = 4_000  # rolled at a time
+BAND = 0.8  # of the values shall lie in the band
+LEVELS = np.arange(0.5, 100) / 100  # of the quantiles that make a CRPS
+AT_A_TIME = 4_096  # rows whose quantiles are held
+SURE = 1.96  # standard errors
+
+
+@dataclass(frozen=True)
+class Errors:
+    """Errors in the series' own units, means over its columns; None without a closed loop.
+
+    mase: the mean absolute error by that of the seasonal naive forecast over the part that was
+          learned from, one season ahead (Hyndman & Koehler 2006)
+    """
+
+    rmse: float
+    mae: float
+    mase: float
+    closed_loop_rmse: float | None
+    closed_loop_mae: float | None
+    closed_loop_mase: float | None
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What `series eval` tells.
+
+    rows:     judged one step ahead
+    origins:  of closed loops, each `horizon` rows ahead
+    season:   rows after which the seasonal naive forecast repeats the series
+    crps, coverage: of distributions, one step ahead: the continuous ranked probability score, and
+              the share of values in the band that shall hold 80 %
+    verdicts: "better", "worse" or "even": the network's absolute errors one step ahead beside
+              those of each naive forecast, where the mean difference is clear (95 %) or not
+    by_column: network and naive forecasts for each column, where there are several
+    """
+
+    rows: int
+    origins: int
+    horizon: int
+    season: int
+    network: Errors
+    naive: dict[str, Errors]
+    crps: float | None
+    coverage: float | None
+    closed_loop_crps: float | None
+    closed_loop_coverage: float | None
+    verdicts: dict[str, str]
+    by_column: dict[str, dict[str, Any]]
+
+    def to_json(self) -> dict[str, Any]:
+        """Turn it into what JSON can hold: the network's errors at the top, the naive beside."""
+        told: dict[str, Any] = {"rows": self.rows, "origins": self.origins}
+        told |= {"horizon": self.horizon, "season": self.season} | asdict(self.network)
+        if self.crps is not None:
+            told |= {
+                "crps": self.crps,
+                "coverage": self.coverage,
+                "closed_loop_crps": self.closed_loop_crps,
+                "closed_loop_coverage": self.closed_loop_coverage,
+            }
+        told |= {name: asdict(errors) for name, errors in self.naive.items()}
+        told |= {"verdicts": self.verdicts}
+        return told | ({"by_column": self.by_column} if self.by_column else {})
+
+
+@dataclass(frozen=True)
+class Subject:
+    """What is judged.
+
+    table:   the whole series
+    rows:    its rows as the network reads them, (L, 3 C)
+    learned: rows at the beginning that the model was made from
+    first:   the first row that is judged
+    """
+
+    roller: Roller
+    table: Table
+    rows: np.ndarray
+    learned: int
+    first: int
+    season: int
+    horizon: int
+
+
+def judge(subject: Subject, seed: int = 1) -> Scores:
+    """Judge a network; raise CorpusError where no row is left for it."""
+    table, first = subject.table, subject.first
+    if not 1 <= first < len(table) or not table.known[first:].any():
+        raise CorpusError("there is no row to judge the model on", "--test keeps some back")
+    start = max(0, first - CONTEXT)
+    filled, truth = table.filled(), table.values
+    horizon = max(1, min(subject.horizon, len(table) - first))
+    places = _origins(first, len(table), horizon)
+    outputs, origins = subject.roller.read(subject.rows[start:], filled[start:], places - start)
+    before = np.arange(first - 1, len(table) - 1)
+    shown = outputs[before - start]
+    steps = subject.roller.scaling.decode(subject.roller.points(shown), filled[before])
+    loops = subject.roller.roll(origins, horizon, subject.roller.points)
+    ahead = places[:, None] + np.arange(1, horizon + 1)
+    scale = _mase_scale(truth[: subject.learned], subject.season)
+    judged = _Judged(truth[first:], truth[ahead], scale)
+    naive_steps = {n: f(filled, before, 1, subject.season)[:, 0] for n, f in NAIVE.items()}
+    naive_loops = {n: f(filled, places, horizon, subject.season) for n, f in NAIVE.items()}
+    network = judged.errors(steps, loops)
+    naive = {name: judged.errors(naive_steps[name], naive_loops[name]) for name in NAIVE}
+    spread = _distribution(subject, shown, filled[before], truth[first:])
+    loop_spread = _closed_distribution(subject, origins, horizon, truth[ahead], seed)
+    return Scores(
+        rows=int(table.known[first:].any(axis=1).sum()),
+        origins=len(places),
+        horizon=horizon,
+        season=subject.season,
+        network=_mean(network),
+        naive={name: _mean(errors) for name, errors in naive.items()},
+        crps=spread[0],
+        coverage=spread[1],
+        closed_loop_crps=loop_spread[0],
+        closed_loop_coverage=loop_spread[1],
+        verdicts={name: judged.verdict(steps, naive_steps[name]) for name in NAIVE},
+        by_column=_by_column(table.names, network, naive),
+    )
+
+
+@dataclass(frozen=True)
+class _Judged:
+    """The values to be forecast: steps (N, C), loops (O, H, C), and MASE's scale (C,)."""
+
+    steps: np.ndarray
+    loops: np.ndarray
+    scale: np.ndarray
+
+    def errors(self, steps: np.ndarray, loops: np.ndarray) -> list[Errors]:
+        """Give the errors of forecasts of such shapes, for each column."""
+        return [
+            Errors(*_three(self.steps[:, c] - steps[:, c], scale),
+                   *_three(self.loops[..., c] - loops[..., c], scale))
+            for c, scale in enumerate(self.scale)
+        ]  # fmt: skip
+
+    def verdict(self, steps: np.ndarray, naive: np.ndarray) -> str:
+        """Compare absolute errors one step ahead (Diebold & Mariano 1995)."""
+        mine, theirs = np.abs(self.steps - steps), np.abs(self.steps - naive)
+        gain = np.nanmean((theirs - mine) / self.scale, axis=1)
+        gain = gain[np.isfinite(gain)]
+        error = _standard_error(gain)
+        if abs(gain.mean()) <= SURE * error or len(gain) < 2:
+            return "even"
+        return "better" if gain.mean() > 0 else "worse"
+
+
+def _origins(first: int, total: int, horizon: int) -> np.ndarray:
+    """Spread the rows after which closed loops begin: each has `horizon` known rows before it."""
+    last = total - 1 - horizon
+    count = min(ORIGINS, last - (first - 1) + 1)
+    return np.unique(np.linspace(first - 1, last, count).round().astype(int))
+
+
+def _mase_scale(learned: np.ndarray, season: int) -> np.ndarray:
+    season = season if season < len(learned) else 1
+    changes = np.abs(learned[season:] - learned[:-season])
+    scale = np.nanmean(changes, axis=0)
+    return np.asarray(np.where(np.isfinite(scale) & (scale > 0), scale, 1.0))
+
+
+def _three(errors: np.ndarray, scale: float) -> tuple[float, float, float]:
+    """Give RMSE, MAE and MASE of errors of any shape, NaN where nothing was known."""
+    known = errors[np.isfinite(errors)]
+    mae = float(np.abs(known).mean())
+    return float(np.sqrt((known**2).mean())), mae, mae / float(scale)
+
+
+def _standard_error(values: np.ndarray) -> float:
+    """Give that of a mean of values (N,) that may depend on neighbours (Newey & West 1987)."""
+    count = len(values)
+    errors = values - values.mean()
+    lags = round(count ** (1 / 3))
+    variance = errors @ errors
+    for lag in range(1, min(lags, count - 1) + 1):
+        variance += 2 * (1 - lag / (lags + 1)) * (errors[lag:] @ errors[:-lag])
+    return float(np.sqrt(max(variance, 0.0)) / count)
+
+
+def _distribution(
+    subject: Subject, outputs: np.ndarray, before: np.ndarray, truth: np.ndarray
+) -> tuple[float | None, float | None]:
+    """Give CRPS and coverage one step ahead; None for a head of points."""
+    roller = subject.roller
+    if roller.network.kind.points:
+        return None, None
+    scores, inside = [], []
+    for start in range(0, len(outputs), AT_A_TIME):
+        piece = slice(start, start + AT_A_TIME)
+        quantiles = np.stack(
+            [_values(roller, outputs[piece], before[piece], level) for level in LEVELS], axis=-1
+        )
+        scores.append(crps(quantiles, truth[piece]))
+        low, high = (
+            _values(roller, outputs[piece], before[piece], level)
+            for level in ((1 - BAND) / 2, (1 + BAND) / 2)
+        )
+        inside.append(_inside(truth[piece], low, high))
+    return _known_mean(np.concatenate(scores)), _known_mean(np.concatenate(inside))
+
+
+def _closed_distribution(
+    subject: Subject, origins: Origins, horizon: int, truth: np.ndarray, seed: int
+) -> tuple[float | None, float | None]:
+    """Give CRPS and coverage over the closed loops, from paths drawn at random."""
+    roller = subject.roller
+    if roller.network.kind.points:
+        return None, None
+    count = len(origins.values)
+    generator = np.random.default_rng(seed)
+    paths = max(20, min(PATHS, MOST_STREAMS // count))
+    drawn = roller.roll(origins.repeated(paths), horizon, roller.drawing(generator))
+    drawn = np.moveaxis(drawn.reshape(count, paths, horizon, -1), 1, -1)  # (O, H, C, paths)
+    low, high = np.quantile(drawn, [(1 - BAND) / 2, (1 + BAND) / 2], axis=-1)
+    quantiles = np.moveaxis(np.quantile(drawn, LEVELS, axis=-1), 0, -1)
+    return _known_mean(crps(quantiles, truth)), _known_mean(_inside(truth, low, high))
+
+
+def _values(roller: Roller, outputs: np.ndarray, before: np.ndarray, level: float) -> np.ndarray:
+    return roller.scaling.decode(roller.quantiles(outputs, np.array(level)), before)
+
+
+def crps(quantiles: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Give the continuous ranked probability score of quantiles (..., Q) of LEVELS for truth (...).
+
+    Twice the mean of the quantiles' pinball losses (Gneiting & Ranjan 2011, section 2.3).
+    """
+    errors = truth[..., None] - quantiles
+    return np.asarray(2 * np.maximum(LEVELS * errors, (LEVELS - 1) * errors).mean(axis=-1))
+
+
+def _inside(truth: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    inside = ((low <= truth) & (truth <= high)).astype(float)
+    return np.where(np.isfinite(truth), inside, np.nan)
+
+
+def _known_mean(values: np.ndarray) -> float:
+    return float(values[np.isfinite(values)].mean())
+
+
+def _mean(errors: list[Errors]) -> Errors:
+    """Average over columns."""
+    rows = np.array([list(asdict(each).values()) for each in errors], dtype=float)
+    return Errors(*map(float, rows.mean(axis=0)))
+
+
+def _by_column(
+    names: tuple[str, ...], network: list[Errors], naive: dict[str, list[Errors]]
+) -> dict[str, dict[str, Any]]:
+    if len(names) == 1:
+        return {}
+    return {
+        name: asdict(network[c]) | {each: asdict(errors[c]) for each, errors in naive.items()}
+        for c, name in enumerate(names)
+    }
