@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from charlm.version import __version__
 
 if TYPE_CHECKING:
-    from charlm import series
+    from charlm import series as series
     from charlm.errors import CharlmError
     from charlm.evaluation.metrics import Evaluation
     from charlm.generation.suggest import Suggestion
@@ -44,7 +44,6 @@ __all__ = [
     "Suggestion",
     "__version__",
     "load",
-    "series",
     "train",
 ]
 

@@ -3,7 +3,7 @@
 import hashlib
 import os
 from contextlib import suppress
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -36,7 +36,7 @@ from charlm.series.request import SeriesRequest
 from charlm.series.result import SeriesResult
 from charlm.series.table import Table
 from charlm.series.task import HeldOut, SeriesTask
-from charlm.series.wave import JUDGED, SINE, sine_wave
+from charlm.series.wave import SINE, sine_wave, wave_request
 from charlm.training.memory import memory_errors
 from charlm.training.precision import choose_device
 from charlm.training.processes import Processes
@@ -78,8 +78,7 @@ def fit(
         raise UsageError("a series is learned from by one process", "run it without torchrun")
     device = choose_device(request.device)
     if data is None and _is_wave(source):
-        asked = request.test or str(JUDGED), request.horizon or JUDGED
-        request = replace(request, test=asked[0], horizon=asked[1])
+        request = wave_request(request)
     place = find_place([source], request)
     if place.why is not None:
         tell(place.why)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from charlm.errors import CorpusError
+from charlm.series.crps import LEVELS, crps
 from charlm.series.naive import NAIVE
 from charlm.series.rollout import Origins, Roller
 from charlm.series.table import Table
@@ -22,7 +23,6 @@ ORIGINS = 50
 PATHS = 200  # drawn from each origin, of a distribution
 MOST_STREAMS = 4_000  # rolled at a time
 BAND = 0.8  # of the values shall lie in the band
-LEVELS = np.arange(0.5, 100) / 100  # of the quantiles that make a CRPS
 AT_A_TIME = 4_096  # rows whose quantiles are held
 SURE = 1.96  # standard errors
 
@@ -244,15 +244,6 @@ def _closed_distribution(
 
 def _values(roller: Roller, outputs: np.ndarray, before: np.ndarray, level: float) -> np.ndarray:
     return roller.scaling.decode(roller.quantiles(outputs, np.array(level)), before)
-
-
-def crps(quantiles: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Give the continuous ranked probability score of quantiles (..., Q) of LEVELS for truth (...).
-
-    Twice the mean of the quantiles' pinball losses (Gneiting & Ranjan 2011, section 2.3).
-    """
-    errors = truth[..., None] - quantiles
-    return np.asarray(2 * np.maximum(LEVELS * errors, (LEVELS - 1) * errors).mean(axis=-1))
 
 
 def _inside(truth: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:

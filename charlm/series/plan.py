@@ -11,7 +11,7 @@ from charlm.errors import CorpusError
 from charlm.series.features import Features
 from charlm.series.heads import HEADS
 from charlm.series.network import SeriesConfig
-from charlm.series.request import STEPS, TEST, SeriesRequest, rows_asked
+from charlm.series.request import TEST, SeriesRequest, rows_asked
 from charlm.series.scaling import Scaling, fit_scaling
 from charlm.series.season import season_of
 from charlm.series.table import LEAST_ROWS, Table
@@ -23,6 +23,9 @@ STREAMS = 16
 WINDOW = 128
 WINDOWS = 4  # updates in a pass, at least
 LONGEST_HORIZON = 1_000
+HEAD = "quantiles"
+PASSES = 60  # through a series, where neither steps nor time were given
+LEAST_STEPS, MOST_STEPS = 300, 3_000  # then
 FEW = 64  # units that one thread computes fastest
 
 
@@ -98,13 +101,14 @@ def make_plan(request: SeriesRequest, table: Table) -> SeriesPlan:
         num_layers=request.layers,
         embed_size=request.embed,
         cell=request.cell,
-        head=request.head,
+        head=request.head or HEAD,
         dropout=request.dropout,
         persists=not scaling.differs,
     )
     batch = request.batch or max(1, min(STREAMS, parts.train // STREAM))
     batch = min(batch, parts.train - 1)
     length = (parts.train - 1) // batch
+    bptt = request.bptt or max(1, min(WINDOW, length // WINDOWS))
     horizon = request.horizon or (season if season > 1 else LONGEST_HORIZON)
     return SeriesPlan(
         parts=parts,
@@ -117,9 +121,9 @@ def make_plan(request: SeriesRequest, table: Table) -> SeriesPlan:
             weight_decay=request.weight_decay,
             clip_norm=request.clip_norm,
         ),
-        budget=_budget(request, parts.train),
+        budget=_budget(request, parts.train, batch * bptt),
         batch=batch,
-        bptt=request.bptt or max(1, min(WINDOW, length // WINDOWS)),
+        bptt=bptt,
         threads=request.threads or (1 if request.hidden <= FEW else 2),
     )
 
@@ -160,12 +164,14 @@ def network_json(config: SeriesConfig) -> dict[str, Any]:
     return {name: value for name, value in asdict(config).items() if name != "stack"}
 
 
-def _budget(request: SeriesRequest, rows: int) -> Budget:
+def _budget(request: SeriesRequest, rows: int, a_step: int) -> Budget:
+    """Give the budget asked for; without one, steps of `a_step` rows for so many passes."""
     if request.minutes is not None:
         return Budget(seconds=60 * request.minutes)
     if request.epochs is not None:
         return Budget(targets=max(1, round(request.epochs * (rows - 1))))
-    return Budget(steps=request.steps or STEPS)
+    passes = round(PASSES * rows / a_step)
+    return Budget(steps=request.steps or max(LEAST_STEPS, min(MOST_STEPS, passes)))
 
 
 def _told(budget: Budget) -> str:

@@ -9,7 +9,6 @@ from charlm.options import check, option
 from charlm.runs.request import BUDGETS, RunRequest
 from charlm.training.loop import LoopOptions
 
-STEPS = 1_500  # without a budget
 TEST = "20%"
 SHARE = r"\d+(\.\d+)?%|\d+"
 CHANGEABLE = frozenset({
@@ -31,7 +30,7 @@ class SeriesRequest(RunRequest):
 
     minutes: float | None = option(None, "time for the training loop, instead of steps")
     epochs: float | None = option(None, "passes over the training part, instead of steps")
-    steps: int | None = option(None, f"updates (default {STEPS:,})")
+    steps: int | None = option(None, "updates (default: by the length of the series)")
 
     column: str | None = option(
         None, "columns that are the series, with commas between them (default: all of numbers)",
@@ -60,9 +59,9 @@ class SeriesRequest(RunRequest):
         None, "rows ahead over which a closed loop is judged (default: a season)"
     )
 
-    head: Literal["quantiles", "gaussian", "squared", "absolute"] = option(
-        "quantiles", "what is predicted: a distribution by its quantiles or a normal one, or a "
-        "point judged by its squared or absolute error"
+    head: Literal["quantiles", "gaussian", "squared", "absolute"] | None = option(
+        None, "what is predicted: a distribution by its quantiles (the default) or a normal one, "
+        "or a point, judged by its squared (the default for sine) or absolute error"
     )  # fmt: skip
     cell: Literal["lstm", "gru", "rnn"] = option("lstm", "recurrent cell")
     layers: int = option(1, "stacked recurrent layers")
