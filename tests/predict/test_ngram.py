@@ -23,7 +23,7 @@ def in_documents(documents):
 
 
 def predictor_of(documents, order, size=V, **options):
-    return NgramPredictor(estimate(*in_documents(documents), size, order, **options), 0)
+    return NgramPredictor(estimate(*in_documents(documents), size, order, **options).tables, 0)
 
 
 class ByTheEquations:
