@@ -7,10 +7,12 @@ there is room for, those seen once are left out, of the longest first, as KenLM'
 Legend: L length of the text, V vocabulary, n length of n-grams, M n-grams of a length.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+
+from charlm.text.memory import return_freed_memory
 
 SORTED = 1 << 20  # places that are sorted at a time
 CELLS = 1 << 19  # keys that are counted at a time in a table of all keys
@@ -47,16 +49,24 @@ class Grams:
     ids: (L,), documents with a boundary before each and one after the last
     boundaries: (D + 1,) their positions; no n-gram reaches over one
     most: n-grams that may be kept in all
+    release: gives the memory of ids that were read back, where they are mapped from a file
     """
 
     def __init__(
-        self, ids: np.ndarray, boundaries: np.ndarray, vocab_size: int, most: int
+        self,
+        ids: np.ndarray,
+        boundaries: np.ndarray,
+        vocab_size: int,
+        most: int,
+        release: Callable[[], None] = lambda: None,
     ) -> None:
         assert boundaries[0] == 0 and boundaries[-1] == len(ids) - 1 < ONCE
         self._ids, self._boundaries, self._size, self._most = ids, boundaries, vocab_size, most
-        self._numbers = np.array(ids, dtype=np.int32)  # (L,), of what begins at each place
+        self._release = release
+        self._numbers = np.empty(len(ids), dtype=np.int32)  # of what begins at each place
         raw = np.zeros(vocab_size, dtype=np.int32)
-        for part in _pieces(len(ids)):
+        for part in self._all():
+            self._numbers[part] = ids[part]
             raw += np.bincount(ids[part], minlength=vocab_size).astype(np.int32)
         raw[ids[0]] -= 1  # is read but not predicted
         # the last id ends the text; the first has something after it, though it is no target
@@ -92,13 +102,18 @@ class Grams:
         if not len(growing):
             self.levels.pop()
             return False
+        if not growing.whole:  # what was left out has been written to
+            growing.keys, growing.raw = growing.keys.copy(), growing.raw.copy()
         for part in self._all():
             here = self._numbers[part]
             np.copyto(here, ~here, where=(here < 0) & (here != ENDED))
         return True
 
     def _all(self) -> Iterator[slice]:
-        return _pieces(len(self._numbers))
+        """Go through the text piece by piece."""
+        for part in _pieces(len(self._numbers)):
+            yield part
+            self._release()
 
     def _end(self, length: int) -> tuple[np.ndarray, np.ndarray]:
         """Mark where n-grams end a document, and nothing longer begins; count which they are."""
@@ -134,13 +149,14 @@ class Grams:
 
     def _sorted(self, first: int, end: int) -> tuple[np.ndarray, np.ndarray]:
         """Find the n-grams that go on from some numbers by sorting; give keys and raw counts."""
-        pieces = [piece.astype(np.int32) for piece in self._places(first, end)]
-        places = np.concatenate(pieces)
+        pieces = [(at.astype(np.int32), self._keys(at, first)) for at in self._places(first, end)]
+        places = np.concatenate([at for at, _ in pieces])
+        both = np.concatenate([keys for _, keys in pieces]).view(np.uint64)
+        del pieces
         if not len(places):
             return places.astype(np.int64), places
         # sorted as one number each: an order beside the keys would take as much memory again
         bits = len(places).bit_length()
-        both = self._keys(places, first).view(np.uint64)
         assert int(both.max()) < 1 << (64 - bits), "too many n-grams of too many ids"
         both <<= np.uint64(bits)
         both |= np.arange(len(places), dtype=np.uint64)
@@ -181,10 +197,13 @@ class Grams:
 
         first: the number up to which the contexts have been looked at; gives it as it is now
         """
+        return_freed_memory()  # that of sorting
         index = max(i for i, level in enumerate(self.levels) if level.whole)
         level, growing = self.levels[index], len(self.levels) - 1
         kept = level.raw > 1
-        moved = np.where(kept, np.cumsum(kept, dtype=np.int32) - 1, ONCE)
+        moved = np.cumsum(kept, dtype=np.int32)
+        moved -= 1
+        moved[~kept] = ONCE
         if index == growing:  # in the same memory, where more are to come
             count = int(np.count_nonzero(kept))
             level.keys[:count], level.raw[:count] = level.keys[kept], level.raw[kept]

@@ -14,13 +14,14 @@ all (as in KenLM's --prune), and what the ones left out had falls to shorter one
 Legend: L length of the text, V vocabulary, n length of n-grams, M n-grams of a length.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from charlm.predict.grams import Grams, Level
 from charlm.predict.ngram import BYTES, NgramTable
+from charlm.text.memory import return_freed_memory
 
 FALLBACK = (0.5, 1.0, 1.5)  # discounts where a text has no n-grams of some count: KenLM's too
 MOST_BYTES = 128_000_000  # of the tables
@@ -41,6 +42,7 @@ def estimate(
     vocab_size: int,
     order: int,
     most_bytes: int = MOST_BYTES,
+    release: Callable[[], None] = lambda: None,
 ) -> Estimate:
     """Make the tables for n-grams of 1 to `order` ids, or fewer where they would be too large.
 
@@ -49,13 +51,15 @@ def estimate(
 
     ids: (L,), documents with a boundary before each and one after the last
     boundaries: (D + 1,) their positions; no n-gram reaches over one
+    release: gives the memory of ids that were read back, where they are mapped from a file
     """
     assert order >= 1 and len(ids) > 1 and len(boundaries) > 1
-    grams = Grams(ids, boundaries, vocab_size, most_bytes // BYTES)
+    grams = Grams(ids, boundaries, vocab_size, most_bytes // BYTES, release)
     while len(grams.levels) < order and grams.lengthen():
         pass
     levels = grams.levels
     del grams  # and with it the number of every place
+    return_freed_memory()
     tables: list[NgramTable] = []
     probs = np.full(1, 1 / vocab_size)  # of no id at all: all are equally probable
     suffixes = np.zeros(vocab_size, dtype=np.int32)
@@ -80,10 +84,16 @@ def _suffixes(
     keys, suffixes: of the n-grams shorter by one, among which these are
     """
     found = np.empty(len(longer), dtype=np.int32)
+    bits = np.uint64(PIECE.bit_length() - 1)
     for start in range(0, len(longer), PIECE):
         contexts, ids = np.divmod(longer.keys[start : start + PIECE], vocab_size)
-        wanted = suffixes[contexts] * np.int64(vocab_size) + ids
-        found[start : start + PIECE] = np.searchsorted(keys, wanted)
+        contexts[:] = suffixes[contexts]
+        wanted = (contexts * vocab_size + ids).view(np.uint64)
+        # in their order they are found several times faster
+        both = (wanted << bits) | np.arange(len(wanted), dtype=np.uint64)
+        both.sort()
+        places = (both & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.int64)
+        found[start + places] = np.searchsorted(keys, (both >> bits).view(np.int64))
     return found
 
 
