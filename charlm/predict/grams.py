@@ -124,7 +124,8 @@ class Grams:
             numbers.append(self._numbers[at])
             self._numbers[at] = ENDED
         every = np.concatenate(numbers)
-        return np.unique(every[(every >= 0) & (every != ONCE)], return_counts=True)
+        ended, times = np.unique(every[(every >= 0) & (every != ONCE)], return_counts=True)
+        return ended, times
 
     def _range(self, first: int) -> tuple[int, bool]:
         """Choose how many contexts to look at next, and whether a table of all keys counts them."""
@@ -142,7 +143,7 @@ class Grams:
 
     def _keys(self, places: np.ndarray, first: int) -> np.ndarray:
         """Give the keys of what begins there, one id longer, beyond those of the first number."""
-        keys = (self._numbers[places] - np.int32(first)).astype(np.int64)
+        keys: np.ndarray = (self._numbers[places] - np.int32(first)).astype(np.int64)
         keys *= self._size
         keys += self._ids[places + (len(self.levels) - 1)]
         return keys
@@ -197,7 +198,8 @@ class Grams:
 
         first: the number up to which the contexts have been looked at; gives it as it is now
         """
-        return_freed_memory()  # that of sorting
+        if len(self._numbers) > PIECE:
+            return_freed_memory()  # that of sorting
         index = max(i for i, level in enumerate(self.levels) if level.whole)
         level, growing = self.levels[index], len(self.levels) - 1
         kept = level.raw > 1

@@ -59,7 +59,8 @@ def estimate(
         pass
     levels = grams.levels
     del grams  # and with it the number of every place
-    return_freed_memory()
+    if len(ids) > PIECE:
+        return_freed_memory()
     tables: list[NgramTable] = []
     probs = np.full(1, 1 / vocab_size)  # of no id at all: all are equally probable
     suffixes = np.zeros(vocab_size, dtype=np.int32)
@@ -76,9 +77,7 @@ def estimate(
     return Estimate(tables, sum(level.whole for level in levels))
 
 
-def _suffixes(
-    longer: Level, keys: np.ndarray, suffixes: np.ndarray, vocab_size: int
-) -> np.ndarray:
+def _suffixes(longer: Level, keys: np.ndarray, suffixes: np.ndarray, vocab_size: int) -> np.ndarray:
     """Give the number of each n-gram without its first id, int32.
 
     keys, suffixes: of the n-grams shorter by one, among which these are

@@ -268,15 +268,15 @@ def test_counting_is_cut_to_the_time_and_says_so(trained):
     whole = plan_counting(part, lm.tokenizer, float("inf"))
     short = plan_counting(part, lm.tokenizer, 0.005)
     assert (whole.cut, short.cut) == (False, True) and short.tokens == TOKENS_PER_SECOND / 200
-    assert count(part, lm.tokenizer, Counting(3, 2_500, 5_000)).order == 3
+    assert count(part, lm.tokenizer, Counting(3, 2_500, 5_000))[0].order == 3
 
 
 def test_counts_of_the_end_are_those_of_the_end_alone(trained):
     lm, part = charlm.load(trained), part_of([30, 20, 25])
     end = part_of([20, 25])
     ids = np.where(end.ids > 0, end.ids + 1, 0).astype(np.uint16)  # numbered as in the whole
-    ours = count(part, lm.tokenizer, Counting(3, 45, 75))
-    theirs = count(TokenPart(ids, end.documents), lm.tokenizer, Counting(3, 45, 45))
+    ours = count(part, lm.tokenizer, Counting(3, 45, 75))[0]
+    theirs = count(TokenPart(ids, end.documents), lm.tokenizer, Counting(3, 45, 45))[0]
     for one, other in zip(ours.tables, theirs.tables, strict=True):
         np.testing.assert_array_equal(one.keys, other.keys)
         np.testing.assert_array_equal(one.log_probs, other.log_probs)
