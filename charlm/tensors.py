@@ -106,7 +106,7 @@ def map_arrays(path: Path, error: Error) -> dict[str, np.ndarray]:
 def in_pieces(arrays: dict[str, np.ndarray]) -> Iterator[bytes | memoryview]:
     """Give what a file of NumPy's tensors consists of, piece by piece, without a copy of it all.
 
-    Byte for byte what the safetensors library makes of them: larger types first, then by name.
+    As the safetensors library lays them out: larger types first, so that all are aligned.
     """
     names = {kind: name for name, kind in NUMPY_TYPES.items()}
     ordered = sorted(arrays, key=lambda name: (-arrays[name].itemsize, name))

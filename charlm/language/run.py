@@ -40,7 +40,7 @@ from charlm.predict.neural import NeuralPredictor
 from charlm.predict.ngram import NgramPredictor
 from charlm.storage import LineLog
 from charlm.text.cache import train_hash
-from charlm.text.memory import return_freed_memory
+from charlm.text.memory import freed_memory_returned
 from charlm.text.store import Counts, TokenStore
 from charlm.text.tokenizers import Tokenizer
 from charlm.training.checkpoints import Checkpoint, Checkpoints
@@ -175,11 +175,10 @@ class Run:
         Of the time for the score counting takes a third at most, and tuning a third.
         """
         tokenizer = self.store.tokenizer
-        return_freed_memory()  # training's
         seconds = self.score_seconds() / 3
         counting = plan_counting(self.learned, tokenizer, seconds)
-        self.counts, self.counted = count(self.learned, tokenizer, counting)
-        return_freed_memory()  # that of counting
+        with freed_memory_returned():
+            self.counts, self.counted = count(self.learned, tokenizer, counting)
         network = NeuralPredictor(self.network, tokenizer.boundary_id)
         self.combination = combine(network, self.counts, self.reserve, seconds)
         self.scales = training_scales(network, self.learned, seconds / 4)

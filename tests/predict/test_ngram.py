@@ -115,7 +115,7 @@ def test_no_n_gram_reaches_over_a_boundary():
     texts,
     st.integers(2, 5),
     st.integers(V, 60),
-    st.lists(st.integers(0, V - 1), min_size=2, max_size=8),
+    st.lists(st.integers(0, V - 1), min_size=1, max_size=8),
 )
 def test_what_is_left_out_for_want_of_room_counts_as_the_equations_say(
     documents, order, most, asked
@@ -129,7 +129,7 @@ def test_what_is_left_out_for_want_of_room_counts_as_the_equations_say(
     for word, cost in zip(asked, nats[0], strict=True):
         assert np.exp(-cost) == pytest.approx(plain.prob(word, read), rel=1e-4)
         read.append(word)
-    check_laws(ours, np.array([asked, asked[::-1]]))
+    check_laws(ours, np.resize(asked, (2, 9)))
 
 
 def test_where_the_tables_would_be_too_large_those_seen_once_go_first_of_the_longest():
