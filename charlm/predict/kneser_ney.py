@@ -47,7 +47,7 @@ def estimate(
     """Make the tables for n-grams of 1 to `order` ids, or fewer where they would be too large.
 
     Before that, n-grams seen once are left out, of the longest first. Memory: 4 bytes for each id,
-    `most_bytes`, and some 50 MB.
+    `most_bytes`, and some 70 MB.
 
     ids: (L,), documents with a boundary before each and one after the last
     boundaries: (D + 1,) their positions; no n-gram reaches over one

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 # of glibc's malloc.h; the values are what the thresholds grow to at most by themselves
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 USUAL_TRIM_THRESHOLD, USUAL_MMAP_THRESHOLD = 64 << 20, 32 << 20
-SMALL = 2 << 20  # bytes that are worth giving back
+SMALL = 12 << 20  # bytes that are worth giving back at once: below, that takes too long
 MOST_TRIM_THRESHOLD, MOST_MMAP_THRESHOLD = (1 << 31) - 1, 1 << 30
 
 
