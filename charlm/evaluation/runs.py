@@ -9,7 +9,7 @@ from typing import Any
 
 from charlm import storage
 from charlm.errors import ModelError
-from charlm.evaluation.curve import METRICS, LearningCurve, read_learning_curve
+from charlm.evaluation.curve import METRICS, TIMINGS, LearningCurve, read_learning_curve
 from charlm.evaluation.overlay import Along, overlay_plot
 from charlm.evaluation.plots import printable, require_matplotlib
 from charlm.options import check
@@ -107,9 +107,27 @@ def plot_runs(
     )
     require_matplotlib()
     curves = read_runs(directories, tell)
+    if along == "seconds":
+        curves = _timed(curves, tell)
     with storage.result_file(out) as stream:
         stream.write(overlay_plot(curves, along))
     return summaries(curves)
+
+
+def _timed(
+    curves: dict[str, LearningCurve], tell: Callable[[str], None]
+) -> dict[str, LearningCurve]:
+    """Leave out the runs of which no time is known; raise ModelError where that is all."""
+    timed = {
+        name: curve
+        for name, curve in curves.items()
+        if any(point.seconds is not None for point in (*curve.training, *curve.held_out))
+    }
+    for name in curves.keys() - timed.keys():
+        tell(f"{name} has no times in its {TIMINGS}: it is left out")
+    if not timed:
+        raise ModelError(f"no run has a time in its {TIMINGS}", "draw against steps or tokens")
+    return timed
 
 
 def summary_table(runs: Sequence[RunSummary]) -> str:
