@@ -64,7 +64,9 @@ def read_runs(
         if not path.is_dir():
             raise ModelError(f"there is no run directory {path}", HINT)
         if not (path / METRICS).exists():
-            raise ModelError(f"{path} is no run: it holds no {METRICS}", HINT)
+            inside = any(path.glob(f"*/{METRICS}"))
+            hint = f"it holds runs: charlm plot {path}/*" if inside else HINT
+            raise ModelError(f"{path} is no run: it holds no {METRICS}", hint)
         curve = read_learning_curve(path, tell)
         if curve is None:
             tell(f"{path} has logged nothing yet: it is left out")

@@ -98,20 +98,16 @@ class Delivery:
 
 def hand_on(line: Mapping[str, Any], sink: Sink) -> None:
     """Give a sink a line's numbers; those that were not finite are null, and left out."""
+    step = int(line.get("rolled_back_to", line["step"]))
     if "rolled_back_to" in line:
-        sink.go_back(int(line["rolled_back_to"]))
-    values = {
-        tag: float(line[name]) for name in line if (tag := _tag(name)) and _is_number(line[name])
-    }
+        sink.go_back(step)
+    tagged = {tag: line[name] for name in line if (tag := _tag(name)) is not None}
+    values = {tag: float(value) for tag, value in tagged.items() if value is not None}
     if values:
-        sink.write(int(line["step"]), values)
+        sink.write(step, values)
 
 
 def _tag(name: str) -> str | None:
     if name.startswith(HELD_OUT):
         return "validation/" + name.removeprefix(HELD_OUT)
     return TAGS.get(name)
-
-
-def _is_number(value: Any) -> bool:  # noqa: ANN401
-    return isinstance(value, int | float)

@@ -76,7 +76,8 @@ def test_what_cannot_be_drawn_is_a_sentence_with_a_hint(tmp_path, capsys):
     for words, code, said in (
         ([tmp_path / "none"], 4, "no run directory"),
         ([run / "metrics.jsonl"], 4, "no run directory"),
-        ([tmp_path / "empty"], 4, "holds no metrics.jsonl"),
+        ([tmp_path / "empty"], 4, "hint: a run is a directory that charlm train wrote"),
+        ([tmp_path], 4, f"hint: it holds runs: charlm plot {tmp_path}/*"),
         ([run, "--x", "seconds"], 4, "no run has a time"),
         ([run, "--out", tmp_path / "book.txt"], 2, "must end in .png"),
         ([run, "--out", tmp_path / "nowhere" / "a.png"], 5, "nowhere"),
