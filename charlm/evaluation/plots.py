@@ -76,7 +76,7 @@ def draw_learning_curve(axes: "Axes", curve: LearningCurve) -> None:
         last = curve.held_out[-1]
         place = last.tokens, last.bits
         style: dict[str, Any] = {"color": COLOURS[1], "ha": "right", "textcoords": "offset points"}
-        axes.annotate(f"{place[1]:.3f}", place, xytext=(0, -14), **style)
+        axes.annotate(f"{place[1]:.3f}", place, xytext=(0, 8), **style)
     axes.set_title("Learning curve of the network")
     axes.set_xlabel("tokens learned from")
     axes.set_ylabel("bits per token")
