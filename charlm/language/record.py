@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
 RECORD = "run.json"
 FORMAT = 1
-OF_NO_ACCOUNT = {"out", "force", "resume", "fallback", "save_every"}
+OF_NO_ACCOUNT = {"out", "force", "resume", "fallback", "save_every", "log_to"}
+KEPT = ("save_every", "log_to")  # of these, what was asked before, unless it is asked anew
 CHANGEABLE = OF_NO_ACCOUNT | {
     "minutes", "epochs", "steps", "test", "lr", "schedule", "warmup", "weight_decay", "clip_norm",
     "lr_step_from", "lr_step_every", "lr_step_factor", *DROPOUTS, "activation_penalty",
@@ -90,15 +91,18 @@ class RunRecord:
             values = dict.fromkeys(BUDGETS) | values
         for name in OF_NO_ACCOUNT:
             values[name] = getattr(request, name)
-        values["save_every"] = request.save_every or self.request.save_every
+        values |= self._kept(request)
         return replace(self.request, **values)
+
+    def _kept(self, request: TrainRequest) -> dict[str, Any]:
+        return {name: getattr(request, name) or getattr(self.request, name) for name in KEPT}
 
     def changed(self, request: TrainRequest, chosen: dict[str, Any]) -> "RunRecord":
         """Give the record of the run as it goes on: with what `request` changes, and `chosen`."""
         values = {name: now for name, (_, now) in self.changes(request).items()}
         if any(name in values for name in BUDGETS):
             values = dict.fromkeys(BUDGETS) | values
-        values["save_every"] = request.save_every or self.request.save_every
+        values |= self._kept(request)
         return replace(self, request=replace(self.request, **values), chosen=chosen)
 
 

@@ -7,6 +7,7 @@ from typing import Literal
 
 from charlm.model.shape import MAX_ROUNDS
 from charlm.options import check, option
+from charlm.sinks.names import names_in
 from charlm.training.loop import LoopOptions
 
 SAVE_SECONDS = 60.0
@@ -33,6 +34,11 @@ class TrainRequest:
     resume: bool = option(False, "go on with a run that was interrupted")
     save_every: str | None = option(
         None, "steps (200) or seconds (30s) between two checkpoints (default 60s)", metavar="N|Ns"
+    )
+    log_to: str | None = option(
+        None,
+        "where the logs go besides: tensorboard, trackio, wandb, several with commas, or none",
+        metavar="NAME,...",
     )
     fallback: bool = option(True, "resume from an older checkpoint if the newest is damaged")
 
@@ -144,6 +150,7 @@ class TrainRequest:
             shown = "--" + name.replace("_", "-")
             check(value is None or value >= 1, f"{shown} must be 1 or more, not {value}")
             check(value is None or value <= largest, f"{shown} must be at most {largest:,}")
+        names_in(self.log_to)
         self._check_regularisation()
         check(
             self.unknown == "spell" or self.tokenizer == "word",
@@ -238,6 +245,11 @@ class TrainRequest:
         """Give the cutoffs that were asked for."""
         asked = self.cutoffs or "none"
         return () if asked == "none" else tuple(map(int, asked.split(",")))
+
+    @property
+    def sinks(self) -> tuple[str, ...]:
+        """Give the names of the sinks that the logs go to besides."""
+        return names_in(self.log_to)
 
     @property
     def save_steps(self) -> int | None:

@@ -38,6 +38,8 @@ from charlm.model.network import LanguageNetwork
 from charlm.model.penalties import Penalties
 from charlm.predict.neural import NeuralPredictor
 from charlm.predict.ngram import NgramPredictor
+from charlm.sinks.opening import open_sinks
+from charlm.sinks.sink import SinkRun
 from charlm.storage import LineLog
 from charlm.text.cache import train_hash
 from charlm.text.memory import freed_memory_returned
@@ -128,6 +130,9 @@ class Run:
             tell(f"going on from step {checkpoint.state['step']:,}")
         logs = self._logs(checkpoint, tell) if first else {}
         with Progress(self.plan.budget, self.unit, stream=stream, **logs) as progress:
+            if first:
+                told = SinkRun(self.out, asdict(self.request), int(step) if step >= 0 else None)
+                progress.observers = open_sinks(self.request.sinks, told, progress.tell)
             trainer = Trainer(
                 LanguageTask(
                     self.network,
