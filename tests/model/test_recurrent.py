@@ -236,7 +236,8 @@ def test_the_last_layer_may_have_its_own_size(cell, nonlinearity, size):
     assert outputs.shape == (B, T, size)
     keywords = {"nonlinearity": nonlinearity} if cell == "rnn" else {}
     below, n = inputs, stack.states_per_layer
-    for number, (layer, (reads, units)) in enumerate(zip(stack.layers, [(I, H), (H, size)])):
+    for number, (reads, units) in enumerate([(I, H), (H, size)]):
+        layer = stack.layers[number]
         reference = REFERENCE[cell](reads, units, batch_first=True, **keywords)
         for name, weight in layer.named_parameters():
             getattr(reference, f"{name}_l0").data.copy_(weight.data)
