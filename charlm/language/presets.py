@@ -21,8 +21,8 @@ def awd_ptb() -> Values:
     (salesforce/awd-lstm-lm), whose figure is about 61.2 validation and 58.8 test perplexity; the
     paper's own, fine-tuned, is 60.0 and 57.3. As there: 24,221,600 parameters, a last layer of 400
     units that the tied embedding reads as they are, first weights, decay of all weights, dropout,
-    windows and the rate of each, penalties, and weights averaged once a pass of five or more before
-    was better.
+    windows and the rate of each, penalties, and weights averaged from where a pass scores worse
+    than one more than five before it.
 
     What differs: the end of the training text, 6,000 words, is kept to tune mixtures on; each pass
     but the first begins at another place, and a stream begins anew after about 6,400 words; lengths
@@ -69,9 +69,10 @@ def char_ptb() -> Values:
     """AWD-LSTM on the characters of Penn Treebank: 1.175 bits per character on the test text.
 
     Merity et al. 2018, "An Analysis of Neural Language Modeling at Multiple Scales" (arXiv
-    1803.08240), with the options of their repository's README and its 13,787,650 parameters. The
-    text is Mikolov's, its characters parted by blanks: each is a word of the closed form, so that
-    bits per character are log2 of the perplexity. What differs is told at `awd_ptb`, but for
+    1803.08240), with the options of their repository's README. The text is Mikolov's, its
+    characters parted by blanks: each is a word of the closed form, so that bits per character are
+    log2 of the perplexity. That has <unk> among its 51 symbols, theirs has not: the 13,787,851
+    parameters are 201 more than theirs. What else differs is told at `awd_ptb`, but for
     penalties and averages, of which there are none; of the validation text the first 120,000
     characters choose the weights that are kept.
     """
