@@ -183,7 +183,7 @@ def describe(directory: Path, verify: bool = False) -> dict[str, Any]:
 
 def _extensions(network: Config) -> dict[str, Any]:
     """Give what only some networks have."""
-    usual = {"mogrifier": 0, "mogrifier_rank": 0, "mixtures": 1}
+    usual = {"last_hidden_size": None, "mogrifier": 0, "mogrifier_rank": 0, "mixtures": 1}
     return {name: network[name] for name, none in usual.items() if network.get(name, none) != none}
 
 
