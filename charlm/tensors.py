@@ -11,8 +11,10 @@ The form: https://huggingface.co/docs/safetensors.
 
 import json
 import math
+import mmap
 import stat
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -26,6 +28,7 @@ MAX_HEADER = 1024 * 1024
 MAX_RANK = 32  # dimensions of a tensor, which is what NumPy has always taken
 MAX_BYTES = 2**63 - 1
 METADATA = "__metadata__"
+PIECE = 1 << 20  # elements that are written at a time
 NUMPY_TYPES: dict[str, "np.dtype[Any]"] = {
     name: np.dtype(kind)
     for name, kind in [
@@ -75,10 +78,53 @@ def read_arrays(path: Path, error: Error) -> dict[str, np.ndarray]:
     """
     with _open(path, error) as stream:
         facts = _checked_header(stream, path, error)
-        for name, tensor in facts.items():
-            if tensor.dtype not in NUMPY_TYPES:
-                raise error(f"{path}: {shown(name)} is of type {tensor.dtype}, unknown to NumPy")
+        _must_be_numpys(facts, path, error)
         return {name: _read(stream, tensor, path, error) for name, tensor in facts.items()}
+
+
+def map_arrays(path: Path, error: Error) -> dict[str, np.ndarray]:
+    """Map every tensor of a file into memory, read-only; raise `error` with what is wrong.
+
+    What is looked at is read then, and only once where several processes look at it. The file may
+    be replaced or removed meanwhile, as charlm does it, but not become shorter.
+    """
+    with _open(path, error) as stream:
+        facts = _checked_header(stream, path, error)
+        _must_be_numpys(facts, path, error)
+        try:
+            data = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ)
+        except (OSError, ValueError) as fault:
+            raise error(f"cannot read {path}: {fault}") from fault
+    if any(tensor.end > len(data) for tensor in facts.values()):
+        raise error(f"{path} became shorter while it was read")
+    return {
+        name: np.ndarray(tensor.shape, NUMPY_TYPES[tensor.dtype], data, tensor.start)
+        for name, tensor in facts.items()
+    }
+
+
+def in_pieces(arrays: dict[str, np.ndarray]) -> Iterator[bytes | memoryview]:
+    """Give what a file of NumPy's tensors consists of, piece by piece, without a copy of it all.
+
+    As the safetensors library lays them out: larger types first, so that all are aligned.
+    """
+    names = {kind: name for name, kind in NUMPY_TYPES.items()}
+    ordered = sorted(arrays, key=lambda name: (-arrays[name].itemsize, name))
+    header: dict[str, Any] = {METADATA: {"format": "np"}}
+    at = 0
+    for name in ordered:
+        array = arrays[name]
+        kind, places = names[array.dtype.newbyteorder("<")], [at, at + array.nbytes]
+        header[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": places}
+        at += array.nbytes
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode()
+    text += b" " * (-len(text) % LENGTH)  # so that the data are aligned
+    yield len(text).to_bytes(LENGTH, "little") + text
+    for name in ordered:
+        flat = arrays[name].reshape(-1)
+        for start in range(0, len(flat), PIECE):
+            piece = flat[start : start + PIECE]
+            yield np.ascontiguousarray(piece, piece.dtype.newbyteorder("<")).data.cast("B")
 
 
 def shown(value: Any) -> str:  # noqa: ANN401
@@ -96,6 +142,12 @@ def _open(path: Path, error: Error) -> IO[bytes]:
         raise error(f"{path} is missing", "copy the whole directory") from None
     except OSError as fault:
         raise error(f"cannot read {path}: {fault.strerror}") from fault
+
+
+def _must_be_numpys(facts: dict[str, TensorFacts], path: Path, error: Error) -> None:
+    for name, tensor in facts.items():
+        if tensor.dtype not in NUMPY_TYPES:
+            raise error(f"{path}: {shown(name)} is of type {tensor.dtype}, unknown to NumPy")
 
 
 def _read(stream: IO[bytes], tensor: TensorFacts, path: Path, error: Error) -> np.ndarray:

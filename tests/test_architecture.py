@@ -11,7 +11,7 @@ PACKAGE = Path(__file__).parent.parent / "charlm"
 FLOORS = [
     ("errors", "options", "version"),
     ("storage", "tensors"),
-    ("text", "batches", "model", "training"),
+    ("text", "batches", "model", "training", "sinks"),
     ("runs",),
     ("predict",),
     ("evaluation", "generation", "compression"),
@@ -24,6 +24,7 @@ WITHOUT_TORCH = [
     "errors.py",
     "options.py",
     "storage/",
+    "sinks/",
     "tensors.py",
     "text/",
     "batches/",

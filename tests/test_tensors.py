@@ -11,7 +11,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charlm.errors import CorpusError, ModelError
-from charlm.tensors import MAX_HEADER, NUMPY_TYPES, check_header, read_arrays
+from charlm.tensors import (
+    MAX_HEADER,
+    NUMPY_TYPES,
+    check_header,
+    in_pieces,
+    map_arrays,
+    read_arrays,
+)
 
 ARRAYS = {
     "a": np.arange(6, dtype=np.float32).reshape(2, 3),
@@ -43,8 +50,9 @@ def refusal(path: Path, data: bytes) -> ModelError:
         check_header(path, ModelError)
     assert str(path) in caught.value.message
     assert len(caught.value.message.splitlines()) == 1
-    with pytest.raises(ModelError):
-        read_arrays(path, ModelError)
+    for read in (read_arrays, map_arrays):
+        with pytest.raises(ModelError):
+            read(path, ModelError)
     return caught.value
 
 
@@ -55,6 +63,32 @@ def test_what_the_library_writes_is_read_back_exactly(file):
     for name, array in ARRAYS.items():
         assert read[name].dtype == array.dtype and read[name].shape == array.shape
         assert (read[name] == array).all() and read[name].flags.writeable
+
+
+def test_what_is_mapped_is_what_is_read_and_cannot_be_written_to(file):
+    safetensors.numpy.save_file(ARRAYS, file)
+    read, mapped = read_arrays(file, ModelError), map_arrays(file, ModelError)
+    assert read.keys() == mapped.keys()
+    for name, array in read.items():
+        assert mapped[name].dtype == array.dtype and np.array_equal(mapped[name], array)
+        assert not mapped[name].flags.writeable
+
+
+def test_what_is_written_in_pieces_is_read_back_exactly(file, monkeypatch):
+    monkeypatch.setattr("charlm.tensors.PIECE", 2)
+    pieces = list(in_pieces(ARRAYS))
+    assert len(pieces) == 1 + 3 + 0 + 1 + 1 + 2
+    file.write_bytes(b"".join(pieces))
+    for read in (read_arrays(file, ModelError), safetensors.numpy.load_file(file)):
+        assert read.keys() == ARRAYS.keys()
+        for name, array in ARRAYS.items():
+            assert read[name].dtype == array.dtype and np.array_equal(read[name], array)
+
+
+def test_what_is_written_in_pieces_is_what_the_library_writes():
+    arrays = {"2.keys": np.arange(5), "1.logs": np.ones(3, np.float32), "2.logs": ARRAYS["a"]}
+    whole = safetensors.numpy.save(arrays, metadata={"format": "np"})
+    assert b"".join(in_pieces(arrays)) == whole
 
 
 def test_the_facts_say_where_each_tensor_stands(file):

@@ -6,7 +6,7 @@ and the file holds no date.
 
 import io
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -60,48 +60,47 @@ def evaluation_plot(calibration: Calibration, curve: LearningCurve | None, title
         figure.suptitle(printable(title), fontsize=12, parse_math=False)
         grid = figure.add_gridspec(4, panels)
         if curve is not None:
-            draw_learning_curves(figure.add_subplot(grid[:, 0]), {"": curve})
+            draw_learning_curve(figure.add_subplot(grid[:, 0]), curve)
         above = figure.add_subplot(grid[:3, -1])
         draw_calibration(above, calibration)
         draw_confidences(figure.add_subplot(grid[3, -1], sharex=above), calibration)
         return png_bytes(figure)
 
 
-def draw_learning_curves(axes: "Axes", curves: Mapping[str, LearningCurve]) -> None:
-    """Draw the curves of runs, by their names; one run alone needs none."""
-    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
-
-    for number, (name, curve) in enumerate(curves.items()):
-        own = COLOURS[number % len(COLOURS)]
-        held_out = COLOURS[1] if len(curves) == 1 else own
-        few = "s" if len(curve.training) < 3 else ""
-        _draw_points(axes, curve.training, f"{name} training".strip(), own, few)
-        _draw_points(axes, curve.held_out, f"{name} held out".strip(), held_out, "o")
-        if curve.held_out:
-            style: dict[str, Any] = {
-                "color": held_out,
-                "ha": "right",
-                "textcoords": "offset points",
-            }
-            last = curve.held_out[-1]
-            axes.annotate(f"{last[1]:.3f}", last, xytext=(0, -14), **style)
+def draw_learning_curve(axes: "Axes", curve: LearningCurve) -> None:
+    """Draw what the network cost in training, and in each validation, against its tokens."""
+    few = "s" if len(curve.training) < 3 else ""
+    _draw_points(axes, curve.training, "training", COLOURS[0], few)
+    _draw_points(axes, curve.held_out, "held out", COLOURS[1], "o")
+    if curve.held_out:
+        last = curve.held_out[-1]
+        place = last.tokens, last.bits
+        style: dict[str, Any] = {"color": COLOURS[1], "ha": "right", "textcoords": "offset points"}
+        axes.annotate(f"{place[1]:.3f}", place, xytext=(0, 8), **style)
     axes.set_title("Learning curve of the network")
     axes.set_xlabel("tokens learned from")
-    axes.set_ylabel("nats per token")
-    axes.set_xscale("log")
+    axes.set_ylabel("bits per token")
     axes.margins(y=0.08)
-    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-    axes.xaxis.set_major_formatter(EngFormatter(sep=""))  # 200k, 1M
-    axes.xaxis.set_minor_formatter(NullFormatter())
+    grow_by_factors(axes)
     axes.legend()
+
+
+def grow_by_factors(axes: "Axes") -> None:
+    """Let x run in factors, marked 200k, 1M: a curve falls most where it begins."""
+    from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _draw_points(
     axes: "Axes", points: tuple[Point, ...], label: str, colour: str, marker: str
 ) -> None:
     if points:
-        tokens, nats = zip(*points, strict=True)
-        axes.plot(tokens, nats, color=colour, marker=marker, markersize=4, label=label)
+        tokens, bits = zip(*((p.tokens, p.bits) for p in points), strict=True)
+        axes.plot(tokens, bits, color=colour, marker=marker, markersize=4, label=label)
 
 
 def draw_calibration(axes: "Axes", calibration: Calibration) -> None:
@@ -151,7 +150,7 @@ def own_style() -> Iterator[None]:
 
 
 def png_bytes(figure: "Figure") -> bytes:
-    """Draw a figure; give a PNG."""
+    """Give a figure as a PNG file that holds no date and no version."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     FigureCanvasAgg(figure)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from charlm.language.counts import read_counted
 from charlm.model.shape import NetworkConfig
 from charlm.options import from_json
 
@@ -14,7 +15,7 @@ tags: [language-model, recurrent, {cell}]
 
 A {layers}-layer {cell} language model{extras} of {parameters:,} parameters with a {kind} tokenizer
 of {vocab_size:,} tokens, trained by charlm {version} on `{corpus}` ({train_bytes:,} bytes of text,
-{targets:,} tokens learned from in {seconds:.0f} s).
+{targets:,} tokens learned from in {seconds:.0f} s).{counts}
 
 {scores}
 
@@ -30,7 +31,7 @@ Trained with: `{command}`
 
 def model_card(name: str, config: dict[str, Any], kind: str) -> str:
     """Describe a model for the people who find it."""
-    network, run = config["network"], config["run"]
+    network, run, counted = config["network"], config["run"], read_counted(config)
     extras = from_json(NetworkConfig, network).extras
     return TEMPLATE.format(
         name=name,
@@ -45,6 +46,7 @@ def model_card(name: str, config: dict[str, Any], kind: str) -> str:
         train_bytes=run["train_bytes"],
         targets=run["targets"],
         seconds=run["seconds"],
+        counts="" if counted is None else f"\n\nIts counts: {counted.in_words}.",
         scores=_scores(config.get("held_out")),
         command=run["command"],
     )

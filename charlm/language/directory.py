@@ -16,6 +16,7 @@ import safetensors.numpy
 from charlm import storage
 from charlm.errors import ModelError
 from charlm.language.configuration import FORMAT, Config, network_of, read_config
+from charlm.language.counts import read_counted
 from charlm.language.held_out import open_held_out
 from charlm.model.shape import NetworkConfig
 from charlm.runs.files import CONFIG, check_files, must_be_finished
@@ -156,7 +157,7 @@ def describe(directory: Path, verify: bool = False) -> dict[str, Any]:
     if verify:
         storage.verify(directory, ModelError, contents=True)
     config, network = files.config, files.config["network"]
-    run = config.get("run") or {}
+    run, counted = config.get("run") or {}, read_counted(config)
     facts = {
         "model": str(directory),
         "cell": network.get("cell"),
@@ -172,6 +173,7 @@ def describe(directory: Path, verify: bool = False) -> dict[str, Any]:
         "seconds": run.get("seconds"),
         "bits_per_byte": (config.get("held_out") or {}).get("bits_per_byte"),
         "word_perplexity": (config.get("held_out") or {}).get("word_perplexity"),
+        "counts": None if counted is None else counted.in_words,
         "best_predictor": (config.get("combination") or {}).get("best"),
         "charlm": config.get("charlm_version"),
     }
@@ -180,7 +182,7 @@ def describe(directory: Path, verify: bool = False) -> dict[str, Any]:
 
 def _extensions(network: Config) -> dict[str, Any]:
     """Give what only some networks have."""
-    usual = {"mogrifier": 0, "mogrifier_rank": 0, "mixtures": 1}
+    usual = {"last_hidden_size": None, "mogrifier": 0, "mogrifier_rank": 0, "mixtures": 1}
     return {name: network[name] for name, none in usual.items() if network.get(name, none) != none}
 
 

@@ -62,7 +62,7 @@ def estimate(units: Units, sample: str, request: TrainRequest, own_valid: bool) 
     parameters = sum(map(prod, shapes.values()))
     minutes = request.minutes_or_default or 2.0
     available = operations_available(60 * minutes, machine, request)
-    states = (STATES + ROUND * shape.mogrifier) * shape.hidden_size * shape.num_layers
+    states = (STATES + ROUND * shape.mogrifier) * sum(h for _, h in shape.layer_sizes)
     states += 2 * round(shape.head_rows)
     states += LATENT * shape.mixtures * shape.row_size if shape.mixtures > 1 else 0
     memory = COPIES * parameters + plan.batch_size * plan.windows.last * states

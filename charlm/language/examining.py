@@ -3,17 +3,15 @@
 All but the sums need the whole prediction at each token, and so a second reading. Imports no torch.
 """
 
-import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from charlm.errors import DiskError
 from charlm.evaluation.accuracy import Accuracy, AccuracyCounter
 from charlm.evaluation.calibration import CalibrationCounter
 from charlm.evaluation.curve import LearningCurve, read_learning_curve
@@ -29,7 +27,7 @@ from charlm.language.evaluating import DocumentReader, held_out_documents
 from charlm.language.handle import LanguageModel
 from charlm.language.keystrokes import keystrokes
 from charlm.options import check
-from charlm.storage import HashingFile
+from charlm.storage import HashingFile, result_file
 from charlm.text.finding import open_corpus, standard_input
 from charlm.text.sources import Corpus, ReadOptions
 
@@ -110,10 +108,10 @@ def examine(
     Raises DiskError where a picture cannot be written; then none of that name is there, or the
     old one.
     """
-    curve = None if wanted.plot is None else read_learning_curve(model.directory)
+    curve = None if wanted.plot is None else read_learning_curve(model.directory, tell)
     with ExitStack() as files:
         targets = [
-            None if path is None else files.enter_context(_target(path))
+            None if path is None else files.enter_context(result_file(path))
             for path in (wanted.html, wanted.plot)
         ]
         if paths:
@@ -170,16 +168,6 @@ def _draw(
     if plot is not None:
         title = f"{text}, as read by {model} ({evaluation.predictor})"
         plot.write(evaluation_plot(counter.result, curve, title))
-
-
-@contextmanager
-def _target(path: str | Path) -> Iterator[HashingFile]:
-    """Open a file to write, which comes to its name at the end; of a link, what it leads to."""
-    real = Path(os.path.realpath(path))
-    if real.exists() and not real.is_file():
-        raise DiskError(f"cannot write {path}: it is not a file")
-    with HashingFile(real) as target:
-        yield target
 
 
 def _names(paths: Sequence[str]) -> str:

@@ -19,6 +19,7 @@ from charlm.language.result import FitResult, finished_result
 from charlm.options import did_you_mean
 from charlm.runs.dialogue import NeverStop, Stop, teller
 from charlm.runs.place import Place, find_place
+from charlm.sinks.names import require
 from charlm.text.finding import check_text
 from charlm.text.memory import return_freed_memory
 from charlm.training.meeting import Meeting, open_meeting
@@ -90,6 +91,7 @@ def _train(
         paths = paths or place.record.paths
         for name, (before, now) in changes.items():
             tell(f"changed: {name.replace('_', '-')} {before} -> {now}")
+    require(request.sinks)
     if request.test is not None:  # is it there? It is read at the end only
         check_text(request.test, read_options(request))
     settled = None if place.record is None else place.record.settled

@@ -122,8 +122,7 @@ def read_memory(path: Path, parts: "Parts") -> Memory:
         )
     weights = {n.removeprefix(WEIGHTS): arrays.pop(n) for n in [*arrays] if n.startswith(WEIGHTS)}
     shape = parts.shape
-    hidden = shape.num_layers * (2 if shape.cell == "lstm" else 1)
-    wanted = [(1, shape.hidden_size)] * hidden + [(1, shape.head_size)]
+    wanted = [(1, size) for size in (*shape.state_sizes, shape.head_size)]
     read = [arrays.pop(f"{NETWORK}{number}", np.zeros(0)) for number in range(len(wanted))]
     keys, ids = arrays.pop(KEYS, np.zeros(0)), arrays.pop(IDS, np.zeros(0))
     tokens, counts = arrays.pop(TOKENS, np.zeros(0)), arrays.pop(COUNTS, None)

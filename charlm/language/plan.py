@@ -5,7 +5,6 @@ A pure function. With steps or epochs the machine makes no difference.
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any
 
 from charlm.batches.windows import Windows
 from charlm.language.probe import Machine
@@ -100,9 +99,9 @@ def _optimizer(
     number of passes, so that little text takes much of it (Wang & Aitchison 2024, arXiv
     2405.13698).
     """
-    adamw = (RATE_TIMES_UNITS if corpus.symbols else WORD_RATE_TIMES_UNITS) / hidden
-    defaults: dict[str, Any] = {"adamw": (min(MAX_RATE, adamw), CLIP_NORM), "sgd": (20.0, 0.25)}
-    rate, clip = defaults[request.optimizer]
+    scale = RATE_TIMES_UNITS if corpus.symbols else WORD_RATE_TIMES_UNITS
+    adamw = min(MAX_RATE, scale / hidden)
+    rate, clip = (20.0, 0.25) if request.optimizer == "sgd" else (adamw, CLIP_NORM)
     if request.cell != "lstm":
         rate /= 2
     rate, decay = request.lr or rate, request.weight_decay

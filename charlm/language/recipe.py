@@ -19,6 +19,8 @@ BELONG = {
     "minutes": BUDGETS,
     "epochs": BUDGETS,
     "steps": BUDGETS,
+    "layers": ("last_hidden",),
+    "embed": ("last_hidden",),
     "tokenizer": ("unknown", "vocab_size", "cutoffs"),
     "dropout": ("input_dropout", "layer_dropout", "output_dropout"),
     "batches": ("bptt_start", "random_windows"),

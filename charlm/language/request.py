@@ -14,7 +14,8 @@ from charlm.training.loop import LoopOptions
 MAX_RANK = 10**7
 CUTOFFS = r"none|\d{1,9}(,\d{1,9})*"
 COUNTS = (
-    "layers", "hidden", "embed", "mixtures", "batch", "bptt", "bptt_start", "accumulate", "threads",
+    "layers", "hidden", "last_hidden", "embed", "mixtures", "batch", "bptt", "bptt_start",
+    "accumulate", "threads",
 )  # fmt: skip
 DROPOUTS = tuple(
     f"{where}dropout" for where in ("", "input_", "layer_", "output_", "weight_", "embed_")
@@ -26,7 +27,8 @@ CHANGEABLE = frozenset({
     "precision",
 })  # fmt: skip
 LARGEST = {  # else 10^9
-    "layers": 1_000, "hidden": 10**7, "embed": 10**7, "mixtures": 1_000, "threads": 1_024,
+    "layers": 1_000, "hidden": 10**7, "last_hidden": 10**7, "embed": 10**7, "mixtures": 1_000,
+    "threads": 1_024,
 }  # fmt: skip
 
 
@@ -50,6 +52,9 @@ class TrainRequest(RunRequest):
     cell: Literal["lstm", "gru", "rnn"] = option("lstm", "recurrent cell")
     layers: int | None = option(None, "stacked recurrent layers")
     hidden: int | None = option(None, "units in each layer")
+    last_hidden: int | None = option(
+        None, "units in the last layer; as many as --embed spare the tied output layer a projection"
+    )
     embed: int | None = option(None, "size of the embedding")
     nonlinearity: Literal["tanh", "relu"] = option("tanh", "of the rnn cell")
     mogrifier: int = option(
@@ -96,7 +101,7 @@ class TrainRequest(RunRequest):
     bptt: int | None = option(None, "tokens between two updates (the window of truncated BPTT)")
     bptt_start: int | None = option(None, "the same at the beginning: it grows to --bptt")
     random_windows: bool = option(False, "vary them at random, and the rate with them (AWD-LSTM)")
-    optimizer: Literal["adamw", "sgd"] = option("adamw", "update rule")
+    optimizer: Literal["adamw", "adam", "sgd"] = option("adamw", "update rule")
     lr: float | None = option(None, "peak learning rate")
     schedule: Literal["linear", "constant", "step"] = option(
         "linear", "course of the rate after warm-up: falling to zero, or in steps, or not"
@@ -107,7 +112,9 @@ class TrainRequest(RunRequest):
     lr_step_every: float = option(0.2, "and after which share it falls again")
     lr_step_factor: float = option(0.1, "and to which share of what it was")
     warmup: float = option(0.02, "share of the run over which the rate rises")
-    weight_decay: float | None = option(None, "decoupled weight decay of weight matrices")
+    weight_decay: float | None = option(
+        None, "of weight matrices, decoupled; with adam and sgd of all weights, in the gradient"
+    )
     clip_norm: float | None = option(None, "largest norm of the whole gradient")
     accumulate: int = option(1, "slices each batch is cut into, to save memory")
     validate_every: float = option(0.1, "share of the run between two validations")
@@ -185,6 +192,11 @@ class TrainRequest(RunRequest):
 
     def _check_extensions(self) -> None:
         rounds, rank = self.mogrifier, self.mogrifier_rank
+        check(
+            self.last_hidden is None or (self.layers or 1) > 1,
+            "--last-hidden is for --layers 2 or more",
+            "of one layer --hidden are the units",
+        )
         check(
             0 <= rounds <= MAX_ROUNDS,
             f"--mogrifier must be 0 to {MAX_ROUNDS} rounds, not {rounds}",

@@ -17,7 +17,7 @@ from charlm.language.adapting import training_scales, write_adaptation
 from charlm.language.card import model_card
 from charlm.language.combination import Combination, combine
 from charlm.language.command import command_line
-from charlm.language.counts import count, plan_counting, write_counts
+from charlm.language.counts import Counted, count, plan_counting, write_counts
 from charlm.language.directory import write_held_out, write_model
 from charlm.language.explanation import explain
 from charlm.language.handle import LanguageModel, load
@@ -39,7 +39,7 @@ from charlm.runs.files import plain
 from charlm.runs.session import Course, train_in
 from charlm.runs.streaming import Batches
 from charlm.text.cache import train_hash
-from charlm.text.memory import return_freed_memory
+from charlm.text.memory import freed_memory_returned
 from charlm.text.store import Counts, TokenStore
 from charlm.text.tokenizers import Tokenizer
 from charlm.training.processes import Processes
@@ -90,6 +90,7 @@ class Run:
         if processes.size > 1:  # the same weights, but other dropout in each process
             torch.manual_seed(request.seed * 1_000_003 + processes.rank)
         self.counts: NgramPredictor | None = None
+        self.counted: Counted | None = None
         self.combination: Combination | None = None
         self.scales: dict[str, np.ndarray] = {}
         self.parameters = sum(parameter.numel() for parameter in self.network.parameters())
@@ -111,8 +112,8 @@ class Run:
             self.out,
             self._task,
             Course(plan.budget, plan.optimizer, plan.loop, self.unit),
+            request=self.request,
             parameters=self.parameters,
-            fallback=self.request.fallback,
             processes=self.processes,
             stream=stream,
             stop=stop,
@@ -143,25 +144,18 @@ class Run:
         Of the time for the score counting takes a third at most, and tuning a third.
         """
         tokenizer = self.store.tokenizer
-        return_freed_memory()  # training's
         seconds = self.score_seconds() / 3
         counting = plan_counting(self.learned, tokenizer, seconds)
-        self.counts = count(self.learned, tokenizer, counting)
-        self.store.train.release()
-        return_freed_memory()  # that of counting
+        with freed_memory_returned():
+            self.counts, self.counted = count(self.learned, tokenizer, counting)
         network = NeuralPredictor(self.network, tokenizer.boundary_id)
         self.combination = combine(network, self.counts, self.reserve, seconds)
         self.scales = training_scales(network, self.learned, seconds / 4)
         self.network.train()
         if not len(self.reserve):
             tell("too short to tune on: network and counts have a half each in the mixture")
-        if counting.cut:
-            tell(
-                f"counted the last {counting.tokens:,} of {counting.total:,} tokens, to stay in "
-                "time and memory"
-            )
-        if self.counts.order < counting.order:
-            tell(f"counted n-grams of up to {self.counts.order} tokens, to stay in memory")
+        for line in self.counted.cuts(counting.order):
+            tell(line)
 
     def score_seconds(self) -> float:
         """Give the time that the final score may take."""
@@ -237,6 +231,7 @@ class Run:
                 "stopped_by": state.stopped_by,
                 "finished": finished,
             },
+            "counts": None if self.counted is None else asdict(self.counted),
             "combination": None if self.combination is None else asdict(self.combination),
             "held_out": None if evaluation is None else evaluation.to_json(),
         }

@@ -103,6 +103,7 @@ def network_of(
         mogrifier=request.mogrifier,
         mogrifier_rank=request.mogrifier_rank,
         mixtures=request.mixtures,
+        last_hidden_size=request.last_hidden,
     )
 
 
@@ -116,8 +117,8 @@ def operations(network: NetworkConfig) -> tuple[float, float]:
 
 def _in_layers(network: NetworkConfig) -> int:
     """Count the multiplications of a step through all layers."""
-    hidden, rank, total = network.hidden_size, network.mogrifier_rank, 0
-    for inputs in (network.embed_size, *[hidden] * (network.num_layers - 1)):
+    rank, total = network.mogrifier_rank, 0
+    for inputs, hidden in network.layer_sizes:
         total += GATES[network.cell] * hidden * (inputs + hidden)
         total += network.mogrifier * (rank * (inputs + hidden) if rank else inputs * hidden)
     return total
@@ -127,8 +128,8 @@ def _above_layers(network: NetworkConfig) -> float:
     """Count the multiplications between the last layer and the probability of one id."""
     rows = network.mixtures * network.row_size * network.head_rows
     if network.mixtures > 1:
-        return rows + network.mixtures * network.hidden_size * (network.row_size + 1)
-    return rows + (network.embed_size * network.hidden_size if network.projects else 0)
+        return rows + network.mixtures * network.output_size * (network.row_size + 1)
+    return rows + (network.embed_size * network.output_size if network.projects else 0)
 
 
 def choose_hidden(request: TrainRequest, corpus: CorpusFacts, available: float) -> int:

@@ -22,9 +22,9 @@ MANY_TOKENS = 1024  # fewer make no table: see `LanguageNetwork.tables`
 class LanguageNetwork(nn.Module):
     """Predicts the next token id from all before it.
 
-    With tied weights (Press & Wolf 2017, Inan et al. 2017) the head uses the embedding; where H and
-    E differ, a linear projection stands between, but before a mixture of softmaxes, which makes
-    what it compares with the embedding itself.
+    With tied weights (Press & Wolf 2017, Inan et al. 2017) the head uses the embedding; where E and
+    the last layer's H differ, a linear projection stands between, but before a mixture of
+    softmaxes, which makes what it compares with the embedding itself.
     """
 
     def __init__(self, config: NetworkConfig) -> None:
@@ -34,14 +34,14 @@ class LanguageNetwork(nn.Module):
         nn.init.normal_(self.embedding, std=config.embed_size**-0.5)
         self.stack = RecurrentStack(recurrent_config(config))
         self.projection = (
-            nn.Linear(config.hidden_size, config.embed_size) if config.projects else None
+            nn.Linear(config.output_size, config.embed_size) if config.projects else None
         )
         tied = self.embedding if config.tie_weights else None
         self.head: SoftmaxHead
         if config.cutoffs:
             self.head = AdaptiveHead(config.head_size, config.vocab_size, config.cutoffs, tied)
         elif config.mixtures > 1:
-            sizes = config.hidden_size, config.row_size, config.vocab_size
+            sizes = config.output_size, config.row_size, config.vocab_size
             self.head = MixtureHead(*sizes, config.mixtures, tied)
         else:
             self.head = SoftmaxHead(config.head_size, config.vocab_size, tied)
@@ -134,6 +134,7 @@ def recurrent_config(config: NetworkConfig) -> RecurrentConfig:
         num_layers=config.num_layers,
         cell=config.cell,
         nonlinearity=config.nonlinearity,
+        output_size=config.output_size,
         layer_dropout=config.layer_dropout,
         weight_dropout=config.weight_dropout,
         mogrifier=config.mogrifier,

@@ -17,7 +17,7 @@ from charlm.model.chunked import autocast_type
 from charlm.model.dropout import locked_dropout, weight_dropout
 from charlm.model.fused import compiled_walks, fused_layer
 from charlm.model.mogrifier import Mogrifier
-from charlm.model.shape import GATES
+from charlm.model.shape import GATES, layer_sizes
 from charlm.model.state import State, reset_state
 
 Segment = tuple[slice, Tensor]  # steps of a window, and the streams (B,) that begin anew there
@@ -43,9 +43,8 @@ class RecurrentConfig:
 
     def sizes(self) -> list[tuple[int, int]]:
         """Give (inputs, units) of each layer."""
-        units = [self.hidden_size] * self.num_layers
-        units[-1] = self.output_size or self.hidden_size
-        return list(zip([self.input_size, *units], units, strict=False))
+        last = self.output_size or self.hidden_size
+        return layer_sizes(self.input_size, self.hidden_size, self.num_layers, last)
 
 
 class RecurrentLayer(nn.Module):

@@ -1,6 +1,7 @@
 """The shape of a language network, known without PyTorch and without allocating anything.
 
-E embedding, H hidden units, G gates (4 LSTM, 3 GRU, 1 RNN), V vocabulary, K softmaxes mixed.
+E embedding, H hidden units of a layer, G gates (4 LSTM, 3 GRU, 1 RNN), V vocabulary,
+K softmaxes mixed.
 """
 
 import math
@@ -35,6 +36,7 @@ class NetworkConfig:
     mogrifier: int = 0  # rounds in which input and state gate each other before an LSTM's step
     mogrifier_rank: int = 0  # of the matrices of these rounds; 0: full
     mixtures: int = 1  # softmaxes that are mixed; 1: a plain one
+    last_hidden_size: int | None = None  # units of the last layer; none: as many as in the others
 
     def __post_init__(self) -> None:
         for name in ("vocab_size", "embed_size", "hidden_size", "num_layers"):
@@ -57,21 +59,40 @@ class NetworkConfig:
         check(rank == 0 or rounds > 0, f"mogrifier_rank is {rank} without a mogrifier")
         check(self.mixtures >= 1, f"mixtures must be 1 or more, not {self.mixtures}")
         check(self.mixtures == 1 or not self.cutoffs, "mixtures and cutoffs exclude each other")
+        last = self.last_hidden_size
+        check(last is None or last >= 1, f"last_hidden_size must be 1 or more, not {last}")
+        check(last is None or self.num_layers > 1, "last_hidden_size is for two layers or more")
+
+    @property
+    def output_size(self) -> int:
+        """Give the last layer's units."""
+        return self.last_hidden_size or self.hidden_size
+
+    @property
+    def layer_sizes(self) -> list[tuple[int, int]]:
+        """Give (inputs, units) of each layer."""
+        return layer_sizes(self.embed_size, self.hidden_size, self.num_layers, self.output_size)
+
+    @property
+    def state_sizes(self) -> list[int]:
+        """Give the size of each part of a stream's state: of an LSTM's layers, two of each."""
+        parts = 2 if self.cell == "lstm" else 1
+        return [units for _, units in self.layer_sizes for _ in range(parts)]
 
     @property
     def row_size(self) -> int:
-        """Give the size of a token's row in the head: E with tied weights, H without."""
-        return self.embed_size if self.tie_weights else self.hidden_size
+        """Give the size of a token's row in the head: E with tied weights, else the last H."""
+        return self.embed_size if self.tie_weights else self.output_size
 
     @property
     def head_size(self) -> int:
         """Give the size of what the head takes: of its rows, or H where softmaxes are mixed."""
-        return self.row_size if self.mixtures == 1 else self.hidden_size
+        return self.row_size if self.mixtures == 1 else self.output_size
 
     @property
     def projects(self) -> bool:
         """Tell whether a projection stands between the last layer and the head."""
-        return self.head_size != self.hidden_size
+        return self.head_size != self.output_size
 
     @property
     def clusters(self) -> list[tuple[int, int]]:
@@ -97,28 +118,31 @@ class NetworkConfig:
         """Say in words what this network has and most have not."""
         rank = f" of rank {self.mogrifier_rank}" if self.mogrifier_rank else ""
         rounds = f"{self.mogrifier} Mogrifier round{'s' * (self.mogrifier > 1)}{rank}"
-        said = [rounds] if self.mogrifier else []
-        return said + ([f"a mixture of {self.mixtures} softmaxes"] if self.mixtures > 1 else [])
+        said = {
+            f"a last layer of {self.output_size:,} units": self.output_size != self.hidden_size,
+            rounds: self.mogrifier > 0,
+            f"a mixture of {self.mixtures} softmaxes": self.mixtures > 1,
+        }
+        return [words for words, holds in said.items() if holds]
 
     def parameter_shapes(self) -> dict[str, tuple[int, ...]]:
         """Name every weight and its shape; a tied weight once, as the embedding."""
-        embed, hidden, vocab = self.embed_size, self.hidden_size, self.vocab_size
-        rows = GATES[self.cell] * hidden
+        embed, outputs, vocab = self.embed_size, self.output_size, self.vocab_size
         shapes: dict[str, tuple[int, ...]] = {"embedding": (vocab, embed)}
-        for layer in range(self.num_layers):
-            prefix = f"stack.layers.{layer}."
-            shapes[prefix + "weight_ih"] = (rows, hidden if layer else embed)
-            shapes[prefix + "weight_hh"] = (rows, hidden)
+        for layer, (inputs, units) in enumerate(self.layer_sizes):
+            prefix, rows = f"stack.layers.{layer}.", GATES[self.cell] * units
+            shapes[prefix + "weight_ih"] = (rows, inputs)
+            shapes[prefix + "weight_hh"] = (rows, units)
             shapes[prefix + "bias_ih"] = shapes[prefix + "bias_hh"] = (rows,)
-            sizes = (hidden if layer else embed), hidden
+            sizes = inputs, units
             for number in range(self.mogrifier):
                 name = f"{prefix}mogrifier.rounds.{number}."
                 shapes |= modulation_shapes(name, *sizes, self.mogrifier_rank)
                 sizes = sizes[::-1]
         if self.projects:
-            shapes |= {"projection.weight": (embed, hidden), "projection.bias": (embed,)}
+            shapes |= {"projection.weight": (embed, outputs), "projection.bias": (embed,)}
         if not self.tie_weights:
-            shapes["head.weight"] = (vocab, hidden)
+            shapes["head.weight"] = (vocab, outputs)
         shapes["head.bias"] = (vocab,)
         if self.cutoffs:
             clusters = len(self.cutoffs)
@@ -126,9 +150,15 @@ class NetworkConfig:
             shapes["head.cluster_bias"] = (clusters,)
         if self.mixtures > 1:
             latents = self.mixtures * self.row_size
-            shapes |= {"head.latent_weight": (latents, hidden), "head.latent_bias": (latents,)}
-            shapes["head.prior_weight"] = (self.mixtures, hidden)
+            shapes |= {"head.latent_weight": (latents, outputs), "head.latent_bias": (latents,)}
+            shapes["head.prior_weight"] = (self.mixtures, outputs)
         return shapes
+
+
+def layer_sizes(inputs: int, hidden: int, layers: int, last: int) -> list[tuple[int, int]]:
+    """Give (inputs, units) of each layer: each reads the units of the one below it."""
+    units = [*[hidden] * (layers - 1), last]
+    return list(pairwise([inputs, *units]))
 
 
 def modulation_shapes(prefix: str, size: int, by: int, rank: int) -> dict[str, tuple[int, ...]]:

@@ -9,33 +9,31 @@ context, h' the same without its first id, and one discount D for each of a = 1,
     left(h) = sum_v min(a(h v), D) / sum_v a(h v)
 
 and below single ids all are equally probable. Counts agree with KenLM's (Heafield et al. 2013).
+N-grams left out for want of room still count: D, sums and what is left to shorter ones are those of
+all (as in KenLM's --prune), and what the ones left out had falls to shorter ones too.
 Legend: L length of the text, V vocabulary, n length of n-grams, M n-grams of a length.
 """
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from charlm.predict.ngram import BYTES, UNSEEN, NgramTable
+from charlm.predict.grams import Grams, Level
+from charlm.predict.ngram import BYTES, NgramTable
+from charlm.text.memory import return_freed_memory
 
 FALLBACK = (0.5, 1.0, 1.5)  # discounts where a text has no n-grams of some count: KenLM's too
 MOST_BYTES = 128_000_000  # of the tables
+PIECE = 1 << 20  # n-grams that are worked on at a time
 
 
 @dataclass(frozen=True)
-class _Level:
-    """The n-grams of one length in a text.
+class Estimate:
+    """Tables for n-grams of 1 to K ids, and the length up to which those seen once are there."""
 
-    keys:    (M,), sorted
-    raw:     (M,) how often each stands there
-    shorter: (M,) the number of the (n - 1)-gram without the first id
-    numbers: (L,) int32, of the n-gram that ends at each position, or UNSEEN
-    """
-
-    keys: np.ndarray
-    raw: np.ndarray
-    shorter: np.ndarray
-    numbers: np.ndarray
+    tables: list[NgramTable]
+    whole: int
 
 
 def estimate(
@@ -44,109 +42,136 @@ def estimate(
     vocab_size: int,
     order: int,
     most_bytes: int = MOST_BYTES,
-) -> list[NgramTable]:
+    release: Callable[[], None] = lambda: None,
+) -> Estimate:
     """Make the tables for n-grams of 1 to `order` ids, or fewer where they would be too large.
+
+    Before that, n-grams seen once are left out, of the longest first. Memory: 4 bytes for each id,
+    `most_bytes`, and some 70 MB.
 
     ids: (L,), documents with a boundary before each and one after the last
     boundaries: (D + 1,) their positions; no n-gram reaches over one
+    release: gives the memory of ids that were read back, where they are mapped from a file
     """
     assert order >= 1 and len(ids) > 1 and len(boundaries) > 1
-    depth = _depths(boundaries, len(ids))
-    level, size = _single_ids(ids, vocab_size), BYTES * vocab_size
+    grams = Grams(ids, boundaries, vocab_size, most_bytes // BYTES, release)
+    while len(grams.levels) < order and grams.lengthen():
+        pass
+    levels = grams.levels
+    del grams  # and with it the number of every place
+    if len(ids) > PIECE:
+        return_freed_memory()
     tables: list[NgramTable] = []
-    log_probs = np.full(1, -np.log(vocab_size))  # of no id at all: all are equally probable
-    for length in range(1, order + 1):
-        longer = _longer(level, ids, depth, length, vocab_size) if length < order else None
-        if longer is not None:
-            size += BYTES * len(longer.keys)
-            if size > most_bytes:
-                longer = None
-        counts = level.raw if longer is None else _continuations(level, longer, depth, length)
-        log_probs, log_left = _smooth(level, counts, log_probs, vocab_size)
+    probs = np.full(1, 1 / vocab_size)  # of no id at all: all are equally probable
+    suffixes = np.zeros(vocab_size, dtype=np.int32)
+    for length, level in enumerate(levels, start=1):
+        counts, these = level.raw, suffixes
+        if length < len(levels):
+            suffixes = _suffixes(levels[length], level.keys, these, vocab_size)
+            counts = _continuations(level.raw, levels[length].raw, suffixes)
+        following = None if level.whole else _following(levels[length - 2])
+        probs, log_left = _smooth(level, counts, these, probs, following, vocab_size)
         if tables:
             tables[-1] = replace(tables[-1], log_backoff=log_left)
-        tables.append(NgramTable(level.keys, log_probs.astype(np.float32), None))
-        if longer is None:
-            break
-        level = longer
-    return tables
+        tables.append(NgramTable(level.keys, np.log(probs).astype(np.float32), None))
+    return Estimate(tables, sum(level.whole for level in levels))
 
 
-def _depths(boundaries: np.ndarray, length: int) -> np.ndarray:
-    """Count the ids from the boundary before each position to it, (L,): 0 for the first one."""
-    positions = np.arange(length)
-    before = np.searchsorted(boundaries, positions) - 1
-    depths = np.where(before < 0, 0, positions - boundaries[np.maximum(before, 0)])
-    return depths.astype(np.int32)
+def _suffixes(longer: Level, keys: np.ndarray, suffixes: np.ndarray, vocab_size: int) -> np.ndarray:
+    """Give the number of each n-gram without its first id, int32.
+
+    keys, suffixes: of the n-grams shorter by one, among which these are
+    """
+    found = np.empty(len(longer), dtype=np.int32)
+    bits = np.uint64(PIECE.bit_length() - 1)
+    for start in range(0, len(longer), PIECE):
+        contexts, ids = np.divmod(longer.keys[start : start + PIECE], vocab_size)
+        contexts[:] = suffixes[contexts]
+        wanted = (contexts * vocab_size + ids).view(np.uint64)
+        # in their order they are found several times faster
+        both = (wanted << bits) | np.arange(len(wanted), dtype=np.uint64)
+        both.sort()
+        places = (both & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.int64)
+        found[start + places] = np.searchsorted(keys, (both >> bits).view(np.int64))
+    return found
 
 
-def _single_ids(ids: np.ndarray, vocab_size: int) -> _Level:
-    """Count single ids as targets: the first boundary is none."""
-    raw = np.bincount(ids[1:], minlength=vocab_size)
-    nothing = np.zeros(vocab_size, dtype=np.int64)
-    return _Level(np.arange(vocab_size), raw, nothing, ids.astype(np.int32))
+def _continuations(raw: np.ndarray, longer: np.ndarray, suffixes: np.ndarray) -> np.ndarray:
+    """Count the ids that each n-gram stands after; at a document's beginning, each time.
+
+    So each time it stands in the text, less each time but the first after the same id: those longer
+    by one that were seen once make no difference.
+
+    longer, suffixes: raw counts of the n-grams longer by one, and what they end with
+    """
+    again = np.flatnonzero(longer > 1)
+    more = np.bincount(suffixes[again], weights=longer[again] - 1, minlength=len(raw))
+    return raw - more.astype(np.int32)
 
 
-def _longer(
-    level: _Level, ids: np.ndarray, depth: np.ndarray, length: int, vocab_size: int
-) -> _Level | None:
-    """Find the n-grams longer by one id; None where the text has none."""
-    positions = np.flatnonzero(depth >= length).astype(np.int32)
-    if not len(positions):
-        return None
-    # sorted as one number each: an order beside the keys would take as much memory again
-    bits = np.uint64(len(ids).bit_length())
-    both = level.numbers[positions - 1].astype(np.uint64) * np.uint64(vocab_size)
-    both += ids[positions].astype(np.uint64)
-    assert int(both.max()) < 1 << (64 - int(bits)), "too many n-grams of too many ids"
-    both = (both << bits) | positions.astype(np.uint64)
-    both.sort()
-    positions = (both & ((np.uint64(1) << bits) - np.uint64(1))).astype(np.int32)
-    both >>= bits
-    begins = np.concatenate([[True], both[1:] != both[:-1]])
-    numbers = np.full(len(ids), UNSEEN, dtype=np.int32)
-    numbers[positions] = np.cumsum(begins, dtype=np.int32) - 1
-    starts = np.flatnonzero(begins)
-    raw = np.diff(starts, append=len(both))
-    keys = both[starts].astype(np.int64)
-    return _Level(keys, raw, level.numbers[positions[starts]], numbers)
-
-
-def _continuations(level: _Level, longer: _Level, depth: np.ndarray, length: int) -> np.ndarray:
-    """Count the ids that each n-gram stands after; at a document's beginning, each time."""
-    counts = np.bincount(longer.shorter, minlength=len(level.keys))
-    if length > 1:  # a boundary alone begins a document, but is not predicted there
-        beginning = level.numbers[depth == length - 1]
-        counts += np.bincount(beginning[beginning != UNSEEN], minlength=len(level.keys))
-    return counts
+def _following(level: Level) -> np.ndarray:
+    """Count how often each n-gram has an id after it, (M,)."""
+    following = level.raw.copy()
+    numbers, times = level.ended
+    np.subtract.at(following, numbers, times.astype(np.int32))
+    return following
 
 
 def _smooth(
-    level: _Level, counts: np.ndarray, shorter: np.ndarray, vocab_size: int
+    level: Level,
+    counts: np.ndarray,
+    suffixes: np.ndarray,
+    shorter: np.ndarray,
+    following: np.ndarray | None,
+    vocab_size: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Give log p of each n-gram, (M,), and of what each context leaves to shorter ones.
+    """Give p of each n-gram, (M,) float64, and log of what each context leaves to shorter ones.
 
-    counts: (M,) adjusted. shorter: log p of the (n - 1)-grams; of one for single ids, that of none.
+    counts: (M,) adjusted. suffixes: numbers of the (n - 1)-grams without the first id. shorter: p
+    of the (n - 1)-grams. following: how often an id follows each; None where no n-gram is left out.
     """
-    taken = np.array([0.0, *discounts(counts)])[np.minimum(counts, 3)]
-    contexts = level.keys // vocab_size
-    if len(shorter) == 1:
-        contexts = np.zeros_like(contexts)
-    totals = np.bincount(contexts, weights=counts, minlength=len(shorter))
-    left = np.bincount(contexts, weights=taken, minlength=len(shorter))
-    followed = totals > 0
-    left = np.where(followed, left / np.maximum(totals, 1), 1.0)
-    probs = (counts - taken) / totals[contexts] + left[contexts] * np.exp(shorter[level.shorter])
-    return np.log(probs), np.log(left).astype(np.float32)
+    left_out = level.total - int(level.raw.sum(dtype=np.int64))
+    discount = np.array([0.0, *discounts(counts, left_out)])
+    probs = np.empty(len(level))
+    log_left = np.zeros(len(shorter), dtype=np.float32)
+    for part in _by_context(level.keys, vocab_size):
+        own, contexts = counts[part], level.keys[part] // vocab_size
+        first = int(contexts[0])
+        contexts -= first
+        taken = discount[np.minimum(own, 3)]
+        totals = np.bincount(contexts, weights=own)
+        left = np.bincount(contexts, weights=taken)
+        some = slice(first, first + len(totals))
+        if following is not None:
+            once = following[some] - np.bincount(contexts, weights=level.raw[part])
+            totals, left = totals + once, left + once
+        left = np.where(totals > 0, left / np.maximum(totals, 1), 1.0)
+        log_left[some] = np.log(left)
+        probs[part] = (own - taken) / totals[contexts] + left[contexts] * shorter[suffixes[part]]
+    return probs, log_left
 
 
-def discounts(counts: np.ndarray) -> tuple[float, float, float]:
+def _by_context(keys: np.ndarray, vocab_size: int) -> Iterator[slice]:
+    """Cut n-grams into pieces, those of a context together."""
+    start = 0
+    while start < len(keys):
+        end = min(start + PIECE, len(keys)) - 1
+        after = (keys[end] // vocab_size + 1) * vocab_size
+        end = int(np.searchsorted(keys, after))
+        yield slice(start, end)
+        start = end
+
+
+def discounts(counts: np.ndarray, once: int = 0) -> tuple[float, float, float]:
     """Give what to take from n-grams that were counted once, twice, and three times or more.
 
     By how many were counted 1 to 4 times (Chen & Goodman 1998, equation 26), or FALLBACK where that
     gives nothing between zero and the count itself.
+
+    once: how many more were counted once
     """
     one, two, three, four = (int(np.count_nonzero(counts == k)) for k in (1, 2, 3, 4))
+    one += once
     if not (one and two and three):
         return FALLBACK
     share = one / (one + 2 * two)

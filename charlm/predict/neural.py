@@ -160,7 +160,7 @@ class NeuralPredictor:
 
     def _windows(self, ids: np.ndarray) -> Iterator[np.ndarray]:
         """Cut ids (S, N) into pieces whose hidden states take little memory."""
-        numbers = len(ids) * self.network.config.hidden_size
+        numbers = len(ids) * max(self.network.config.state_sizes)
         width = max(1, min(WINDOW, NUMBERS // numbers))
         for start in range(0, ids.shape[1], width):
             yield ids[:, start : start + width]

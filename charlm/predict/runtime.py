@@ -42,14 +42,14 @@ class RuntimePredictor:
             self._projection = (weights["projection.weight"].T, weights["projection.bias"])
         self._head = head_of(config, weights)
         self._table: np.ndarray | None = None
-        if config.vocab_size * GATES[config.cell] * config.hidden_size <= MAX_TABLE:
+        _, units = config.layer_sizes[0]
+        if config.vocab_size * GATES[config.cell] * units <= MAX_TABLE:
             self._table = self._layers[0].inputs(self._embedding)  # (V, G·H), or (V, E) unweighed
 
     def start(self, streams: int) -> RuntimeState:
         """Give the state of S streams that have read nothing but the boundary."""
-        per_layer = 2 if self._config.cell == "lstm" else 1
-        zeros = np.zeros((streams, self._config.hidden_size), dtype=np.float32)
-        hidden = (zeros,) * (per_layer * self._config.num_layers)
+        sizes = self._config.state_sizes
+        hidden = tuple(np.zeros((streams, size), dtype=np.float32) for size in sizes)
         return self._read(np.full(streams, self.boundary_id), hidden)
 
     def prediction(self, state: RuntimeState) -> Prediction:

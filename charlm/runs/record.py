@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 from charlm import storage
 from charlm.errors import ModelError, UsageError
 from charlm.options import from_json
-from charlm.runs.request import BUDGETS, OF_NO_ACCOUNT, RunRequest
+from charlm.runs.request import BUDGETS, KEPT, OF_NO_ACCOUNT, RunRequest
 
 RECORD = "run.json"
 FORMAT = 1
@@ -80,8 +80,11 @@ class RunRecord(Generic[Request]):
             values = dict.fromkeys(BUDGETS) | values
         for name in OF_NO_ACCOUNT:
             values[name] = getattr(request, name)
-        values["save_every"] = request.save_every or self.request.save_every
+        values |= self._kept(request)
         return replace(self.request, **values)
+
+    def _kept(self, request: Request) -> dict[str, Any]:
+        return {name: getattr(request, name) or getattr(self.request, name) for name in KEPT}
 
     def _flag(self, name: str) -> str:
         """Give the flag of an option."""
@@ -93,7 +96,7 @@ class RunRecord(Generic[Request]):
         values = {name: now for name, (_, now) in self.changes(request).items()}
         if any(name in values for name in BUDGETS):
             values = dict.fromkeys(BUDGETS) | values
-        values["save_every"] = request.save_every or self.request.save_every
+        values |= self._kept(request)
         return replace(self, request=replace(self.request, **values), chosen=chosen)
 
 

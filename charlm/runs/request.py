@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from charlm.options import check, option
+from charlm.sinks.names import names_in
 
 SAVE_SECONDS = 60.0
 MAX_MINUTES = 1_000_000
 BUDGETS = ("minutes", "epochs", "steps")
-OF_NO_ACCOUNT = frozenset({"out", "force", "resume", "fallback", "save_every"})
+OF_NO_ACCOUNT = frozenset({"out", "force", "resume", "fallback", "save_every", "log_to"})
+KEPT = ("save_every", "log_to")  # of these, what was asked before, unless it is asked anew
 
 
 @dataclass(frozen=True)
@@ -33,6 +35,11 @@ class RunRequest:
     save_every: str | None = option(
         None, "steps (200) or seconds (30s) between two checkpoints (default 60s)", metavar="N|Ns"
     )
+    log_to: str | None = option(
+        None,
+        "where the logs go besides: tensorboard, trackio, wandb, several with commas, or none",
+        metavar="NAME,...",
+    )
     fallback: bool = option(True, "resume from an older checkpoint if the newest is damaged")
 
     minutes: float | None = option(None, "time for the training loop (default 2)", metavar="M")
@@ -51,6 +58,7 @@ class RunRequest:
             f"'{self.save_every}'",
             "such as --save-every 200 or --save-every 30s",
         )
+        names_in(self.log_to)
         check(self.out != "", "--out must name a directory")
         check(not (self.force and self.resume), "--force and --resume cannot be given together")
 
@@ -67,6 +75,11 @@ class RunRequest:
             value, shown = getattr(self, name), "--" + name.replace("_", "-")
             check(value is None or value >= 1, f"{shown} must be 1 or more, not {value}")
             check(value is None or value <= most, f"{shown} must be at most {most:,}")
+
+    @property
+    def sinks(self) -> tuple[str, ...]:
+        """Give the names of the sinks that the logs go to besides."""
+        return names_in(self.log_to)
 
     @property
     def save_steps(self) -> int | None:

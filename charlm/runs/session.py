@@ -5,7 +5,7 @@ writes for all.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TextIO
 
@@ -13,6 +13,9 @@ from charlm import storage
 from charlm.errors import DiskError
 from charlm.runs.dialogue import Stop, Tell
 from charlm.runs.place import CHECKPOINTS, LOGS
+from charlm.runs.request import RunRequest
+from charlm.sinks.opening import open_sinks
+from charlm.sinks.sink import SinkRun
 from charlm.storage import LineLog
 from charlm.training.budget import Budget
 from charlm.training.checkpoints import Checkpoint, Checkpoints
@@ -42,8 +45,8 @@ def train_in(
     make_task: Callable[[], Task],
     course: Course,
     *,
+    request: RunRequest,
     parameters: int,
-    fallback: bool,
     processes: Processes,
     stream: TextIO | None,
     stop: Stop,
@@ -51,7 +54,8 @@ def train_in(
 ) -> TrainState:
     """Train, from the newest checkpoint where there is one, until the budget is used up.
 
-    fallback: take an older checkpoint where the newest is damaged
+    request: says whether an older checkpoint may do where the newest is damaged, and which sinks
+             the logs go to besides
     Raises what `Trainer.fit` raises, and DiskError where checkpoints will not fit.
     """
     checkpoints = Checkpoints(directory / CHECKPOINTS, tell)
@@ -59,7 +63,7 @@ def train_in(
     if first:
         checkpoints.clean()
     processes.wait()
-    checkpoint = checkpoints.newest(fallback) if first else None
+    checkpoint = checkpoints.newest(request.fallback) if first else None
     step = -1 if checkpoint is None else checkpoint.state["step"]
     [step] = processes.sums([step if first else 0])
     if not first and step >= 0:
@@ -70,6 +74,9 @@ def train_in(
         tell(f"going on from step {checkpoint.state['step']:,}")
     logs = _logs(directory, checkpoint, tell) if first else {}
     with Progress(course.budget, course.measure, stream=stream, **logs) as progress:
+        if first:
+            told = SinkRun(directory, asdict(request), int(step) if step >= 0 else None)
+            progress.observers = open_sinks(request.sinks, told, progress.tell)
         trainer = Trainer(
             make_task(),
             course.budget,

@@ -37,6 +37,7 @@ from charlm.series.result import SeriesResult
 from charlm.series.table import Table
 from charlm.series.task import HeldOut, SeriesTask
 from charlm.series.wave import SINE, sine_wave, wave_request
+from charlm.sinks.names import require
 from charlm.training.memory import memory_errors
 from charlm.training.precision import choose_device
 from charlm.training.processes import Processes
@@ -76,6 +77,7 @@ def fit(
     stop, tell = stop or NeverStop(), teller(progress)
     if int(os.environ.get("WORLD_SIZE") or 1) > 1:
         raise UsageError("a series is learned from by one process", "run it without torchrun")
+    require(request.sinks)
     device = choose_device(request.device)
     if data is None and _is_wave(source):
         request = wave_request(request)
@@ -161,8 +163,8 @@ class _Run:
             self.out,
             self._task,
             Course(self.plan.budget, self.plan.optimizer, self.request.loop(), unit),
+            request=self.request,
             parameters=self.parameters,
-            fallback=self.request.fallback,
             processes=Processes(),
             stream=stream,
             stop=stop,

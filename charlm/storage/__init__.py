@@ -25,7 +25,14 @@ from charlm.storage.directories import (
     set_aside,
     waits_replaced,
 )
-from charlm.storage.files import HashingFile, LineLog, json_bytes, new_file, write_bytes
+from charlm.storage.files import (
+    HashingFile,
+    LineLog,
+    json_bytes,
+    new_file,
+    result_file,
+    write_bytes,
+)
 from charlm.storage.locks import is_locked, locked
 from charlm.storage.manifest import MANIFEST, file_sha256, read_json, verify
 from charlm.storage.system import disk_errors, free_bytes
@@ -51,6 +58,7 @@ __all__ = [
     "remove_leftovers",
     "remove_old_leftovers",
     "replaced_directory",
+    "result_file",
     "set_aside",
     "verify",
     "waits_replaced",

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from charlm.errors import DiskError
 from charlm.storage import system
 from charlm.storage.system import disk_errors
 
@@ -88,6 +89,20 @@ def new_file(path: Path, expected: int | None = None) -> Iterator[HashingFile]:
         yield stream
     with disk_errors(path):
         system.sync_directory(path.parent)
+
+
+@contextmanager
+def result_file(path: str | Path) -> Iterator[HashingFile]:
+    """Open a file that a user asked for; it gets its name, that of another perhaps, at the end.
+
+    Of a link it is what the link leads to. Whether it can be written is found out at once. Raises
+    DiskError.
+    """
+    real = Path(os.path.realpath(path))
+    if real.exists() and not real.is_file():
+        raise DiskError(f"cannot write {path}: it is not a file")
+    with HashingFile(real) as stream:
+        yield stream
 
 
 def json_bytes(value: Any) -> bytes:  # noqa: ANN401

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 # of glibc's malloc.h; the values are what the thresholds grow to at most by themselves
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3
 USUAL_TRIM_THRESHOLD, USUAL_MMAP_THRESHOLD = 64 << 20, 32 << 20
+SMALL = 12 << 20  # bytes that are worth giving back at once: below, that takes too long
 MOST_TRIM_THRESHOLD, MOST_MMAP_THRESHOLD = (1 << 31) - 1, 1 << 30
 
 
@@ -43,6 +44,24 @@ def freed_memory_kept() -> Iterator[None]:
         tune(M_MMAP_THRESHOLD, USUAL_MMAP_THRESHOLD)
         tune(M_TRIM_THRESHOLD, USUAL_TRIM_THRESHOLD)
     return_freed_memory()  # an error is told without this delay
+
+
+@contextmanager
+def freed_memory_returned() -> Iterator[None]:
+    """Within `freed_memory_kept`, give back what is freed: where a bound on memory matters more."""
+    tune = _of_glibc("mallopt")
+    if tune is not None:
+        tune(M_MMAP_THRESHOLD, SMALL)
+        tune(M_TRIM_THRESHOLD, 2 * SMALL)
+    return_freed_memory()
+    try:
+        yield
+    finally:
+        return_freed_memory()
+        if tune is not None:
+            most = MOST_MMAP_THRESHOLD, USUAL_MMAP_THRESHOLD
+            any(tune(M_MMAP_THRESHOLD, threshold) for threshold in most)
+            tune(M_TRIM_THRESHOLD, MOST_TRIM_THRESHOLD)
 
 
 def _of_glibc(name: str) -> Callable[..., int] | None:

@@ -92,7 +92,9 @@ class TokenPart:
         Without it they stay with the process for as long as the system has room for them.
         """
         for array in (self.ids, self.documents):
-            pages: object = array.base
+            pages: object = array
+            while isinstance(pages, np.ndarray):  # a slice's base is the array that it is of
+                pages = pages.base
             if isinstance(pages, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
                 pages.madvise(mmap.MADV_DONTNEED)
 

@@ -17,9 +17,9 @@ ROW_BETA = 0.999  # of tables, whose rows are seldom asked for
 class OptimizerOptions:
     """What an optimizer needs to know."""
 
-    optimizer: Literal["adamw", "sgd"] = option("adamw", "update rule")
+    optimizer: Literal["adamw", "adam", "sgd"] = option("adamw", "update rule")
     learning_rate: float = option(1e-2, "peak learning rate", flag="--lr")
-    weight_decay: float = option(0.01, "decoupled weight decay on weight matrices")
+    weight_decay: float = option(0.01, "weight decay; decoupled, on matrices alone, by adamw")
     clip_norm: float = option(1.0, "largest norm of the whole gradient")
 
     def __post_init__(self) -> None:
@@ -37,16 +37,20 @@ class HasTables(Protocol):
 
 
 def make_optimizer(module: nn.Module, options: OptimizerOptions) -> torch.optim.Optimizer:
-    """Make the optimizer; weight decay spares biases and everything else of one dimension.
+    """Make the optimizer.
 
     AdamW: Loshchilov & Hutter 2019 (arXiv 1711.05101), but for tables, for which see
-    `RowwiseAdamW`. SGD is plain, for use with high rates and tight clipping, as Zaremba et al. 2014
-    (arXiv 1409.2329) train word models.
+    `RowwiseAdamW`; its decay spares biases and everything else of one dimension. SGD, for use with
+    high rates and tight clipping, as Zaremba et al. 2014 (arXiv 1409.2329) train word models, and
+    Adam (Kingma & Ba 2015, arXiv 1412.6980) are PyTorch's own, as publications used them: with
+    their weight decay in the gradient, and for all parameters.
     """
-    apart = {id(table) for table in module.tables()} if isinstance(module, HasTables) else set()
     parameters = [p for p in module.parameters() if p.requires_grad]
-    matrices = [p for p in parameters if p.dim() > 1]
     decay = {"weight_decay": options.weight_decay}
+    if options.optimizer != "adamw":
+        return OPTIMIZERS[options.optimizer]([{"params": parameters} | decay], options)
+    apart = {id(table) for table in module.tables()} if isinstance(module, HasTables) else set()
+    matrices = [p for p in parameters if p.dim() > 1]
     groups: list[dict[str, Any]] = [
         {"params": [p for p in matrices if id(p) not in apart]} | decay,
         {"params": [p for p in parameters if p.dim() <= 1], "weight_decay": 0.0},
@@ -109,12 +113,16 @@ def _adamw(groups: list[dict[str, Any]], options: OptimizerOptions) -> torch.opt
     return RowwiseAdamW(groups, lr=options.learning_rate, betas=BETAS, fused=True)
 
 
+def _adam(groups: list[dict[str, Any]], options: OptimizerOptions) -> torch.optim.Optimizer:
+    return torch.optim.Adam(groups, lr=options.learning_rate, fused=True)
+
+
 def _sgd(groups: list[dict[str, Any]], options: OptimizerOptions) -> torch.optim.Optimizer:
     return torch.optim.SGD(groups, lr=options.learning_rate)
 
 
 OPTIMIZERS: dict[str, Callable[[list[dict[str, Any]], OptimizerOptions], torch.optim.Optimizer]]
-OPTIMIZERS = {"adamw": _adamw, "sgd": _sgd}
+OPTIMIZERS = {"adamw": _adamw, "adam": _adam, "sgd": _sgd}
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

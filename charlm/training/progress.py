@@ -5,7 +5,7 @@
 
 import math
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self, TextIO
@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from charlm.storage import LineLog
 from charlm.training.budget import Budget
+from charlm.training.observer import Observer
 
 LOG_EVERY = 50  # steps between two lines of the logs
 SHOW_EVERY = 0.5  # seconds between two updates of the line on screen
@@ -50,13 +51,17 @@ class _Interval:
 
 @dataclass
 class Progress:
-    """Shows and logs the course of a run. Without logs and stream it does nothing."""
+    """Shows and logs the course of a run. Without logs and stream it does nothing.
+
+    observers: may be set; are handed each line of either log, and are closed with it
+    """
 
     budget: Budget
     measure: Measure = field(default_factory=Measure)
     metrics: LineLog | None = None
     timings: LineLog | None = None
     stream: TextIO | None = None
+    observers: Sequence[Observer] = field(default=(), init=False)
 
     def __post_init__(self) -> None:
         self._interval = _Interval()
@@ -93,11 +98,12 @@ class Progress:
     def skipped(self, step: int, targets: int, position: Any) -> None:  # noqa: ANN401
         """Take note of a step whose loss or gradient was not finite; `position` is before it."""
         self._targets += targets
-        self._write_metrics({"step": step, "skipped": True, "position": position})
+        self._write(self.metrics, {"step": step, "skipped": True, "position": position})
 
     def rollback(self, step: int, to: int, factor: float) -> None:
         """Take note of a return from `step` to the checkpoint of step `to`."""
-        self._write_metrics({"step": step, "rolled_back_to": to, "learning_rate_factor": factor})
+        line = {"step": step, "rolled_back_to": to, "learning_rate_factor": factor}
+        self._write(self.metrics, line)
         self._say(f"\nstep {step}: NaN or infinity; back to step {to}, at half the rate\n")
 
     def state(self) -> dict[str, Any]:
@@ -125,9 +131,9 @@ class Progress:
         """Take note of one validation; `nats` is per target."""
         self._valid = nats
         line = {"step": step, "targets": self._targets, "validation_nats": _plain(nats)}
-        self._write_metrics(line)
-        if self.timings is not None:
-            self.timings.append({"step": step, "seconds": round(seconds, 3), "validation": True})
+        self._write(self.metrics, line | self._as_measured(nats))
+        timing = {"step": step, "seconds": round(seconds, 3), "validation": True}
+        self._write(self.timings, timing)
         self._show(step, seconds)
         if self._bar.disable:
             percent = f"{100 * self._progress(step, seconds):3.0f}%"
@@ -138,17 +144,30 @@ class Progress:
         mean = interval.nats / max(interval.targets, 1)
         self._speed = interval.targets / max(seconds - interval.since, 1e-9)
         line = {"step": step, "targets": self._targets, "nats": _plain(mean)}
-        self._write_metrics(line | {"learning_rate": rate, "gradient_norm": _plain(norm)})
-        if self.timings is not None:
-            speed = round(self._speed, 1)
-            self.timings.append(
-                {"step": step, "seconds": round(seconds, 3), "targets_per_second": speed}
-            )
+        line |= {"learning_rate": rate, "gradient_norm": _plain(norm)}
+        self._write(self.metrics, line)
+        speed = round(self._speed, 1)
+        timing = {"step": step, "seconds": round(seconds, 3), "targets_per_second": speed}
+        self._write(self.timings, timing)
         self._interval = _Interval(since=seconds)
 
-    def _write_metrics(self, line: dict[str, Any]) -> None:
-        if self.metrics is not None:
-            self.metrics.append(line)
+    def _as_measured(self, nats: float) -> dict[str, float | None]:
+        """Give a validation in the unit that people read too, where that is another."""
+        if self.measure.held_out_scale == 1:
+            return {}
+        name = self.measure.name.replace(" ", "_")
+        return {f"validation_{name}": _plain(nats * self.measure.held_out_scale)}
+
+    def _write(self, log: LineLog | None, line: dict[str, Any]) -> None:
+        if log is not None:
+            log.append(line)
+        for observer in self.observers:
+            observer.observe(line)
+
+    def tell(self, line: str) -> None:
+        """Say a line above the one on screen."""
+        self._bar.clear()
+        self._say(line + "\n")
 
     def _say(self, text: str) -> None:
         """Write to the stream; if nobody reads it any more, train on in silence."""
@@ -180,11 +199,13 @@ class Progress:
         return self.budget.progress(step, self._targets, seconds, 0.0)
 
     def close(self) -> None:
-        """Take the line off the screen and close the logs."""
+        """Take the line off the screen and close the logs; observers come last: they may wait."""
         self._bar.close()
         for log in (self.metrics, self.timings):
             if log is not None:
                 log.close()
+        for observer in self.observers:
+            observer.close()
 
     def __enter__(self) -> Self:
         return self

@@ -1,18 +1,20 @@
-"""Plots: a PNG, the same each time, from logs as runs leave them; a sentence without matplotlib."""
+"""Plots: a PNG, the same each time; a sentence without matplotlib."""
 
-import json
 import sys
 
 import numpy as np
 import pytest
 
-from charlm.errors import ModelError, UsageError
+from charlm.errors import UsageError
 from charlm.evaluation.calibration import calibration
-from charlm.evaluation.curve import LearningCurve, read_learning_curve
-from charlm.evaluation.plots import draw_learning_curves, evaluation_plot
+from charlm.evaluation.curve import LearningCurve, Point
+from charlm.evaluation.plots import draw_learning_curve, evaluation_plot
 from tests.pictures import size_of
 
-CURVE = LearningCurve(((50_000, 5.5), (100_000, 4.8)), ((60_000, 5.0), (120_000, 4.5)))
+CURVE = LearningCurve(
+    (Point(50, 50_000, 5.5), Point(100, 100_000, 4.8)),
+    (Point(60, 60_000, 5.0), Point(120, 120_000, 4.5)),
+)
 ALL = calibration(np.linspace(0, 1, 500), np.arange(500) % 3 == 0)
 
 
@@ -41,17 +43,18 @@ def test_a_title_is_text_whatever_it_holds(title):
 def test_little_is_drawn_as_well():
     pytest.importorskip("matplotlib")
     one = calibration(np.array([1.0]), np.array([True]))
-    size_of(evaluation_plot(one, LearningCurve(((50, 3.0),), ()), "one"))
-    size_of(evaluation_plot(one, LearningCurve((), ((1, 3.0),)), "one"))
+    size_of(evaluation_plot(one, LearningCurve((Point(1, 50, 3.0),), ()), "one"))
+    size_of(evaluation_plot(one, LearningCurve((), (Point(1, 1, 3.0),)), "one"))
 
 
-def test_several_runs_go_into_one_picture():
+def test_a_learning_curve_is_in_bits():
     figures = pytest.importorskip("matplotlib.figure")
     axes = figures.Figure().add_subplot()
-    draw_learning_curves(axes, {"small": CURVE, "large": CURVE})
-    labels = [line.get_label() for line in axes.get_lines()]
-    assert labels == ["small training", "small held out", "large training", "large held out"]
-    assert axes.get_xlabel() and axes.get_ylabel() == "nats per token"
+    draw_learning_curve(axes, CURVE)
+    training, held_out = axes.get_lines()
+    assert (training.get_label(), held_out.get_label()) == ("training", "held out")
+    assert axes.get_ylabel() == "bits per token"
+    np.testing.assert_allclose(held_out.get_ydata(), np.array([5.0, 4.5]) / np.log(2))
 
 
 def test_without_matplotlib_there_is_a_sentence(monkeypatch):
@@ -59,40 +62,3 @@ def test_without_matplotlib_there_is_a_sentence(monkeypatch):
     with pytest.raises(UsageError, match="matplotlib") as refused:
         evaluation_plot(ALL, CURVE, "a")
     assert refused.value.hint == "pip install 'charlm-toolkit[plot]'"
-
-
-def log(folder, *lines, end="\n"):
-    (folder / "metrics.jsonl").write_text("\n".join(map(json.dumps, lines)) + end)
-    return read_learning_curve(folder)
-
-
-def test_a_curve_is_read_from_a_runs_log(tmp_path):
-    assert read_learning_curve(tmp_path) is None
-    (tmp_path / "metrics.jsonl").write_text("")
-    assert read_learning_curve(tmp_path) is None
-    assert log(tmp_path, {"step": 0, "targets": 0, "validation_nats": 9.0}) is None
-    curve = log(
-        tmp_path,
-        {"step": 50, "targets": 1000, "nats": 3.5, "learning_rate": 0.1, "gradient_norm": None},
-        {"step": 60, "targets": 1200, "validation_nats": 3.25},
-        {"step": 70, "skipped": True, "position": [1]},
-        {"step": 100, "targets": 2000, "nats": None},
-    )
-    assert curve == LearningCurve(((1000, 3.5),), ((1200, 3.25),))
-
-
-def test_what_a_run_forgot_is_not_in_its_curve(tmp_path):
-    lines = [{"step": n, "targets": 10 * n, "nats": float(n)} for n in (50, 100, 150)]
-    lines.insert(2, {"step": 120, "targets": 1200, "validation_nats": 9.0})
-    lines.append({"step": 160, "rolled_back_to": 100, "learning_rate_factor": 0.5})
-    lines.append({"step": 150, "targets": 1500, "nats": 7.0})
-    curve = log(tmp_path, *lines)
-    assert curve == LearningCurve(((500, 50.0), (1000, 100.0), (1500, 7.0)), ())
-
-
-def test_a_torn_last_line_is_left_out_and_another_refused(tmp_path):
-    whole = {"step": 50, "targets": 1000, "nats": 3.5}
-    assert log(tmp_path, whole, {"step": 100}, end="") == LearningCurve(((1000, 3.5),), ())
-    for wrong in ([1], {"step": "x", "targets": 1, "nats": 1.0}, {"nats": 1.0}, "text", None):
-        with pytest.raises(ModelError, match="line 2"):
-            log(tmp_path, whole, wrong, whole)

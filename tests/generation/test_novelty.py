@@ -128,7 +128,7 @@ def tokenizer_of(kind):
 def counts_of(tokenizer):
     """Make n-grams so long that they copy all the time."""
     ids = np.array([tokenizer.boundary_id, *tokenizer.encode(TEXT), tokenizer.boundary_id])
-    tables = estimate(ids, np.array([0, len(ids) - 1]), tokenizer.vocab_size, 16)
+    tables = estimate(ids, np.array([0, len(ids) - 1]), tokenizer.vocab_size, 16).tables
     return NgramPredictor(tables, tokenizer.boundary_id)
 
 

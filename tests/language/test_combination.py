@@ -24,11 +24,14 @@ from charlm.language.combination import (
 from charlm.language.counts import (
     COUNTS,
     TOKENS_PER_SECOND,
+    Counted,
     Counting,
     count,
     plan_counting,
+    read_counted,
     read_counts,
 )
+from charlm.language.directory import describe
 from charlm.language.reserve import FEWEST, LARGEST_SHARE, MOST, TOO_FEW, divide
 from charlm.predict.ngram import NgramPredictor
 from charlm.text.store import COLUMNS, TokenPart
@@ -268,15 +271,42 @@ def test_counting_is_cut_to_the_time_and_says_so(trained):
     whole = plan_counting(part, lm.tokenizer, float("inf"))
     short = plan_counting(part, lm.tokenizer, 0.005)
     assert (whole.cut, short.cut) == (False, True) and short.tokens == TOKENS_PER_SECOND / 200
-    assert count(part, lm.tokenizer, Counting(3, 2_500, 5_000)).order == 3
+    assert count(part, lm.tokenizer, Counting(3, 2_500, 5_000))[0].order == 3
+
+
+def test_what_was_counted_is_kept_with_the_model_and_told(trained):
+    config = json.loads((trained / "config.json").read_text())
+    tokens = config["counts"]["tokens"]
+    assert config["counts"] == {"order": 8, "whole": 8, "tokens": tokens, "total": tokens}
+    told = describe(trained)["counts"]
+    assert told == f"n-grams of up to 8 tokens, from {tokens:,} tokens"
+    assert f"Its counts: {told}." in (trained / "README.md").read_text()
+
+
+def test_what_was_cut_is_told():
+    cut = Counted(4, 2, 5_000, 9_000)
+    assert cut.in_words == (
+        "n-grams of up to 4 tokens, of 3 to 4 without those seen once, from the last 5,000 of "
+        "9,000 tokens"
+    )
+    assert ["5,000" in line for line in cut.cuts(4)] == [True, False]
+    assert len(list(Counted(3, 1, 9, 9).cuts(5))) == 2  # seen once, and order
+    assert not list(Counted(3, 3, 9, 9).cuts(5))  # no document is longer
+
+
+@pytest.mark.parametrize("damage", [5, {"order": "x"}, {"surprise": 1}, []])
+def test_damaged_facts_of_counts_are_refused(damage):
+    with pytest.raises(ModelError):
+        read_counted({"counts": damage})
+    assert read_counted({}) is None
 
 
 def test_counts_of_the_end_are_those_of_the_end_alone(trained):
     lm, part = charlm.load(trained), part_of([30, 20, 25])
     end = part_of([20, 25])
     ids = np.where(end.ids > 0, end.ids + 1, 0).astype(np.uint16)  # numbered as in the whole
-    ours = count(part, lm.tokenizer, Counting(3, 45, 75))
-    theirs = count(TokenPart(ids, end.documents), lm.tokenizer, Counting(3, 45, 45))
+    ours = count(part, lm.tokenizer, Counting(3, 45, 75))[0]
+    theirs = count(TokenPart(ids, end.documents), lm.tokenizer, Counting(3, 45, 45))[0]
     for one, other in zip(ours.tables, theirs.tables, strict=True):
         np.testing.assert_array_equal(one.keys, other.keys)
         np.testing.assert_array_equal(one.log_probs, other.log_probs)

@@ -53,7 +53,8 @@ def test_little_text_gets_much_weight_decay_and_a_weight_remembers_as_many_passe
 def test_weight_decay_is_the_users_or_adamws():
     assert plan(minutes=2, weight_decay=0.123).optimizer.weight_decay == 0.123
     assert plan(minutes=2, weight_decay=0.0).optimizer.weight_decay == 0
-    assert plan(minutes=2, optimizer="sgd").optimizer.weight_decay == 0
+    for name in ("sgd", "adam"):
+        assert plan(minutes=2, optimizer=name).optimizer.weight_decay == 0
 
 
 def test_of_words_the_embeddings_are_dropped_like_all_else():
@@ -135,6 +136,22 @@ def test_operations_equal_a_count_by_hand():
     assert operations(low)[0] == 6 * (layers + 3 * 2 * (6 + 8) + 3 * 2 * (8 + 8))
     mixed = dataclasses.replace(tied, mixtures=5)
     assert operations(mixed)[1] == 6 * (5 * 8 * 6 + 5 * 8 + 5 * 6 * 50)
+    narrow = dataclasses.replace(tied, last_hidden_size=6)
+    assert operations(narrow) == (6 * (4 * 8 * (6 + 8) + 4 * 6 * (8 + 6)), 6 * 6 * 50)
+    wide = dataclasses.replace(gated, last_hidden_size=9)
+    layers = 4 * 8 * (6 + 8) + 3 * 6 * 8 + 4 * 9 * (8 + 9) + 3 * 8 * 9
+    assert operations(wide) == (6 * layers, 6 * (9 * 6 + 6 * 50))
+
+
+def test_a_last_layer_of_its_own_size_is_planned_as_it_was_asked_for():
+    asked = {"layers": 2, "hidden": 96, "embed": 48, "last_hidden": 48, "steps": 10}
+    made = plan(**asked)
+    assert made.network.layer_sizes == [(48, 96), (96, 48)] and not made.network.projects
+    line = explain(made, CHARACTERS, Machine(2), 1)[0]
+    assert "2 x 96 lstm, embedding 48" in line and "a last layer of 48 units: 1 param" in line
+    assert plan(**asked | chosen_by(made, 2, True)).network == made.network
+    fewer = plan(**asked | {"hidden": None, "steps": None, "minutes": 1})
+    assert fewer.network.output_size == 48 and fewer.network.hidden_size > 48
 
 
 def test_a_mixture_of_softmaxes_is_planned_without_levels_and_for_less_work():

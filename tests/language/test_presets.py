@@ -20,13 +20,14 @@ from charlm.language.recipe import BELONG, NAMES, request_from
 from charlm.language.request import TrainRequest
 from charlm.language.sizes import CorpusFacts
 from charlm.options import checked
+from charlm.training.optimizers import OptimizerOptions
 
 PTB = CorpusFacts(929_588, 10_000, "word")
 WIKITEXT2 = CorpusFacts(2_088_627, 33_278, "word")
 CHARACTERS = CorpusFacts(1_000_000, 322, "char")
 FACTS = {
     "awd-wikitext2": WIKITEXT2,
-    "char-ptb": CorpusFacts(5_017_481, 50, "word"),
+    "char-ptb": CorpusFacts(5_017_481, 51, "word"),
     "tinyshakespeare": CHARACTERS,
 }
 
@@ -60,6 +61,25 @@ def test_the_networks_have_the_sizes_that_were_published(name, millions):
     assert parameters / 1e6 == pytest.approx(millions, rel=0.02)
 
 
+@pytest.mark.parametrize(
+    "name, parameters",
+    [("awd-ptb", 24_221_600), ("awd-wikitext2", 33_556_078), ("char-ptb", 13_787_851)],
+)
+def test_the_last_layer_is_what_the_tied_embedding_reads(name, parameters):
+    network = plan(name).network
+    assert sum(map(math.prod, network.parameter_shapes().values())) == parameters
+    assert network.tie_weights and not network.projects
+    assert network.output_size == network.embed_size < network.hidden_size
+
+
+def test_a_last_layer_goes_with_the_embedding_and_the_number_of_layers():
+    for given in ({"embed": 300}, {"layers": 1}):
+        assert plan("awd-ptb", **given).network.last_hidden_size is None
+    assert plan("awd-ptb", hidden=600).network.last_hidden_size == 400
+    small = plan("awd-ptb", hidden=200, embed=100, last_hidden=100).network
+    assert small.layer_sizes == [(100, 200), (200, 200), (200, 100)] and not small.projects
+
+
 def test_the_classic_recipe_is_what_its_authors_did():
     made = plan("awd-ptb")
     network = made.network
@@ -74,9 +94,28 @@ def test_the_classic_recipe_is_what_its_authors_did():
     assert made.loop.average == "triggered" and made.loop.rate_factor(0.0) == 1
     assert request_from({"preset": "awd-ptb"}).init == "uniform"
     assert made.budget.targets == 500 * PTB.tokens
+    request = request_from({"preset": "awd-ptb"})
+    assert (request.activation_penalty, request.temporal_penalty) == (2, 1)
+    assert made.loop.validate_every == 1 / 500
     larger = plan("awd-wikitext2")
     assert (larger.network.input_dropout, larger.network.layer_dropout) == (0.65, 0.2)
     assert larger.batch_size == 80 and larger.passes == 750
+
+
+def test_the_recipe_of_characters_is_what_its_authors_did():
+    made = plan("char-ptb")
+    network = made.network
+    assert (network.num_layers, network.hidden_size, network.embed_size) == (3, 1000, 200)
+    rates = network.input_dropout, network.layer_dropout, network.output_dropout
+    assert rates == (0.1, 0.25, 0.1)
+    assert (network.weight_dropout, network.embed_dropout) == (0.5, 0)
+    assert made.windows == Windows(150, 150, random=True) and made.batch_size == 128
+    assert made.optimizer == OptimizerOptions("adam", 2e-3, 1.2e-6, 0.25)
+    factors = [made.loop.rate_factor(passes / 500) for passes in (299.9, 300, 399.9, 400, 499)]
+    assert factors == pytest.approx([1, 0.1, 0.1, 0.01, 0.01]) and made.passes == 500
+    request = request_from({"preset": "char-ptb"})
+    assert request.activation_penalty == request.temporal_penalty == 0
+    assert request.average == "none" and request.init == "uniform"
 
 
 def test_a_rate_of_one_for_a_windows_sum_is_one_of_its_length_for_the_mean():

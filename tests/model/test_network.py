@@ -23,6 +23,11 @@ CONFIGS = [
     NetworkConfig(V, 4, 6, num_layers=2, mogrifier=3),
     NetworkConfig(V, 4, 6, mogrifier=2, mogrifier_rank=2, mixtures=2),
     NetworkConfig(V, 6, 6, mixtures=3, tie_weights=False),
+    NetworkConfig(V, 4, 6, num_layers=3, last_hidden_size=4),
+    NetworkConfig(V, 4, 6, num_layers=2, cell="gru", last_hidden_size=9),
+    NetworkConfig(V, 4, 6, num_layers=2, cell="rnn", last_hidden_size=5, tie_weights=False),
+    NetworkConfig(V, 4, 6, num_layers=2, last_hidden_size=5, mogrifier=2, mixtures=2),
+    NetworkConfig(V, 4, 6, num_layers=2, last_hidden_size=5, cutoffs=(3, 7)),
 ]
 
 
@@ -67,6 +72,23 @@ def test_a_padded_batch_costs_what_its_sequences_cost_one_by_one(config):
 def test_shapes_are_known_without_the_network(config):
     shapes = {name: tuple(p.shape) for name, p in network_of(config).named_parameters()}
     assert config.parameter_shapes() == shapes
+
+
+@pytest.mark.parametrize("config", CONFIGS)
+def test_states_have_the_sizes_that_are_told(config):
+    state = network_of(config).initial_state(3)
+    assert [tuple(part.shape) for part in state] == [(3, size) for size in config.state_sizes]
+
+
+def test_a_last_layer_as_wide_as_the_embedding_is_what_the_tied_head_reads():
+    network, ids = network_of(NetworkConfig(V, 4, 6, num_layers=2, last_hidden_size=4)), [[1, 2]]
+    outputs, state = network(torch.tensor(ids), network.initial_state(1))
+    assert network.projection is None and torch.equal(outputs[:, -1], state[2])
+    wider = NetworkConfig(V, 4, 6, num_layers=2, last_hidden_size=9)
+    assert network_of(wider).projection.weight.shape == (4, 9)
+    same = NetworkConfig(V, 4, 6, num_layers=2)
+    named = dataclasses.replace(same, last_hidden_size=6)
+    assert same.parameter_shapes() == named.parameter_shapes() and same.extras == named.extras == []
 
 
 def test_huge_shapes_cost_nothing_to_name():
@@ -168,6 +190,8 @@ def test_dropout_works_in_training_only():
         {"mogrifier_rank": 4},
         {"mixtures": 0},
         {"mixtures": 2, "cutoffs": (3,)},
+        {"last_hidden_size": 0, "num_layers": 2},
+        {"last_hidden_size": 4, "num_layers": 1},
     ],
 )
 def test_impossible_shapes_are_refused(values):

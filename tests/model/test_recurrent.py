@@ -227,11 +227,26 @@ def test_weight_dropout_is_drawn_anew_for_each_window_and_spares_the_weights():
     assert torch.equal(first, second)
 
 
-def test_the_last_layer_may_have_its_own_size():
-    stack = stack_of("lstm", "tanh", 2, output_size=4)
-    outputs, state = stack(torch.randn(B, T, I), stack.initial_state(B))
-    assert outputs.shape == (B, T, 4)
-    assert [tuple(tensor.shape) for tensor in state] == [(B, H), (B, H), (B, 4), (B, 4)]
+@pytest.mark.parametrize("cell, nonlinearity", CELLS)
+@pytest.mark.parametrize("size", [4, 9])
+def test_the_last_layer_may_have_its_own_size(cell, nonlinearity, size):
+    stack = stack_of(cell, nonlinearity, 2, output_size=size)
+    inputs, before = torch.randn(B, T, I), random_state(stack)
+    outputs, state = stack(inputs, before)
+    assert outputs.shape == (B, T, size)
+    keywords = {"nonlinearity": nonlinearity} if cell == "rnn" else {}
+    below, n = inputs, stack.states_per_layer
+    for number, (reads, units) in enumerate([(I, H), (H, size)]):
+        layer = stack.layers[number]
+        reference = REFERENCE[cell](reads, units, batch_first=True, **keywords)
+        for name, weight in layer.named_parameters():
+            getattr(reference, f"{name}_l0").data.copy_(weight.data)
+        own = [part[None] for part in before[number * n : (number + 1) * n]]
+        below, after = reference(below, tuple(own) if cell == "lstm" else own[0])
+        after = after if cell == "lstm" else (after,)
+        for ours, theirs in zip(state[number * n : (number + 1) * n], after, strict=True):
+            close(ours, theirs[0])
+    close(outputs, below)
 
 
 @pytest.mark.parametrize("units", [SLOW_UNITS - 32, SLOW_UNITS, MISTAKEN_UNITS])

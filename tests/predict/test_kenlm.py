@@ -48,7 +48,7 @@ def log10_probs(train, test, order):
         ids += [*(numbers[word] for word in sentence), 0]
         boundaries.append(len(ids) - 1)
     size = len(numbers) + 1 + UNKNOWN
-    tables = estimate(np.array(ids), np.array(boundaries), size, order)
+    tables = estimate(np.array(ids), np.array(boundaries), size, order).tables
     ours = NgramPredictor(tables, boundary_id=0)
     for sentence in test:
         line = np.array([[*(numbers[word] for word in sentence), 0]])

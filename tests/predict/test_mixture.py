@@ -22,7 +22,7 @@ def bigram(seed):
 def counts(seed, length=200, order=3):
     ids = np.random.default_rng(seed).integers(1, V, size=length + 2)
     ids[0] = ids[-1] = 0
-    return NgramPredictor(estimate(ids, np.array([0, length + 1]), V, order), 0)
+    return NgramPredictor(estimate(ids, np.array([0, length + 1]), V, order).tables, 0)
 
 
 @settings(max_examples=20)

@@ -51,6 +51,13 @@ def test_it_is_a_predictor_over_mixed_softmaxes_and_a_mogrifier(network):
     check_laws(cached, ids_of(3, 25), tolerance=3e-4)
 
 
+@pytest.mark.parametrize("network", [0, 1], ids=["torch", "numpy"])
+@pytest.mark.parametrize("size", [4, 9])
+def test_it_is_a_predictor_over_a_last_layer_of_its_own_size(network, size):
+    cached = CachedPredictor(networks(num_layers=2, last_hidden_size=size)[network], 0.3, 2.0, 4)
+    check_laws(cached, ids_of(3, 25), tolerance=3e-4)
+
+
 @settings(max_examples=15)
 @given(st.integers(0, 1000), st.floats(0, 1), st.floats(0, 5), st.integers(1, 12))
 def test_the_shares_are_those_of_the_equations(seed, share, flatness, size):

@@ -23,13 +23,16 @@ def in_documents(documents):
 
 
 def predictor_of(documents, order, size=V, **options):
-    return NgramPredictor(estimate(*in_documents(documents), size, order, **options), 0)
+    return NgramPredictor(estimate(*in_documents(documents), size, order, **options).tables, 0)
 
 
 class ByTheEquations:
-    """Kneser-Ney with dictionaries, one n-gram at a time, as the paper writes it."""
+    """Kneser-Ney with dictionaries, one n-gram at a time, as the paper writes it.
 
-    def __init__(self, documents, order, size=V):
+    Of n-grams longer than `whole` those seen once are left out: they count, but are as if unseen.
+    """
+
+    def __init__(self, documents, order, size=V, whole=99):
         self.order, self.size = order, size
         texts = [[0, *document, 0] for document in documents]
         raw = [Counter() for _ in range(order + 1)]
@@ -48,6 +51,9 @@ class ByTheEquations:
                 at_beginning = sum(tuple(text[:n]) == gram for text in texts) if n > 1 else 0
                 known = len(before[n][gram]) + at_beginning
                 self.counts[n][gram] = number if n == longest else known
+        self.kept = {
+            gram for n in range(order + 1) for gram, k in raw[n].items() if k > 1 or n <= whole
+        }
 
     def prob(self, word, context):
         context = tuple(context[-(self.order - 1) :]) if self.order > 1 else ()
@@ -62,9 +68,12 @@ class ByTheEquations:
         if not total:
             return shorter
         taken = (0.0, *discounts(np.array(list(counts.values()))))
-        left = sum(taken[min(n, 3)] for n in own.values()) / total
-        count = own.get(word, 0)
-        return (count - taken[min(count, 3)]) / total + left * shorter
+        share = {
+            last: (n - taken[min(n, 3)]) / total
+            for last, n in own.items()
+            if (*context, last) in self.kept
+        }
+        return share.get(word, 0) + (1 - sum(share.values())) * shorter
 
 
 texts = st.lists(st.lists(st.integers(1, V - 1), max_size=12), min_size=1, max_size=4)
@@ -101,13 +110,43 @@ def test_no_n_gram_reaches_over_a_boundary():
     assert costs[0] > costs[1] + 0.5
 
 
-def test_where_the_tables_would_be_too_large_the_order_is_lower():
+@settings(max_examples=60)
+@given(
+    texts,
+    st.integers(2, 5),
+    st.integers(V, 60),
+    st.lists(st.integers(0, V - 1), min_size=1, max_size=8),
+)
+def test_what_is_left_out_for_want_of_room_counts_as_the_equations_say(
+    documents, order, most, asked
+):
+    made = estimate(*in_documents(documents), V, order, most_bytes=16 * most)
+    assert sum(len(table.keys) for table in made.tables) <= most
+    ours = NgramPredictor(made.tables, 0)
+    plain = ByTheEquations(documents, ours.order, whole=made.whole)
+    nats, _ = ours.score(np.array([asked]), ours.start(1))
+    read = [0]
+    for word, cost in zip(asked, nats[0], strict=True):
+        assert np.exp(-cost) == pytest.approx(plain.prob(word, read), rel=1e-4)
+        read.append(word)
+    check_laws(ours, np.resize(asked, (2, 9)))
+
+
+def test_where_the_tables_would_be_too_large_those_seen_once_go_first_of_the_longest():
     random = np.random.default_rng(0)
-    documents = [random.integers(1, 50, size=2000).tolist()]
-    whole = predictor_of(documents, 5, size=50)
-    small = predictor_of(documents, 5, size=50, most_bytes=16 * (50 + 1500))
-    assert (whole.order, small.order) == (5, 2)
-    check_laws(small, random.integers(0, 50, size=(2, 20)))
+    documents = in_documents([(random.integers(1, 50, size=2000) ** 2 // 50).tolist()])
+    whole, *smaller = (
+        estimate(*documents, 50, 5, most_bytes=16 * most) for most in (10_000, 2_500, 900, 200)
+    )
+    assert [len(table.keys) for table in whole.tables] == [50, 914, 1883, 1995, 1998]
+    assert [(len(made.tables), made.whole) for made in (whole, *smaller)] == [
+        (5, 5),
+        (4, 2),
+        (4, 1),
+        (1, 1),
+    ]
+    for made in smaller:
+        check_laws(NgramPredictor(made.tables, 0), random.integers(0, 50, size=(2, 20)))
 
 
 def test_discounts_are_those_of_chen_and_goodman():

@@ -25,6 +25,11 @@ CONFIGS = [
     NetworkConfig(V, 5, 8, mixtures=3),
     NetworkConfig(V, 8, 8, cell="gru", mixtures=2, tie_weights=False),
     NetworkConfig(V, 5, 8, mogrifier=1, mixtures=4),
+    NetworkConfig(V, 5, 8, num_layers=3, last_hidden_size=5),
+    NetworkConfig(V, 5, 8, num_layers=2, cell="gru", last_hidden_size=11),
+    NetworkConfig(V, 5, 8, num_layers=2, cell="rnn", last_hidden_size=3, tie_weights=False),
+    NetworkConfig(V, 5, 8, num_layers=2, last_hidden_size=7, cutoffs=(4, 9)),
+    NetworkConfig(V, 5, 8, num_layers=2, last_hidden_size=6, mogrifier=3, mixtures=2),
 ]
 
 
@@ -32,6 +37,7 @@ CONFIGS = [
     params=CONFIGS,
     ids=lambda c: (
         f"{c.num_layers}-{c.cell}-{c.nonlinearity}-{c.cutoffs}-{c.mogrifier}-{c.mixtures}"
+        f"-{c.output_size}"
     ),
 )
 def both(request):

@@ -91,7 +91,19 @@ def test_what_is_no_table_moves_as_by_plain_adamw():
     assert torch.equal(ours.matrix, theirs.matrix) and torch.equal(ours.bias, theirs.bias)
 
 
-@pytest.mark.parametrize("optimizer", ["adamw", "sgd"])
+@pytest.mark.parametrize(
+    "name, theirs", [("sgd", torch.optim.SGD), ("adam", torch.optim.Adam)], ids=["sgd", "adam"]
+)
+def test_those_of_publications_are_pytorchs_with_decay_of_every_weight(name, theirs):
+    ours, plain = Network(), Network()
+    plain.load_state_dict(ours.state_dict())
+    train(ours, make_optimizer(ours, OptimizerOptions(name, 0.1, weight_decay=0.3)), range(5))
+    train(plain, theirs(plain.parameters(), lr=0.1, weight_decay=0.3), range(5))
+    for one, other in zip(ours.parameters(), plain.parameters(), strict=True):
+        torch.testing.assert_close(one, other)
+
+
+@pytest.mark.parametrize("optimizer", ["adamw", "adam", "sgd"])
 def test_it_goes_on_from_its_tensors_to_the_bit(optimizer):
     options = OptimizerOptions(optimizer=optimizer)
     whole, first, second = Network(), Network(), Network()
