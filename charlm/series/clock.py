@@ -3,6 +3,7 @@
 Times are whole microseconds since 1970, without a zone.
 """
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -88,7 +89,9 @@ def parse_times(words: Sequence[Any]) -> np.ndarray | None:
     import pandas
 
     try:
-        stamps = pandas.to_datetime(pandas.Series(list(words)), errors="raise", utc=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of slow ways to find out
+            stamps = pandas.to_datetime(pandas.Series(list(words)), errors="raise", utc=True)
     except (ValueError, TypeError, OverflowError):
         return None
     if stamps.isna().any():
@@ -187,7 +190,7 @@ def _even_step(times: np.ndarray) -> Step | None:
         return Step(microseconds=int(steps[0]))
     import pandas
 
-    by_day = (stamps.normalize() == stamps).all() and (stamps.dayofweek < WEEK - 2).all()
+    by_day = (stamps.normalize() == stamps).all() and (stamps.day_of_week < WEEK - 2).all()
     if by_day and len(pandas.bdate_range(stamps[0], stamps[-1])) <= len(stamps) / (
         1 - MOST_INSERTED
     ):

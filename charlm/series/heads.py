@@ -114,14 +114,17 @@ class QuantileHead:
 
     def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Give the mean loss of the quantiles for each target."""
+        errors = targets[..., None] - self.known(outputs)
+        levels = errors.new_tensor(LEVELS)
+        return 2 * torch.maximum(levels * errors, (levels - 1) * errors).mean(dim=-1)
+
+    def known(self, outputs: Tensor) -> Tensor:
+        """Give the quantiles of LEVELS, (..., C, Q), of outputs (..., C, Q)."""
         distances = functional.softplus(outputs)
         above = distances[..., MIDDLE + 1 :].cumsum(dim=-1)
         below = distances[..., :MIDDLE].flip(-1).cumsum(dim=-1).flip(-1)
         middle = outputs[..., MIDDLE, None]
-        quantiles = torch.cat([middle - below, middle, middle + above], dim=-1)  # (..., C, Q)
-        errors = targets[..., None] - quantiles
-        levels = errors.new_tensor(LEVELS)
-        return 2 * torch.maximum(levels * errors, (levels - 1) * errors).mean(dim=-1)
+        return torch.cat([middle - below, middle, middle + above], dim=-1)
 
     def point(self, outputs: np.ndarray) -> np.ndarray:
         """Give the median."""
@@ -129,11 +132,7 @@ class QuantileHead:
 
     def quantiles(self, outputs: np.ndarray, levels: np.ndarray) -> np.ndarray:
         """Give quantiles between and beyond those of the head, as straight lines over probits."""
-        distances = np.logaddexp(0.0, outputs)
-        above = distances[..., MIDDLE + 1 :].cumsum(axis=-1)
-        below = distances[..., :MIDDLE][..., ::-1].cumsum(axis=-1)[..., ::-1]
-        middle = outputs[..., MIDDLE, None]
-        known = np.concatenate([middle - below, middle, middle + above], axis=-1)
+        known = self.known(torch.from_numpy(outputs)).numpy()
         places, asked = probit(np.array(LEVELS)), probit(levels)
         shape = np.broadcast(outputs[..., 0], asked).shape
         asked = np.broadcast_to(asked, shape)

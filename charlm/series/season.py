@@ -5,6 +5,7 @@ import numpy as np
 from charlm.series.table import Table
 
 CLEARLY = 0.3  # correlation of a series with itself one season before
+ALIKE = 0.9  # of the highest peak: the first as high is the season, and others multiples of it
 SEASONS = 3  # must fit into it
 
 
@@ -20,8 +21,8 @@ def season_of(table: Table) -> tuple[int, bool]:
 def repetition(column: np.ndarray) -> int:
     """Give the lag at which a column (L,) without gaps is most like itself; 1 where none is clear.
 
-    That is the highest peak of the autocorrelation behind its first fall below 0. A straight trend
-    is taken off before.
+    That is the first high peak of the autocorrelation behind its first fall below 0. A straight
+    trend is taken off before.
     """
     count = len(column)
     places = np.arange(count)
@@ -39,6 +40,6 @@ def repetition(column: np.ndarray) -> int:
     peaks = np.flatnonzero((inner >= behind[:-2]) & (inner >= behind[2:])) + 1
     if not len(peaks):
         return 1
-    best = peaks[int(np.argmax(behind[peaks] > behind[peaks].max() - 0.02))]  # the first as high
+    best = peaks[int(np.argmax(behind[peaks] >= ALIKE * behind[peaks].max()))]
     lag = int(best + below[0])
     return lag if behind[best] >= CLEARLY else 1
