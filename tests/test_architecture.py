@@ -15,7 +15,7 @@ FLOORS = [
     ("predict",),
     ("evaluation", "generation", "compression"),
     ("language",),
-    ("benchmark",),
+    ("benchmark", "tuning"),
     ("cli",),
 ]
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}

@@ -21,6 +21,7 @@ from charlm.cli import (
     score,
     suggest,
     train,
+    tune,
 )
 from charlm.cli.parser import Parser, parse
 from charlm.cli.signals import Stopped, stop_signals
@@ -41,6 +42,7 @@ COMMANDS = {
     "compress": compress,
     "decompress": decompress,
     "check": check,
+    "tune": tune,
     "bench": bench,
 }
 SIGNALLED = 128

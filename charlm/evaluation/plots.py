@@ -55,7 +55,7 @@ def evaluation_plot(calibration: Calibration, curve: LearningCurve | None, title
     from matplotlib.figure import Figure
 
     panels = 1 if curve is None else 2
-    with _own_style():
+    with own_style():
         figure = Figure(figsize=(WIDTH * panels, HEIGHT), layout="constrained")
         figure.suptitle(printable(title), fontsize=12, parse_math=False)
         grid = figure.add_gridspec(4, panels)
@@ -64,7 +64,7 @@ def evaluation_plot(calibration: Calibration, curve: LearningCurve | None, title
         above = figure.add_subplot(grid[:3, -1])
         draw_calibration(above, calibration)
         draw_confidences(figure.add_subplot(grid[3, -1], sharex=above), calibration)
-        return _png(figure)
+        return png_bytes(figure)
 
 
 def draw_learning_curves(axes: "Axes", curves: Mapping[str, LearningCurve]) -> None:
@@ -141,7 +141,7 @@ def printable(text: str) -> str:
 
 
 @contextmanager
-def _own_style() -> Iterator[None]:
+def own_style() -> Iterator[None]:
     """Draw with matplotlib's defaults and STYLE, whatever the user's settings are."""
     import matplotlib.style
 
@@ -150,7 +150,8 @@ def _own_style() -> Iterator[None]:
         yield
 
 
-def _png(figure: "Figure") -> bytes:
+def png_bytes(figure: "Figure") -> bytes:
+    """Give a figure as a PNG file that holds no date and no version."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     FigureCanvasAgg(figure)

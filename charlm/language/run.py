@@ -45,7 +45,7 @@ from charlm.text.store import Counts, TokenStore
 from charlm.text.tokenizers import Tokenizer
 from charlm.training.checkpoints import Checkpoint, Checkpoints
 from charlm.training.processes import Processes
-from charlm.training.progress import Measure, Progress
+from charlm.training.progress import Measure, Progress, Report
 from charlm.training.task import TrainState
 from charlm.training.trainer import Trainer
 from charlm.version import __version__
@@ -109,7 +109,9 @@ class Run:
         facts = self.facts, self.machine
         return explain(self.plan, *facts, self.parameters, self.processes.size, where)
 
-    def train(self, stream: TextIO | None, stop: Stop, tell: Tell) -> TrainState:
+    def train(
+        self, stream: TextIO | None, stop: Stop, tell: Tell, report: Report | None = None
+    ) -> TrainState:
         """Train, from the newest checkpoint where there is one, until the budget is used up."""
         checkpoints = Checkpoints(self.out / CHECKPOINTS, tell)
         first = self.processes.rank == 0
@@ -126,7 +128,9 @@ class Run:
         elif first and checkpoint is not None:
             tell(f"going on from step {checkpoint.state['step']:,}")
         logs = self._logs(checkpoint, tell) if first else {}
-        with Progress(self.plan.budget, self.unit, stream=stream, **logs) as progress:
+        with Progress(
+            self.plan.budget, self.unit, stream=stream, report=report, **logs
+        ) as progress:
             trainer = Trainer(
                 LanguageTask(
                     self.network,

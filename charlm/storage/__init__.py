@@ -23,9 +23,10 @@ from charlm.storage.directories import (
     remove_old_leftovers,
     replaced_directory,
     set_aside,
+    strip_directory,
     waits_replaced,
 )
-from charlm.storage.files import HashingFile, LineLog, json_bytes, new_file, write_bytes
+from charlm.storage.files import HashingFile, LineLog, cut_off, json_bytes, new_file, write_bytes
 from charlm.storage.locks import is_locked, locked
 from charlm.storage.manifest import MANIFEST, file_sha256, read_json, verify
 from charlm.storage.system import disk_errors, free_bytes
@@ -35,6 +36,7 @@ __all__ = [
     "DirectoryWriter",
     "HashingFile",
     "LineLog",
+    "cut_off",
     "disk_errors",
     "existing_directory",
     "file_sha256",
@@ -52,6 +54,7 @@ __all__ = [
     "remove_old_leftovers",
     "replaced_directory",
     "set_aside",
+    "strip_directory",
     "verify",
     "waits_replaced",
     "write_bytes",
