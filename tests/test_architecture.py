@@ -44,6 +44,7 @@ WITHOUT_TORCH = [
     "language/request.py",
     "language/training_text.py",
     "benchmark/options.py",
+    *(f"tuning/{n}.py" for n in ("language", "objective", "options", "report", "study", "tune")),
     "cli/",
 ]
 FILES = sorted(path for path in PACKAGE.rglob("*.py"))

@@ -1,4 +1,4 @@
-"""Search for better options than charlm's own plan: trials of equal time, compared on held-out text.
+"""Search for better options than charlm's own plan, by trials of equal time on held-out text.
 
 --minutes is the time of one trial: 10 trials of one minute take a little over ten. Options that are
 given, such as --cell gru, are the same in all trials; the others are searched. The same command
@@ -12,28 +12,23 @@ import shlex
 import sys
 from contextlib import nullcontext, suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from charlm.cli.signals import Stopped, StopRequest
 from charlm.language.command import words_of
-from charlm.language.recipe import Recipe, request_from
+from charlm.language.recipe import Recipe
 from charlm.language.request import TrainRequest
 from charlm.options import add_arguments as add_options
 from charlm.options import from_arguments
-from charlm.tuning.options import TuneOptions
+from charlm.tuning.options import BUDGETS, FIXABLE, TuneOptions
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from charlm.tuning.language import LanguageObjective
 
+RECIPE = tuple(Recipe.__dataclass_fields__)
 HELP = "search for better options than charlm's own plan"
-OF_TRAIN_ALONE = {
-    "out", "force", "resume", "save_every", "fallback", "test", "seed", "minutes", "epochs",
-    "steps",
-}  # fmt: skip
-FIXABLE = [name for name in TrainRequest.__dataclass_fields__ if name not in OF_TRAIN_ALONE]
-BUDGETS: dict[str, Any] = dict.fromkeys(("minutes", "steps", "epochs"))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -49,17 +44,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Search, then print the table and the command to run."""
     options, stop = from_arguments(TuneOptions, arguments), arguments.stop_request
-    given = {n: v for n, v in vars(arguments).items() if n in (*FIXABLE, "preset", "config")}
-    request = request_from(given | options.budget)
-    request = replace(request, **(BUDGETS | options.budget))
-    usual = TrainRequest()
-    named = {name for name in FIXABLE if getattr(request, name) != getattr(usual, name)}
-    fixed = {name for name in given if name in FIXABLE} | named
-    from charlm.tuning.language import LanguageObjective
-    from charlm.tuning.tune import find_study, require
+    given = {n: v for n, v in vars(arguments).items() if n in (*FIXABLE, *RECIPE)}
+    from charlm.tuning.tune import asked_for, find_study, require
 
     require(options)
-    objective = LanguageObjective(arguments.corpus, request, fixed, _tell)
+    objective = asked_for(arguments.corpus, given, options, _tell)
     directory = find_study(objective, options)
     _tell(f"study {directory}")
     try:
@@ -78,13 +67,10 @@ def _search(
     options: TuneOptions,
     directory: "Path",
 ) -> int:
-    from charlm.tuning.pictures import draw
     from charlm.tuning.tune import search
 
     stop: StopRequest = arguments.stop_request
     report = search(objective, options, directory, sys.stderr, stop)
-    if options.plot and not stop.requested():
-        report = replace(report, plots=draw(report))
     if options.train_best is None or stop.requested() or report.best is None:
         told = report.text()
     else:

@@ -7,7 +7,7 @@ line, after which no process could read the study any more.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from charlm import storage
+from charlm.errors import ModelError
 from charlm.language.dialogue import Tell
 
 BROKEN = "broken"
@@ -41,6 +42,16 @@ class Journal(JournalFileBackend):
                 log.sync()
             finally:
                 log.close()
+
+    def read_logs(self, log_number_from: int) -> Generator[dict[str, Any], None, None]:
+        """Give the lines from a number on; raise ModelError for a broken one among them."""
+        try:
+            yield from super().read_logs(log_number_from)
+        except ValueError as fault:
+            raise ModelError(
+                f"{self.path} is damaged: {fault}",
+                "the same command again cuts off what is broken, and goes on",
+            ) from fault
 
     def mend(self) -> None:
         """Look at all lines; cut off what begins with a broken one. For before it is read."""

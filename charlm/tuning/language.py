@@ -18,7 +18,7 @@ from charlm.language.fit import fit
 from charlm.language.record import corpus_identity
 from charlm.language.request import TrainRequest
 from charlm.text.finding import is_prepared, run_name
-from charlm.tuning.objective import Outcome, Report
+from charlm.tuning.objective import Options, Outcome, Report
 from charlm.tuning.space import Choice, Number, Parameter, Value, Values
 
 TOKENIZERS: tuple[Value, ...] = ("byte", "char", "word", "bpe")
@@ -142,30 +142,32 @@ class LanguageObjective:
             chosen["weight_dropout"] = round(chosen["weight_dropout"], 2)
         return replace(self.request, **chosen)
 
+    def options(self, values: Values, repeat: int) -> Options:
+        """Give the plan's options for a trial's tokenizer and cell, moved by its factors."""
+        from charlm.tuning.plan import planned
+
+        request = self.request_of(values)
+        store = open_or_prepare(self.paths, request, lambda line: None)
+        request = planned(request, values, store, self.settled)
+        found = {name: getattr(request, name) for name in SHOWN}
+        return found | ({"seed": request.seed + repeat} if repeat else {})
+
     def train(
         self,
-        values: Values,
-        repeat: int,
+        options: Options,
         directory: Path,
         report: Report,
         stop: Stop,
         stream: TextIO | None,
     ) -> Outcome | None:
-        """Train a network around the plan, and score it on the held-out text."""
-        from charlm.tuning.plan import planned
+        """Train a network, and score it on the held-out text."""
         from charlm.tuning.trial import train_trial
 
-        request = self.request_of(values)
-        request = replace(request, seed=request.seed + repeat)
+        request = self._run_of(options)
         store = open_or_prepare(self.paths, request, lambda line: None)
-        request = planned(request, values, store, self.settled)
-        found = train_trial(
+        return train_trial(
             self.paths, request, store, directory, self.settled, report, stop, stream
         )
-        if found is None:
-            return None
-        options = {name: getattr(request, name) for name in SHOWN}
-        return replace(found, options=options)
 
     def told(self, values: Values) -> str:
         """Tell what differs from the plan."""
@@ -177,13 +179,13 @@ class LanguageObjective:
         ]
         return ", ".join(changed) or "charlm's own plan"
 
-    def command(self, options: dict[str, Any] | None) -> str:
+    def command(self, options: Options | None) -> str:
         """Write the command that trains what a trial did."""
         return command_line(self.paths, self._run_of(options))
 
     def train_longer(
         self,
-        options: dict[str, Any] | None,
+        options: Options | None,
         minutes: float,
         out: str | None,
         progress: TextIO | None,
@@ -198,7 +200,7 @@ class LanguageObjective:
             return {}, ""
         return result.to_json(), result.summary()
 
-    def _run_of(self, options: dict[str, Any] | None) -> TrainRequest:
+    def _run_of(self, options: Options | None) -> TrainRequest:
         given = dict(options or {})
         if self._is_prepared():  # its tokenizer is settled
             given.pop("tokenizer", None)

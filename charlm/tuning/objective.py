@@ -11,6 +11,7 @@ from typing import Any, Protocol, TextIO
 from charlm.language.dialogue import Stop
 from charlm.tuning.space import Space, Values
 
+Options = dict[str, Any]
 Report = Callable[[float, float], None]  # the share of the budget that is used, and the score then
 
 
@@ -18,15 +19,13 @@ Report = Callable[[float, float], None]  # the share of the budget that is used,
 class Outcome:
     """What a trial came to.
 
-    score:   in the objective's unit; the smaller the better
-    options: what it was, in the words of the command line
-    costs:   of the stretches of the text it was scored on, the same for all trials, and
-    units:   their sizes: costs over units is the score; so that two trials can be compared in pairs
-    keep:    writes what was trained into the trial's directory
+    score: in the objective's unit; the smaller the better
+    costs: of the stretches of the text it was scored on, the same for all trials, and
+    units: their sizes: costs over units is the score; so that two trials can be compared in pairs
+    keep:  writes what was trained into the trial's directory
     """
 
     score: float
-    options: dict[str, Any]
     costs: list[float] = field(default_factory=list)
     units: list[int] = field(default_factory=list)
     keep: Callable[[], None] = lambda: None
@@ -51,10 +50,16 @@ class Objective(Protocol):
     def settle(self, known: dict[str, Any] | None) -> dict[str, Any]:
         """Measure and choose what all trials share, as plain data; or take what is `known`."""
 
+    def options(self, values: Values, repeat: int) -> Options:
+        """Give what a trial is, in the words of the command line, as plain data.
+
+        repeat: 0 for the usual seed, 1 for another, and so on
+        Raises UsageError where the values do not go together.
+        """
+
     def train(
         self,
-        values: Values,
-        repeat: int,
+        options: Options,
         directory: Path,
         report: Report,
         stop: Stop,
@@ -62,7 +67,6 @@ class Objective(Protocol):
     ) -> Outcome | None:
         """Train one trial in a directory of its own; None where it was asked to stop.
 
-        repeat: 0 for the usual seed, 1 for another, and so on
         Raises DivergedError or OutOfMemoryError where such options cannot be trained, UsageError
         where they do not go together.
         """
@@ -70,12 +74,12 @@ class Objective(Protocol):
     def told(self, values: Values) -> str:
         """Give a trial's values in a few words."""
 
-    def command(self, options: dict[str, Any] | None) -> str:
+    def command(self, options: Options | None) -> str:
         """Give the command that trains what an outcome's options say; None is charlm's own plan."""
 
     def train_longer(
         self,
-        options: dict[str, Any] | None,
+        options: Options | None,
         minutes: float,
         out: str | None,
         progress: TextIO | None,

@@ -36,11 +36,11 @@ def open_study(
             write_study(directory, record)
         else:
             record.refuse_other(identity, directory)
+            if record.seed != options.seed:
+                tell(f"the study goes on with its own seed, {record.seed}")
             objective.settle(record.settled)
         own = _open_journal(directory / JOURNAL, options.prune, tell)
-    study = Study(directory, own, objective, record.seed, stop)
-    study.begin()
-    return study
+    return Study(directory, own, objective, record.seed, stop, tell)
 
 
 def _open_journal(path: Path, prune: bool, tell: Tell) -> optuna.Study:

@@ -2,11 +2,19 @@
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
+from charlm.language.request import TrainRequest
 from charlm.options import check, option
 
 MINUTES = 1.0
 MOST_TRIALS = 100_000
+OF_TRAIN_ALONE = {
+    "out", "force", "resume", "save_every", "fallback", "test", "seed", "minutes", "epochs",
+    "steps",
+}  # fmt: skip
+FIXABLE = [name for name in TrainRequest.__dataclass_fields__ if name not in OF_TRAIN_ALONE]
+BUDGETS: dict[str, Any] = dict.fromkeys(("minutes", "steps", "epochs"))
 
 
 @dataclass(frozen=True)

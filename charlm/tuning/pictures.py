@@ -19,6 +19,9 @@ WIDE = 1.5  # inches of a coordinate
 HIGH = 4.8
 LOGARITHMIC = ("hidden", "lr", "batch", "bptt", "vocab_size")
 MAP = "viridis"
+TITLE = (
+    "Trials: the darker the better; the best is thick, charlm's plan dashed, pruned ones are grey"
+)
 
 
 def draw(report: TuneReport) -> tuple[Path, ...]:
@@ -83,22 +86,26 @@ def trials_plot(report: TuneReport) -> bytes:
     from matplotlib import colormaps
     from matplotlib.figure import Figure
 
-    trials = [trial for _, trial in completed(report.trials)]
-    columns = _columns(trials, report.unit)
+    complete = [trial for _, trial in completed(report.trials)]
+    pruned = [trial for trial in report.trials if trial.state == "pruned" and trial.options]
+    columns = _columns([*complete, *pruned], complete, report.unit)
     with own_style():
         size = (max(6.0, WIDE * len(columns)), HIGH)
         figure = Figure(figsize=size, layout="constrained")
         axes = figure.add_subplot()
         for place, column in enumerate(columns):
             _draw_column(axes, place, column)
-        for number in reversed(range(len(trials))):  # the best above all others
-            share = number / max(len(trials) - 1, 1)
-            heights = [column.heights[number] for column in columns]
-            style: dict[str, Any] = {"color": colormaps[MAP](0.9 * share), "alpha": 0.8}
-            style["linewidth"] = 3.0 if number == 0 else 1.3
-            style["linestyle"] = "--" if trials[number].plan else "-"
-            axes.plot(range(len(columns)), heights, **style)
-        axes.set_title("Trials: the darker the better; the best one is thick, charlm's plan dashed")
+        for number in reversed(range(len(complete) + len(pruned))):  # the best above all others
+            heights = [column.heights[number] for column in columns[:-1]]
+            heights += columns[-1].heights[number : number + 1]  # those that were pruned have none
+            style: dict[str, Any] = {"color": "#c8c8c8", "linewidth": 1.0}
+            if number < len(complete):
+                share = number / max(len(complete) - 1, 1)
+                style = {"color": colormaps[MAP](0.9 * share), "alpha": 0.8}
+                style["linewidth"] = 3.0 if number == 0 else 1.3
+                style["linestyle"] = "--" if complete[number].plan else "-"
+            axes.plot(range(len(heights)), heights, **style)
+        axes.set_title(TITLE, fontsize=10)
         axes.set(xlim=(-0.3, len(columns) - 0.3), ylim=(-0.12, 1.08))
         axes.axis("off")
         return png_bytes(figure)
@@ -113,15 +120,17 @@ class _Column:
     labels: list[tuple[float, str]]
 
 
-def _columns(trials: Sequence[TrialRecord], unit: str) -> list[_Column]:
-    """Give a coordinate for each option that differs, and one for the score."""
+def _columns(
+    trials: Sequence[TrialRecord], complete: Sequence[TrialRecord], unit: str
+) -> list[_Column]:
+    """Give a coordinate for each option that differs, and one for the score of complete trials."""
     names = list(dict.fromkeys(name for trial in trials for name in trial.options))
     found = []
     for name in names:
         values = [trial.options.get(name) for trial in trials]
-        if len(set(values)) > 1:
+        if len(set(values)) > 1 and name != "seed":
             found.append(_column(name.replace("_", " "), values, name in LOGARITHMIC))
-    return [*found, _column(unit, [trial.score for trial in trials], False)]
+    return [*found, _column(unit, [trial.score for trial in complete], False)]
 
 
 def _column(name: str, values: Sequence[Any], log: bool) -> _Column:
@@ -150,4 +159,6 @@ def _draw_column(axes: "Axes", place: int, column: _Column) -> None:
     axes.plot([place, place], [0, 1], color="#767676", linewidth=1)
     axes.text(place, -0.09, column.name, ha="center", va="top", fontweight="bold")
     for height, label in column.labels:
-        axes.text(place + 0.05, height, label, va="center", fontsize=9, color="#444444", zorder=9)
+        place_it: dict[str, Any] = {"va": "center", "fontsize": 9, "zorder": 9}
+        box = {"facecolor": "white", "edgecolor": "none", "alpha": 0.8, "pad": 0.8}
+        axes.text(place + 0.05, height, label, color="#333333", bbox=box, **place_it)

@@ -1,7 +1,11 @@
 """From a trial's values to its run: charlm's own plan, moved by so much."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
+
+import torch
 
 from charlm.batches.windows import Windows
 from charlm.language.course import set_up_machine
@@ -21,16 +25,28 @@ MOST_DROPOUT = 0.8
 
 def settle(request: TrainRequest, store: TokenStore) -> dict[str, Any]:
     """Measure the machine where trials are timed; give its speed and the bytes of a validation."""
-    machine = set_up_machine(request, choose_device(request.device), False)
+    with threads_as_before():
+        machine = set_up_machine(request, choose_device(request.device), False)
     plan = _plan(request, store, machine)
     between = plan.loop.validate_every * plan.learned
     scored = tokens_worth_scoring(between, plan.budget.seconds is not None)
     return {"flops": machine.flops, "validation_bytes": round(scored * _bytes_per_token(store))}
 
 
+@contextmanager
+def threads_as_before() -> Iterator[None]:
+    """Put the number of threads back: a trial that chose fewer shall not bind the next."""
+    before = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 def validation_tokens(store: TokenStore, settled: dict[str, Any]) -> int:
     """Give how many tokens of the held-out text have the bytes that every validation scores."""
-    return max(1, round(settled["validation_bytes"] / _bytes_per_token(store)))
+    tokens: int = round(settled["validation_bytes"] / _bytes_per_token(store))
+    return max(1, tokens)
 
 
 def planned(
@@ -40,7 +56,7 @@ def planned(
     machine = Machine(flops=settled["flops"])
     size = request.hidden
     if size is None:
-        size = int(_plan(request, store, machine).network.hidden_size)
+        size = _plan(request, store, machine).network.hidden_size
         factor = _number(values, "hidden_factor", 1.0)
         if factor != 1.0:
             size = max(UNITS, UNITS * round(size * factor / UNITS))

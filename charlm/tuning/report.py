@@ -1,6 +1,6 @@
 """What a search came to: a table, a verdict against charlm's own plan, and the command to run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -141,30 +141,26 @@ class TuneReport:
         }
 
 
-def table(trials: tuple[TrialRecord, ...], unit: str) -> str:
+def table(trials: Sequence[TrialRecord], unit: str) -> str:
     """Lay out the trials: the complete ones, the best first, then the others in their order."""
-    ranked = [trial for _, trial in completed(trials)]
-    others = [t for t in trials if t.state not in ("waiting", "complete")]
-    names = list(dict.fromkeys(name for trial in ranked for name in trial.options))
-    rows = [["trial", unit, *(name.replace("_", " ") for name in names), ""]]
-    for trial in ranked:
+    shown = [trial for _, trial in completed(trials)]
+    shown += [trial for trial in trials if trial.state not in ("waiting", "complete")]
+    names = [name for name in dict.fromkeys(n for t in shown for n in t.options) if name != "seed"]
+    rows = [["trial", unit, *(name.replace("_", " ") for name in names)]]
+    for trial in shown:
+        score = f"{trial.score:.4f}" if trial.state == "complete" else trial.state
         options = [_cell(trial.options.get(name)) for name in names]
-        rows.append([str(trial.number), f"{trial.score:.4f}", *options, _note(trial)])
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+        rows.append([str(trial.number), score, *options])
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in rows]
-    width = widths[0]
-    lines += [f"{trial.number:>{width}}  {trial.state}{_reason(trial)}" for trial in others]
-    return "\n".join(line.rstrip() for line in lines)
+    notes = ["", *map(_note, shown)]
+    return "\n".join(f"{line}  {note}".rstrip() for line, note in zip(lines, notes, strict=True))
 
 
 def _note(trial: TrialRecord) -> str:
-    if not trial.plan:
-        return ""
-    return "charlm's own plan" + (", another seed" if trial.repeat else "")
-
-
-def _reason(trial: TrialRecord) -> str:
-    return f": {trial.why}" if trial.why else ""
+    if trial.plan and trial.state != "again":
+        return "charlm's own plan" + (", another seed" if trial.repeat else "")
+    return trial.why or ""
 
 
 def _cell(value: Any) -> str:  # noqa: ANN401

@@ -19,8 +19,8 @@ from optuna.trial import FrozenTrial, TrialState
 from optuna.trial import Trial as OptunaTrial
 
 from charlm import storage
-from charlm.language.dialogue import Stop
-from charlm.tuning.objective import Objective, Outcome
+from charlm.language.dialogue import Stop, Tell
+from charlm.tuning.objective import Objective, Options, Outcome
 from charlm.tuning.sampling import first_trials, sampler, suggest
 from charlm.tuning.score import SCORE, write_score
 from charlm.tuning.space import Values
@@ -69,24 +69,22 @@ class Study:
     """The trials of one search: taken, ended, listed."""
 
     def __init__(
-        self, directory: Path, study: OptunaStudy, objective: Objective, seed: int, stop: Stop
+        self,
+        directory: Path,
+        study: OptunaStudy,
+        objective: Objective,
+        seed: int,
+        stop: Stop,
+        tell: Tell,
     ) -> None:
-        self.directory, self._study, self._seed, self._stop = directory, study, seed, stop
-        self._space = objective.space()
+        self.directory, self._study, self._seed = directory, study, seed
+        self._space, self._stop, self._tell = objective.space(), stop, tell
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
         """Keep other processes from taking and ending trials; a signal waits for the end."""
         with storage.locked(self.directory, math.inf), self._stop.training():
             yield
-
-    def begin(self) -> None:
-        """Queue the first trials, those that are not queued yet."""
-        with self._alone():
-            queued = {trial.user_attrs.get("queued") for trial in self._all()}
-            for place, (values, attributes) in enumerate(first_trials(self._space, self._seed)):
-                if place not in queued:
-                    self._study.enqueue_trial(values, attributes | {"queued": place})
 
     def take(self, most: int) -> Trial | None:
         """Take the next trial; None where the study has `most` that run or have ended."""
@@ -98,6 +96,8 @@ class Study:
             taken = [t for t in trials if t not in waiting and t.number not in done_again]
             if len(taken) >= most:
                 return None
+            if not waiting:  # what is waiting, to be done again, comes first
+                self._queue_next(trials)
             self._study.sampler = sampler(self._seed, len(trials))
             own = self._study.ask()
             directory = self.trial_directory(own.number)
@@ -110,6 +110,11 @@ class Study:
             trial.held = held
             return trial
 
+    def note(self, trial: Trial, options: Options) -> None:
+        """Note what a trial is, in the words of the command line."""
+        with self._alone():
+            trial.own.set_user_attr("options", options)
+
     def complete(self, trial: Trial, outcome: Outcome, seconds: float, keep_all: bool) -> bool:
         """Note a trial's score; keep its weights if it is the best so far. Tell whether it is."""
         write_score(trial.directory, outcome)
@@ -118,7 +123,6 @@ class Study:
             best = before is None or before.score is None or outcome.score < before.score
             if best or keep_all:
                 outcome.keep()
-            trial.own.set_user_attr("options", outcome.options)
             trial.own.set_user_attr("seconds", round(seconds, 1))
             self._study.tell(trial.own, outcome.score)
             if best and before is not None and not keep_all:
@@ -149,9 +153,7 @@ class Study:
         for trial in self._all():
             locked = storage.is_locked(self.trial_directory(trial.number))
             if trial.state == TrialState.RUNNING and locked:
-                process = trial.user_attrs.get("process", {})
-                who = f"process {process.get('pid', '?')} on {process.get('host', '?')}"
-                found.append(f"trial {trial.number} of {who}")
+                found.append(f"trial {trial.number} of {_process(trial)}")
         return found
 
     def records(self) -> list[TrialRecord]:
@@ -176,10 +178,22 @@ class Study:
     def _all(self) -> list[FrozenTrial]:
         return self._study.get_trials(deepcopy=False)
 
+    def _queue_next(self, trials: list[FrozenTrial]) -> None:
+        """Queue the next of the first trials, if there is one left."""
+        begun = {trial.user_attrs.get("place") for trial in trials}
+        for place, (values, attributes) in enumerate(first_trials(self._space, self._seed)):
+            if place not in begun:
+                self._study.enqueue_trial(values, attributes | {"place": place})
+                return
+
     def _free_the_dead(self) -> None:
         for trial in self._all():
             if trial.state == TrialState.RUNNING and not self._is_alive(trial):
+                self._tell(f"trial {trial.number} has lost {_process(trial)}")
                 self._queue_again(trial, int(trial.user_attrs.get("tries", 1)) + 1)
+                directory = self.trial_directory(trial.number)
+                with storage.locked(directory):
+                    storage.strip_directory(directory, KEPT)
 
     def _queue_again(self, trial: FrozenTrial, tries: int) -> None:
         """Queue a trial's values under a new number, before the old one is noted as failed."""
@@ -206,6 +220,11 @@ def _repeated(trials: list[FrozenTrial]) -> dict[int, int]:
     """Give the trials that others repeat, and by which."""
     pairs = [(trial.user_attrs.get("again"), trial.number) for trial in trials]
     return {old: new for old, new in pairs if old is not None}
+
+
+def _process(trial: FrozenTrial) -> str:
+    process = trial.user_attrs.get("process")
+    return f"process {process['pid']} on {process['host']}" if process else "its process"
 
 
 def _last_sign(directory: Path, trial: FrozenTrial) -> float:

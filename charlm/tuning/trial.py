@@ -30,7 +30,7 @@ from charlm.training.precision import choose_device
 from charlm.training.processes import Processes
 from charlm.training.task import TrainState
 from charlm.tuning.objective import Outcome, Report
-from charlm.tuning.plan import validation_tokens
+from charlm.tuning.plan import threads_as_before, validation_tokens
 
 SCORED = 300_000  # bytes of the held-out text by which trials are compared, at most
 
@@ -47,7 +47,7 @@ def train_trial(
 ) -> Outcome | None:
     """Train and score; None where it was asked to stop. Raises what `Trainer.fit` raises."""
     device = choose_device(request.device)
-    with memory_errors("training"), freed_memory_kept():
+    with memory_errors("training"), freed_memory_kept(), threads_as_before():
         machine = set_up_machine(request, device, True)  # its speed was measured for all trials
         tokens = validation_tokens(store, settled)
         run = Run(paths, request, store, directory, device, machine, Processes(), tokens)
@@ -79,7 +79,6 @@ def _scored(run: Run, state: TrainState) -> Outcome:
         raise DivergedError("the trained network gives some of the held-out text no probability")
     return Outcome(
         score=found,
-        options={},
         costs=(scale * costs[:, 0]).tolist(),
         units=units.tolist(),
         keep=lambda: _keep(run, state),

@@ -17,7 +17,7 @@ class TrialRecord:
              "again" for one whose process died and that another trial repeats
     score:   of a complete trial; of a pruned one the last that it reported
     values:  what was drawn for it
-    options: what it was, in the words of the command line; empty unless it is complete
+    options: what it is, in the words of the command line; empty until it begins
     plan:    whether it is charlm's own plan
     repeat:  0, or the number of the repetition with another seed
     why:     it has no score

@@ -7,7 +7,7 @@ from typing import TextIO
 
 from charlm.errors import DivergedError, OutOfMemoryError, UsageError
 from charlm.language.dialogue import Stop, teller
-from charlm.tuning.objective import Objective, Outcome
+from charlm.tuning.objective import Objective, Options, Outcome
 from charlm.tuning.options import TuneOptions
 from charlm.tuning.study import Study, Trial
 from charlm.tuning.trials import TrialRecord, best_of
@@ -83,7 +83,9 @@ class Worker:
         self._tell(f"trial {trial.number}: {about}")
         watch, began = Watch(trial, self._stop), time.monotonic()
         try:
-            outcome = self._train(trial, watch)
+            options = self._objective.options(trial.values, trial.repeat)
+            self._study.note(trial, options)
+            outcome = self._train(trial, options, watch)
         except (DivergedError, OutOfMemoryError, UsageError) as fault:
             self._end(trial, fault.message, time.monotonic() - began)
             return
@@ -97,11 +99,9 @@ class Worker:
         else:
             self._study.give_back(trial)
 
-    def _train(self, trial: Trial, watch: Watch) -> Outcome | None:
+    def _train(self, trial: Trial, options: Options, watch: Watch) -> Outcome | None:
         shown = self._stream if self._stream is not None and self._stream.isatty() else None
-        return self._objective.train(
-            trial.values, trial.repeat, trial.directory, watch.report, watch, shown
-        )
+        return self._objective.train(options, trial.directory, watch.report, watch, shown)
 
     def _end(self, trial: Trial, why: str, seconds: float) -> None:
         self._study.prune(trial, why, seconds)
