@@ -94,7 +94,7 @@ def _go_on(objective: "LanguageObjective", options: TuneOptions, directory: "Pat
     request = replace(objective.request, **BUDGETS)
     words = ["charlm", "tune", *objective.paths]
     words += words_of(replace(options, study=str(directory)))
-    words += words_of(request, objective.fixed - {"vocab_size"})
+    words += words_of(request, objective.fixed)
     return f"the study is whole; to go on: {shlex.join(words)}"
 
 

@@ -97,6 +97,8 @@ class LanguageObjective:
         found: list[Parameter] = []
         for name, sizes in VOCABULARIES.items():
             values = (None, *(size for size in sizes if size <= most))
+            if len(values) == 1:
+                continue
             if "tokenizer" not in self.fixed:
                 found.append(Choice(f"{name}_vocab_size", values, None, ("tokenizer", name)))
             elif name == kind:

@@ -101,7 +101,9 @@ class TuneReport:
             parts.append(f"{low:.4f} to {high:.4f} on this text")
         if self.spread is not None:
             parts.append(f"the plan itself differs by {self.spread:.4f} from seed to seed")
-        return f" ({'; '.join(parts)})" if parts else ""
+        else:
+            parts.append("another seed may differ by more")
+        return f" ({'; '.join(parts)})"
 
     def text(self) -> str:
         """Lay out everything for people."""

@@ -5,8 +5,6 @@ two processes draw alike, and a search that was interrupted draws what it would 
 """
 
 import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
 from random import Random
 from typing import Any
 
@@ -43,7 +41,8 @@ def first_trials(space: Space, seed: int) -> list[tuple[Values, dict[str, Any]]]
 def sampler(seed: int, number: int) -> BaseSampler:
     """Make the sampler that draws the trial of this number (TPE, Bergstra et al. 2011)."""
     own = int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
-    with _experiments():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ExperimentalWarning)  # of Optuna 4, for constant_liar
         return TPESampler(n_startup_trials=STARTUP, constant_liar=True, seed=own)
 
 
@@ -77,13 +76,7 @@ def importances(study: Study) -> dict[str, float]:
     complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     if len(complete) < TOLD_FROM or len({trial.value for trial in complete}) < 2:
         return {}
-    with _experiments():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # how sure that is the report says itself
         found = get_param_importances(study, evaluator=PedAnovaImportanceEvaluator())
     return {name: float(share) for name, share in found.items()}
-
-
-@contextmanager
-def _experiments() -> Iterator[None]:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ExperimentalWarning)
-        yield
