@@ -19,6 +19,7 @@ from charlm.errors import ModelError
 from charlm.language.dialogue import Tell
 
 BROKEN = "broken"
+GRACE = 5  # seconds without change after which a lock counts as a dead process's
 PIECE = 1 << 16  # bytes in which the last line is looked for
 
 
@@ -27,7 +28,7 @@ class Journal(JournalFileBackend):
 
     def __init__(self, path: Path, tell: Tell) -> None:
         self.path, self._tell = path, tell
-        self._own_lock = JournalFileOpenLock(str(path))
+        self._own_lock = JournalFileOpenLock(str(path), GRACE)
         super().__init__(str(path), lock_obj=self._own_lock)
 
     def append_logs(self, logs: list[dict[str, Any]]) -> None:
