@@ -167,5 +167,5 @@ def _note(trial: TrialRecord) -> str:
 
 def _cell(value: Any) -> str:  # noqa: ANN401
     if value is None:
-        return "-"
+        return "usual"
     return f"{value:.3g}" if isinstance(value, float) else str(value)

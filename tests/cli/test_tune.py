@@ -83,7 +83,7 @@ def test_the_best_is_trained_for_longer(tune, tmp_path):
     assert config["run"]["request"]["steps"] is None
 
 
-def test_a_lack_of_memory_is_the_end_of_a_trial_and_not_of_the_search(tune, monkeypatch):
+def test_g7_a_lack_of_memory_is_the_end_of_a_trial_and_not_of_the_search(tune, monkeypatch):
     usual, steps = Trainer.train_step, iter(range(1000))
 
     def short(self, batch):
@@ -97,7 +97,7 @@ def test_a_lack_of_memory_is_the_end_of_a_trial_and_not_of_the_search(tune, monk
     assert code == 0 and states == ["pruned", "complete"] and "memory ran out" in err
 
 
-def test_where_every_trial_diverges_that_is_said(tune, monkeypatch):
+def test_g7_where_every_trial_diverges_that_is_said(tune, monkeypatch):
     def diverge(self, batch):
         raise DivergedError("training diverged")
 

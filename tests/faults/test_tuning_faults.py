@@ -67,7 +67,7 @@ def wait_for(folder, pattern, seconds=60):
         time.sleep(0.02)
 
 
-def test_two_processes_share_the_trials_of_a_study(start):
+def test_g6_two_processes_share_the_trials_of_a_study(start):
     both = [start("--trials", 5, "--steps", 20, "--json", seconds=0.1) for _ in range(2)]
     values = []
     for process in both:
@@ -82,7 +82,7 @@ def test_two_processes_share_the_trials_of_a_study(start):
     assert len(set(drawn)) == len(drawn), "no two did the same"
 
 
-def test_after_kill_9_the_other_does_the_trial_again(start, folder):
+def test_g6_after_kill_9_the_other_does_the_trial_again(start, folder):
     first = start("--trials", 2, "--steps", 30, seconds=60)
     wait_for(folder, "s/trial-0000/run.json")
     other = start("--trials", 2, "--steps", 30, "--json")
@@ -111,7 +111,7 @@ def undisturbed(forge, tmp_path_factory):
 
 
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
-def test_a_signal_leaves_a_whole_study_and_says_how_to_go_on(forge, tmp_path, undisturbed, name):
+def test_g6_a_signal_leaves_a_whole_study_and_says_how_to_go_on(forge, tmp_path, undisturbed, name):
     words = ["tune", forge.folder / "book.txt", *FORGED, "--trials", 2, "--study", tmp_path / "s"]
     fault = {"at": "step", "number": 6, "does": name}  # in the second trial
     code, log, fired = forge.run(*words, fault=fault)
@@ -128,7 +128,7 @@ def test_a_signal_leaves_a_whole_study_and_says_how_to_go_on(forge, tmp_path, un
 
 @pytest.mark.parametrize("number", [3, 9, 47, 110, 150])
 @pytest.mark.parametrize("does", ["kill", "ENOSPC", "SIGTERM"])
-def test_wherever_a_process_ends_the_study_goes_on(forge, tmp_path, undisturbed, number, does):
+def test_g6_wherever_a_process_ends_the_study_goes_on(forge, tmp_path, undisturbed, number, does):
     words = ["tune", forge.folder / "book.txt", *FORGED, "--trials", 2, "--study", tmp_path / "s"]
     fault = {"at": "operation", "number": number, "does": does}
     code, log, fired = forge.run(*words, fault=fault)
@@ -138,7 +138,7 @@ def test_wherever_a_process_ends_the_study_goes_on(forge, tmp_path, undisturbed,
     assert done == undisturbed[1] and set(found) <= {"complete", "again"}
 
 
-def test_a_torn_line_costs_nothing_but_itself(forge, tmp_path, undisturbed):
+def test_g6_a_torn_line_costs_nothing_but_itself(forge, tmp_path, undisturbed):
     states(tmp_path, forge, 1, tmp_path / "s")
     journal = tmp_path / "s/journal.jsonl"
     whole = journal.read_bytes()
