@@ -1,8 +1,7 @@
 """One process of a search: it takes trials until the study has enough, and waits for others'."""
 
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from typing import TextIO
 
 from charlm.errors import DivergedError, OutOfMemoryError, UsageError
@@ -57,24 +56,20 @@ class Worker:
         """Go on until the study has its trials, all of them ended, or a stop is asked for."""
         told = False
         while not self._stop.requested():
-            trial = self._study.take(self._options.trials)
+            trial, running = self._study.take(self._options.trials), self._study.running()
+            if trial is None and not running:  # perhaps one ended, or died, in between
+                trial = self._study.take(self._options.trials)
+                if trial is None:
+                    return
             if trial is not None:
                 told = False
-                with self._held(trial):
+                with trial.held:
                     self._do(trial)
                 continue
-            running = self._study.running()
-            if not running:
-                return
             if not told:
                 self._tell(f"waiting for {', '.join(running)}")
                 told = True
             time.sleep(LOOK_EVERY)
-
-    @contextmanager
-    def _held(self, trial: Trial) -> Iterator[None]:
-        with trial.held:
-            yield
 
     def _do(self, trial: Trial) -> None:
         about = self._objective.told(trial.values)

@@ -1,7 +1,5 @@
 """A tiny objective for tests of the search: no network, the score is the square of a number."""
 
-import os
-import signal
 from pathlib import Path
 
 from charlm.errors import DivergedError
@@ -63,8 +61,3 @@ class Parabola:
 
     def train_longer(self, options, minutes, out, progress, stop):
         return {}, ""
-
-
-def die():
-    """End this process as a power cut would."""
-    os.kill(os.getpid(), signal.SIGKILL)
