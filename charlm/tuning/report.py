@@ -68,9 +68,9 @@ class TuneReport:
             return None
         if self.best.plan or self.gain <= (self.spread or 0.0):
             return False
-        if self.interval is None:
-            return None
-        return self.interval[1] < 0
+        if self.interval is not None and self.interval[1] >= 0:
+            return False
+        return None if self.interval is None or self.spread is None else True
 
     def verdict(self) -> str:
         """Say in a sentence whether the search was worth it."""
@@ -85,9 +85,10 @@ class TuneReport:
         if self.is_better:
             return f"trial {best.number} is better than charlm's own plan by {by}"
         if self.is_better is None:
+            why = "the held-out text is too short" if self.interval is None else "the plan ran once"
             return (
-                f"trial {best.number} is ahead of charlm's own plan by {by}, on a text too short "
-                "to tell how sure that is"
+                f"trial {best.number} is ahead of charlm's own plan by {by}; whether that is more "
+                f"than chance nobody can tell, as {why}"
             )
         return (
             f"trial {best.number} does not beat charlm's own plan by more than chance may: it is "
@@ -101,9 +102,7 @@ class TuneReport:
             parts.append(f"{low:.4f} to {high:.4f} on this text")
         if self.spread is not None:
             parts.append(f"the plan itself differs by {self.spread:.4f} from seed to seed")
-        else:
-            parts.append("another seed may differ by more")
-        return f" ({'; '.join(parts)})"
+        return f" ({'; '.join(parts)})" if parts else ""
 
     def text(self) -> str:
         """Lay out everything for people."""

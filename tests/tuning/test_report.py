@@ -60,9 +60,16 @@ def test_where_the_plan_wins_it_is_said_so():
 
 
 def test_a_short_text_leaves_it_open():
-    found = report(trial(0, 2.0, plan=True), trial(1, 1.9), interval=None)
-    assert found.is_better is None and "too short to tell" in found.verdict()
-    assert "another seed may differ by more" in found.verdict()
+    trials = trial(0, 2.0, plan=True), trial(1, 1.9), trial(2, 2.02, plan=True, repeat=1)
+    found = report(*trials, interval=None)
+    assert found.is_better is None and "as the held-out text is too short" in found.verdict()
+
+
+def test_one_run_of_the_plan_leaves_open_what_a_seed_does():
+    found = report(trial(0, 2.0, plan=True), trial(1, 1.9))
+    assert found.is_better is None and "as the plan ran once" in found.verdict()
+    far = report(trial(0, 2.0, plan=True), trial(1, 1.99), interval=(-0.05, 0.03))
+    assert far.is_better is False and "does not beat" in far.verdict()
 
 
 def test_without_the_plan_there_is_nothing_to_compare_with():
@@ -90,9 +97,11 @@ def test_the_table_ranks_and_gives_reasons():
 
 
 def test_json_holds_what_the_text_says():
-    found = report(trial(0, 2.0, plan=True), trial(1, 1.97))
+    found = report(trial(0, 2.0, plan=True), trial(1, 1.97), trial(2, 1.99, plan=True))
     value = json.loads(json.dumps(found.to_json()))
-    assert value["best"] == 1 and value["best_score"] == 1.97 and value["plan_scores"] == [2.0]
+    assert (
+        value["best"] == 1 and value["best_score"] == 1.97 and value["plan_scores"] == [1.99, 2.0]
+    )
     assert value["beats_the_plan"] is True and value["command"] == "charlm train"
     assert value["trials"][1]["options"]["hidden"] == 96
     assert value["verdict"] in found.text() and "a little flattering" in found.text()
