@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from charlm.language.fit import train
     from charlm.language.handle import LanguageModel, load
     from charlm.predict.predictor import Prediction, Predictor
+    from charlm.tuning.tune import tune
 
 _HOMES = {
     "CharlmError": "charlm.errors",
@@ -33,6 +34,7 @@ _HOMES = {
     "Suggestion": "charlm.generation.suggest",
     "load": "charlm.language.handle",
     "train": "charlm.language.fit",
+    "tune": "charlm.tuning.tune",
 }
 
 __all__ = [
@@ -45,6 +47,7 @@ __all__ = [
     "__version__",
     "load",
     "train",
+    "tune",
 ]
 
 

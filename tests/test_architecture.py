@@ -16,7 +16,7 @@ FLOORS = [
     ("predict",),
     ("evaluation", "generation", "compression"),
     ("language", "series"),
-    ("benchmark",),
+    ("benchmark", "tuning"),
     ("cli",),
 ]
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}
@@ -51,6 +51,7 @@ WITHOUT_TORCH = [
     "language/request.py",
     "language/training_text.py",
     "benchmark/options.py",
+    *(f"tuning/{n}.py" for n in ("language", "objective", "options", "report", "study", "tune")),
     "cli/",
 ]
 FILES = sorted(path for path in PACKAGE.rglob("*.py"))

@@ -24,6 +24,7 @@ from charlm.cli import (
     series,
     suggest,
     train,
+    tune,
 )
 from charlm.cli.parser import Parser, parse
 from charlm.cli.signals import Stopped, stop_signals
@@ -45,6 +46,7 @@ COMMANDS = {
     "compress": compress,
     "decompress": decompress,
     "check": check,
+    "tune": tune,
     "bench": bench,
 }
 GROUPS = {"series": series}  # of commands with two words

@@ -1,7 +1,9 @@
 """The command line that asks for a run, written out: what is recorded, and gives the run again."""
 
 import shlex
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
+from dataclasses import fields
+from typing import Any
 
 from charlm.language.request import TrainRequest
 
@@ -12,13 +14,18 @@ def command_line(paths: Sequence[str], request: TrainRequest) -> str:
     A preset's and a file's options stand in it one by one, so that it means the same where the
     file is not, or a preset has changed.
     """
-    words = ["charlm", "train", *paths]
-    for name, field in TrainRequest.__dataclass_fields__.items():
-        value, flag = getattr(request, name), name.replace("_", "-")
-        if value == field.default:
+    return shlex.join(["charlm", "train", *paths, *words_of(request)])
+
+
+def words_of(options: Any, always: Container[str] = ()) -> list[str]:  # noqa: ANN401
+    """Write a dataclass of options as flags, without what is as by default and not in `always`."""
+    words: list[str] = []
+    for field in fields(options):
+        name, value, flag = field.name, getattr(options, field.name), field.name.replace("_", "-")
+        if value is None or (value == field.default and name not in always):
             continue
         if isinstance(value, bool):
             words.append(f"--{flag}" if value else f"--no-{flag}")
         else:
             words += [f"--{flag}", str(value)]
-    return shlex.join(words)
+    return words

@@ -52,7 +52,7 @@ def lead(
     with join_processes(choose_device(request.device), meeting) as processes:
         _agree(processes, asked)
         device = choose_device(request.device)
-        machine = _set_up_machine(request, device, place.record is not None)
+        machine = set_up_machine(request, device, place.record is not None)
         machine = replace(machine, flops=machine.flops * processes.size)
         settled = {} if place.record is None else place.record.settled
         scored = settled.get("scored")
@@ -127,7 +127,7 @@ def _agree(processes: Processes, asked: Asked) -> None:
     processes.agree(f"{versions} {list(paths)} {request}", "what they do")
 
 
-def _set_up_machine(request: TrainRequest, device: torch.device, resumed: bool) -> Machine:
+def set_up_machine(request: TrainRequest, device: torch.device, resumed: bool) -> Machine:
     """Choose the number of threads and the type of numbers; measure the speed.
 
     A resumed run measures nothing: what it chose stands in its record.

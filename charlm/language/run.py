@@ -43,7 +43,7 @@ from charlm.text.memory import freed_memory_returned
 from charlm.text.store import Counts, TokenStore
 from charlm.text.tokenizers import Tokenizer
 from charlm.training.processes import Processes
-from charlm.training.progress import Measure
+from charlm.training.progress import Measure, Report
 from charlm.training.task import TrainState
 from charlm.version import __version__
 
@@ -105,7 +105,9 @@ class Run:
         facts = self.facts, self.machine
         return explain(self.plan, *facts, self.parameters, self.processes.size, where)
 
-    def train(self, stream: TextIO | None, stop: Stop, tell: Tell) -> TrainState:
+    def train(
+        self, stream: TextIO | None, stop: Stop, tell: Tell, report: Report | None = None
+    ) -> TrainState:
         """Train, from the newest checkpoint where there is one, until the budget is used up."""
         plan = self.plan
         return train_in(
@@ -118,6 +120,7 @@ class Run:
             stream=stream,
             stop=stop,
             tell=tell,
+            report=report,
         )
 
     def save(

@@ -22,7 +22,7 @@ from charlm.training.checkpoints import Checkpoint, Checkpoints
 from charlm.training.loop import LoopOptions
 from charlm.training.optimizers import OptimizerOptions
 from charlm.training.processes import Processes
-from charlm.training.progress import Measure, Progress
+from charlm.training.progress import Measure, Progress, Report
 from charlm.training.task import Task, TrainState
 from charlm.training.trainer import Trainer
 
@@ -51,11 +51,13 @@ def train_in(
     stream: TextIO | None,
     stop: Stop,
     tell: Tell,
+    report: Report | None = None,
 ) -> TrainState:
     """Train, from the newest checkpoint where there is one, until the budget is used up.
 
     request: says whether an older checkpoint may do where the newest is damaged, and which sinks
              the logs go to besides
+    report:  is told of each validation
     Raises what `Trainer.fit` raises, and DiskError where checkpoints will not fit.
     """
     checkpoints = Checkpoints(directory / CHECKPOINTS, tell)
@@ -73,7 +75,7 @@ def train_in(
     elif first and checkpoint is not None:
         tell(f"going on from step {checkpoint.state['step']:,}")
     logs = _logs(directory, checkpoint, tell) if first else {}
-    with Progress(course.budget, course.measure, stream=stream, **logs) as progress:
+    with Progress(course.budget, course.measure, stream=stream, report=report, **logs) as progress:
         if first:
             told = SinkRun(directory, asdict(request), int(step) if step >= 0 else None)
             progress.observers = open_sinks(request.sinks, told, progress.tell)

@@ -3,7 +3,7 @@
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -170,6 +170,18 @@ def remove_directory(path: Path) -> None:
     if path.exists():
         with contextlib.suppress(OSError):
             system.remove_tree(path)
+
+
+def strip_directory(directory: Path, keep: Container[str]) -> None:
+    """Remove what a directory holds but for what has one of these names; its manifest goes first.
+
+    Only as far as the disk lets us: what stays does no harm, as without a manifest it is no model.
+    """
+    with contextlib.suppress(OSError):
+        system.remove(directory / MANIFEST)
+        for path in directory.iterdir():
+            if path.name not in keep:
+                system.remove_tree(path) if path.is_dir() else system.remove(path)
 
 
 def remove_leftovers(directory: Path) -> list[Path]:

@@ -158,6 +158,22 @@ class LineLog:
             self._stream.close()
 
 
+def cut_off(path: Path, size: int, name: str) -> Path:
+    """Cut a file to its first `size` bytes; give the file beside it that holds the rest now.
+
+    It bears the file's name with `name` and a number behind it. Raises DiskError.
+    """
+    number = 1
+    while (copy := path.with_name(f"{path.name}.{name}-{number}")).exists():
+        number += 1
+    with path.open("rb") as stream:
+        stream.seek(size)
+        write_bytes(copy, stream.read())
+    with disk_errors(path):
+        system.truncate(path, size)
+    return copy
+
+
 def _whole_lines(path: Path) -> int:
     """Give the size of a file without what follows its last line end."""
     size = 0

@@ -5,7 +5,7 @@
 
 import math
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self, TextIO
@@ -19,6 +19,9 @@ from charlm.training.observer import Observer
 LOG_EVERY = 50  # steps between two lines of the logs
 SHOW_EVERY = 0.5  # seconds between two updates of the line on screen
 SMOOTHING = 0.98
+
+# the share of the budget that is used, and the held-out score in the run's measure
+Report = Callable[[float, float], None]
 
 
 @dataclass(frozen=True)
@@ -51,8 +54,9 @@ class _Interval:
 
 @dataclass
 class Progress:
-    """Shows and logs the course of a run. Without logs and stream it does nothing.
+    """Shows and logs the course of a run. Without logs, stream and report it does nothing.
 
+    report:    is told of each validation, such as to compare runs while they go on
     observers: may be set; are handed each line of either log, and are closed with it
     """
 
@@ -61,6 +65,7 @@ class Progress:
     metrics: LineLog | None = None
     timings: LineLog | None = None
     stream: TextIO | None = None
+    report: Report | None = None
     observers: Sequence[Observer] = field(default=(), init=False)
 
     def __post_init__(self) -> None:
@@ -135,6 +140,8 @@ class Progress:
         timing = {"step": step, "seconds": round(seconds, 3), "validation": True}
         self._write(self.timings, timing)
         self._show(step, seconds)
+        if self.report is not None:
+            self.report(self._progress(step, seconds), nats * self.measure.held_out_scale)
         if self._bar.disable:
             percent = f"{100 * self._progress(step, seconds):3.0f}%"
             self._say(f"{percent} {self._description(step, seconds)}\n")

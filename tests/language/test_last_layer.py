@@ -13,8 +13,8 @@ from charlm.errors import ModelError, UsageError
 from charlm.language.combination import NAMES
 from charlm.language.directory import CONFIG, describe, read_model
 from charlm.language.fit import fit
-from charlm.language.record import read_record
 from charlm.language.request import TrainRequest
+from charlm.runs.record import read_record
 
 SENTENCES = ["the cat sat on the mat", "a dog ate the old bone", "we saw no cat by the log"]
 SMALL = {"layers": 2, "hidden": 16, "embed": 8, "batch": 8, "bptt": 16, "lr": 0.01, "threads": 1}
@@ -117,7 +117,7 @@ def test_a_model_and_a_run_of_before_are_as_they_were(trained, tmp_path):
         writer.write_json(CONFIG, config)
     assert read_model(run).config["network"].keys() == config["network"].keys()
     assert charlm.load(run, threads=1).score(STORY) == before
-    assert read_record(run).request.last_hidden is None
+    assert read_record(run, TrainRequest).request.last_hidden is None
 
 
 def test_card_and_info_name_it_and_those_of_other_models_do_not(trained, tmp_path, capsys):

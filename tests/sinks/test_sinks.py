@@ -5,13 +5,13 @@ import sys
 import types
 
 import pytest
-from charlm.language.dialogue import NeverStop
 
 from charlm.cli.main import main
 from charlm.errors import UsageError
 from charlm.language.fit import fit
-from charlm.language.record import RunRecord
 from charlm.language.request import TrainRequest
+from charlm.runs.dialogue import NeverStop
+from charlm.runs.record import RunRecord
 from charlm.sinks import opening
 from charlm.sinks.names import names_in, require
 from charlm.sinks.sink import SinkRun

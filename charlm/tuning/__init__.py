@@ -1,0 +1,1 @@
+"""Tuning: a search for better options than charlm's own plan, at equal time for each trial."""
