@@ -98,11 +98,13 @@ def examine(
     text_column: str = "text",
     tell: Callable[[str], None] = lambda line: None,
     emit: Callable[[Row], object] = lambda row: None,
+    typed: Callable[[int], object] = lambda total: None,
 ) -> Examined:
     """Evaluate files, or without any the held-out text, and look closer.
 
     predictor: whose scores come first, and whose predictions are looked at
     emit:      is given each row of `wanted.by`
+    typed:     is told after each word that is typed how many there are
 
     Raises DiskError where a picture cannot be written; then none of that name is there, or the
     old one.
@@ -121,7 +123,7 @@ def examine(
         else:
             corpus, evaluation = None, model.evaluate(predictor=predictor, tell=tell)
         name, parts = check_name(predictor, model.combination), model.parts
-        accuracy, typed = None, None
+        accuracy, keys = None, None
         if wanted.predictions:
             counter = AccuracyCounter()
             asked = parts.predictor(name, parts.reader)
@@ -136,8 +138,8 @@ def examine(
         if wanted.keystrokes is not None:
             asked = parts.predictor(name, parts.network)
             documents = documents_of(model, corpus)
-            typed = keystrokes(asked, model.tokenizer, documents, wanted.keystrokes)
-    return Examined(evaluation, accuracy, typed)
+            keys = keystrokes(asked, model.tokenizer, documents, wanted.keystrokes, typed)
+    return Examined(evaluation, accuracy, keys)
 
 
 def _draw(

@@ -155,8 +155,14 @@ class CachedPredictor:
         keys, ids = [], []
         for state in states:
             missing = held - state.ids.shape[1]
-            keys.append(np.pad(state.keys, ((0, 0), (missing, 0), (0, 0))))
-            ids.append(np.pad(state.ids, ((0, 0), (missing, 0)), constant_values=NOTHING))
+            own = state.keys, state.ids
+            if missing:  # else nothing need be copied twice
+                own = (
+                    np.pad(state.keys, ((0, 0), (missing, 0), (0, 0))),
+                    np.pad(state.ids, ((0, 0), (missing, 0)), constant_values=NOTHING),
+                )
+            keys.append(own[0])
+            ids.append(own[1])
         inner = self.network.stack([state.inner for state in states])
         return CacheState(inner, np.concatenate(keys), np.concatenate(ids))
 
