@@ -111,7 +111,7 @@ class LanguageModel:
     @cached_property
     def text_index(self) -> TextIndex:
         """The index of the training text, in which copies are found."""
-        return find_index(self.config, lambda line: None)
+        return find_index(self.directory, self.config, lambda line: None)
 
     def find_training_text(
         self,
@@ -127,7 +127,7 @@ class LanguageModel:
         if paths:
             self.text_index = index_of_corpus([str(path) for path in paths], self.config, tell)
         else:
-            self.text_index = find_index(self.config, tell)
+            self.text_index = find_index(self.directory, self.config, tell)
 
     def suggest(self, text: str, k: int = 5) -> list[Suggestion]:
         """Find the k most probable next words, or completions of the word that `text` ends in."""

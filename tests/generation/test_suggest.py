@@ -156,7 +156,7 @@ def test_what_is_offered_is_what_a_search_to_the_end_finds(kind, text, monkeypat
         patched.setattr(module, "MAX_OPENED", 2000)
         patched.setattr(module, "ENOUGH", 0)
         whole = suggest(predictor, tokenizer, text, 40)
-    to_the_end, sure, tried = len(opened), [], 0
+    to_the_end, sure = len(opened), []
     opened.clear()
     figures = [suggestion.probability for suggestion in whole.suggestions] + [0.0] * 4
     for suggestion, figure in zip(whole.suggestions, figures, strict=False):
