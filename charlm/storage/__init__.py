@@ -25,7 +25,14 @@ from charlm.storage.directories import (
     set_aside,
     waits_replaced,
 )
-from charlm.storage.files import HashingFile, LineLog, json_bytes, new_file, write_bytes
+from charlm.storage.files import (
+    HashingFile,
+    LineLog,
+    json_bytes,
+    must_have_directory,
+    new_file,
+    write_bytes,
+)
 from charlm.storage.locks import is_locked, locked
 from charlm.storage.manifest import MANIFEST, file_sha256, read_json, verify
 from charlm.storage.system import disk_errors, free_bytes
@@ -43,6 +50,7 @@ __all__ = [
     "is_locked",
     "json_bytes",
     "locked",
+    "must_have_directory",
     "new_directory",
     "new_file",
     "read_json",

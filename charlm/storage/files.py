@@ -11,6 +11,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from charlm.errors import DiskError
 from charlm.storage import system
 from charlm.storage.system import disk_errors
 
@@ -88,6 +89,14 @@ def new_file(path: Path, expected: int | None = None) -> Iterator[HashingFile]:
         yield stream
     with disk_errors(path):
         system.sync_directory(path.parent)
+
+
+def must_have_directory(path: Path) -> None:
+    """Raise DiskError where the directory of a file that is to be written is not there."""
+    if not path.parent.is_dir():
+        raise DiskError(
+            f"cannot write {path}: there is no directory {path.parent}", "make it first"
+        )
 
 
 def json_bytes(value: Any) -> bytes:  # noqa: ANN401
