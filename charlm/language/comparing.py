@@ -20,7 +20,7 @@ from charlm.evaluation.scoring import Score, score_stream
 from charlm.language.combination import BEST, check_name
 from charlm.language.evaluating import documents_of, units_of
 from charlm.language.handle import LanguageModel
-from charlm.text.finding import open_corpus, standard_input
+from charlm.text.finding import open_corpus, paths_of, standard_input
 from charlm.text.sources import Corpus, ReadOptions
 
 
@@ -121,8 +121,7 @@ def compare(
         corpus = None
         if paths:
             options = ReadOptions(encoding, strict, raw=raw, text_column=text_column)
-            named = [paths] if isinstance(paths, str | Path) else paths
-            opened = open_corpus([str(path) for path in named], options, standard_input())
+            opened = open_corpus(paths_of(paths), options, standard_input())
             corpus = files.enter_context(opened)
         else:
             _must_hold_out_the_same(first, second)
