@@ -117,7 +117,7 @@ def read_on(parts: "Parts", chunks: Iterable[np.ndarray], adapts: bool) -> Memor
     if adapts:
         own = state.inner.reader.network.named_parameters()
         weights = {name: each.detach().cpu().numpy() for name, each in own}
-    places = Places(state.keys, state.ids)
+    places = cached.held(state)
     return Memory(
         network.pack(state.inner), known, places, tokens, weights_sha256(parts.directory), weights
     )
