@@ -14,6 +14,7 @@ import difflib
 import types
 import typing
 from collections.abc import Callable, Container, Iterable, Mapping
+from numbers import Integral
 from typing import Any, TypeVar
 
 from charlm.errors import UsageError
@@ -98,6 +99,12 @@ def check(condition: bool, message: str, hint: str | None = None) -> None:
     """Raise UsageError with `message` unless `condition` holds."""
     if not condition:
         raise UsageError(message, hint)
+
+
+def check_count(value: object, name: str) -> None:
+    """Raise UsageError unless `value` is a whole number of 1 or more."""
+    whole = isinstance(value, Integral) and int(value) >= 1
+    check(whole, f"{name} must be 1 or more, not {value!r:.60}")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:

@@ -86,7 +86,7 @@ def main(words: Sequence[str]) -> int:
         complain(error)
         return error.exit_code
     except Stopped as stopped:
-        say(f"stopped by {stopped}")
+        say(f"stopped by {stopped}{_how_to_go_on(words)}")
         return stopped.exit_code
     except BrokenPipeError:
         _be_silent()
@@ -102,6 +102,14 @@ def main(words: Sequence[str]) -> int:
     except MemoryError:
         say("error: out of memory\nhint: close other programs")
         return 7
+
+
+def _how_to_go_on(words: Sequence[str]) -> str:
+    """Say what becomes of what an interrupted command had done, where anything does."""
+    if "train" not in words[:1]:
+        return ""
+    same = "the same command without --force" if "--force" in words else "the same command"
+    return f"; {same} goes on from what is saved"
 
 
 def _be_silent() -> None:

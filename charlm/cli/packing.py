@@ -23,7 +23,7 @@ def add_files(parser: argparse.ArgumentParser, what: str) -> None:
 
 
 def check_output(arguments: argparse.Namespace) -> None:
-    """Raise UsageError where OUT must not be written, before anything takes time."""
+    """Raise UsageError where OUT must not be written, DiskError where it cannot, in good time."""
     out = arguments.out
     if out == STANDARD:
         if arguments.json:
@@ -34,6 +34,8 @@ def check_output(arguments: argparse.Namespace) -> None:
         raise UsageError(f"{out} is no regular file", "pass - for standard output")
     elif os.path.lexists(out) and not arguments.force:
         raise UsageError(f"{out} is already there", "--force replaces it")
+    else:
+        storage.must_have_directory(Path(out))
 
 
 def read_data(name: str) -> bytes:

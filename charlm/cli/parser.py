@@ -30,6 +30,12 @@ class Parser(argparse.ArgumentParser):
         """Turn argparse's complaint into ours."""
         raise UsageError(message, f"see {self.prog} --help")
 
+    def add_argument(self, *names: str, **keywords: Any) -> argparse.Action:  # noqa: ANN401
+        """Declare an argument; of words that may be left out none is called required."""
+        if keywords.get("nargs") == "*":
+            keywords.setdefault("default", [])
+        return super().add_argument(*names, **keywords)
+
     def known_flags(self) -> list[str]:
         """List every flag this parser takes."""
         return [flag for action in self._actions for flag in action.option_strings]
@@ -44,8 +50,13 @@ def parse(parser: Parser, commands: dict[str, Parser], words: Sequence[str]) -> 
         arguments, unknown = parser.parse_known_args(words)
     if unknown:
         used = commands[command] if command is not None else parser
+        if not unknown[0].startswith("-"):
+            hint = f"see {used.prog} --help"
+            if command in ("generate", "suggest"):
+                hint = "put quotes around a text of several words"
+            raise UsageError(f"'{unknown[0]}' is a word too many", hint)
         flag = unknown[0].split("=")[0]
-        meant = did_you_mean(flag, used.known_flags()) if flag.startswith("-") else None
+        meant = did_you_mean(flag, used.known_flags())
         if flag in used.known_flags():
             meant = f"it belongs behind the command: charlm {command} ... {flag}"
         raise UsageError(f"unknown option '{flag}'", meant or f"see {used.prog} --help")

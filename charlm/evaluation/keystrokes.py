@@ -7,7 +7,7 @@ and the space after it. Without that a word costs its letters and one key for wh
 measure of word prediction for typing aids: Trnka & McCoy 2008, "Evaluating Word Prediction".
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 OFFERED = 3  # words at a time
@@ -21,9 +21,9 @@ class Keystrokes:
     keys: int = 0
     pressed: int = 0
 
-    def add(self, word: str, offers: Callable[[str], Sequence[str]]) -> "Keystrokes":
-        """Type one word more, where `offers` gives the words that are offered for its beginning."""
-        pressed = self.pressed + press(word, offers)
+    def add(self, word: str, offered: Callable[[str], bool]) -> "Keystrokes":
+        """Type one word more; `offered` tells whether it is, for some beginning of it."""
+        pressed = self.pressed + press(word, offered)
         return Keystrokes(self.words + 1, self.keys + len(word) + 1, pressed)
 
     @property
@@ -32,12 +32,12 @@ class Keystrokes:
         return 1 - self.pressed / self.keys if self.keys else None
 
 
-def press(word: str, offers: Callable[[str], Sequence[str]]) -> int:
-    """Count the keys pressed for a word where `offers` gives the words offered for its beginning.
+def press(word: str, offered: Callable[[str], bool]) -> int:
+    """Count the keys pressed for a word; `offered` tells whether it is, for some beginning of it.
 
     Nothing is gained by taking a word that is typed already: that costs its letters and one key.
     """
     for typed in range(len(word)):
-        if word in offers(word[:typed])[:OFFERED]:
+        if offered(word[:typed]):
             return typed + 1
     return len(word) + 1

@@ -5,6 +5,7 @@ Runs are of whole characters. A character that could not be read, U+FFFD, is a c
 
 from bisect import bisect_left
 from dataclasses import dataclass
+from functools import partial
 from itertools import accumulate
 from typing import Any
 
@@ -56,18 +57,23 @@ def longest_copy(text: str, index: TextIndex) -> Copy:
     refuse_surrogates(text)
     data = text.encode()
     edges = list(accumulate((len(character.encode()) for character in text), initial=0))
-    length, start = 0, 0
-    for first in range(len(text)):
 
-        def copied(size: int, first: int = first) -> bool:
-            end = first + size
-            return end < len(edges) and index.holds(data[edges[first] : edges[end]])
+    def copied(first: int, end: int) -> bool:
+        return index.holds(data[edges[first] : edges[end]])
 
-        if copied(length + 1):
-            # what begins here is copied up to some length, and no further
-            sizes = range(length + 2, len(text) - first + 1)
-            length += 1 + bisect_left(sizes, True, key=lambda size: not copied(size))
-            start = first
+    first, length, start = 0, 0, 0
+    while (end := first + length + 1) <= len(text):
+        if copied(first, end):
+            # what begins here is copied up to some end, and no further
+            ends, here = range(end, len(text)), partial(copied, first)
+            more = bisect_left(ends, True, key=lambda end: not here(end + 1))
+            length, start, failed = length + 1 + more, first, first
+        else:
+            failed, step = first, 1
+            # what is not copied up to here from a later place on is not from an earlier one either
+            while (later := first + step) < end and not copied(later, end):
+                failed, step = later, 2 * step
+        first = failed + 1
     run = text[start : start + length]
     place = index.find(run.encode()) if run else None
     return Copy(length, run, start, None if place is None else index.offset(place))

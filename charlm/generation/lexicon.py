@@ -1,11 +1,16 @@
 """What each token does to a word that is being spelled: begin it, go on with it, or end it."""
 
+import re
+from bisect import bisect_left, bisect_right
+from collections import Counter
 from enum import IntEnum
 
 import numpy as np
 
-from charlm.text.pretokens import APOSTROPHES, WORD_PATTERN
+from charlm.text.pretokens import APOSTROPHES, WORD, WORD_PATTERN
 from charlm.text.tokenizers import Tokenizer
+
+_PLAIN = re.compile(f" ?{WORD}+")
 
 
 class Role(IntEnum):
@@ -19,24 +24,51 @@ class Role(IntEnum):
 
 
 class Lexicon:
-    """The roles of all tokens of a lossless tokenizer, as (V,) masks."""
+    """The roles of all tokens of a lossless tokenizer, as (V,) masks.
+
+    lengths: (V,) bytes of each token
+    plain:   those of nothing but word characters, with a space before them or not, or white space
+    """
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.pieces = tokenizer.pieces
-        roles = np.array([role_of(piece) for piece in tokenizer.pieces])
+        texts = [piece.decode("utf-8", "replace") for piece in self.pieces]
+        roles = np.array([role_of(piece) for piece in self.pieces])
+        self.lengths = np.array([len(piece) for piece in self.pieces])
         self.begins = roles == Role.SPACED  # with its own space before it
-        self.goes_on = (roles == Role.LETTERS) | (roles == Role.APOSTROPHE)
         self.letters = roles == Role.LETTERS
         self.blank = roles == Role.BLANK
-        self.ends = (roles == Role.SPACED) | (roles == Role.BLANK) | (roles == Role.OTHER)
+        self.goes_on = self.letters | (roles == Role.APOSTROPHE)
+        self.ends = self.begins | self.blank | (roles == Role.OTHER)
+        self.plain = self.blank | [_PLAIN.fullmatch(text) is not None for text in texts]
+        self._sorted = sorted(range(len(self.pieces)), key=self.pieces.__getitem__)
+        self._in_order = [self.pieces[token] for token in self._sorted]
+        times = Counter(self.pieces)
+        lone = np.array([times[piece] == 1 for piece in self.pieces])
+        lone &= [not text.endswith(tuple(APOSTROPHES)) for text in texts]
+        # a word goes on with one of all the letters of a length, and so with a space before them
+        group = np.where((self.letters | self.begins) & lone, 2 * self.lengths - self.begins, 0)
+        self._groups, self._number = group, int(group.max()) + 1
 
-    def compatible(self, wanted: bytes) -> list[int]:
-        """Find the tokens that agree with text that must come next."""
-        return [
-            token
-            for token, piece in enumerate(self.pieces)
-            if piece and (piece.startswith(wanted) or wanted.startswith(piece))
-        ]
+    def compatible(self, wanted: bytes) -> np.ndarray:
+        """Find the tokens (n,) that agree with text that must come next."""
+        order, found = self._in_order, list[int]()
+        for length in range(1, len(wanted)):
+            begin = bisect_left(order, wanted[:length])
+            found += self._sorted[begin : bisect_right(order, wanted[:length], begin)]
+        begin = bisect_left(order, wanted)
+        end = bisect_right(order, wanted, begin, key=lambda piece: piece[: len(wanted)])
+        return np.array(found + self._sorted[begin:end], dtype=np.int64)
+
+    def bests(self, tokens: np.ndarray, masses: np.ndarray) -> np.ndarray:
+        """Give the largest mass, (G,), of each group of tokens of which a word goes on with one.
+
+        The first is the sum over the tokens of which it may go on with several.
+        """
+        result, groups = np.zeros(self._number), self._groups[tokens]
+        np.maximum.at(result, groups, masses)
+        result[0] = masses[groups == 0].sum()
+        return result
 
 
 def role_of(piece: bytes) -> Role:

@@ -27,7 +27,7 @@ from charlm.text.decoding import BORDER, DecodedText, marked
 FORMAT = 1
 INDEX, TEXT, ORDER = "index.json", "text.bin", "order.bin"
 SEGMENT = 1 << 23  # bytes of text sorted at once, which takes 0.4 GB of memory
-DEPTH = 1 << 16  # bytes that count in sorting; longer stretches are compared one by one
+DEPTH = 1 << 16  # bytes that count in sorting; longer stretches are looked for in parts
 
 
 class TextIndex:
@@ -74,22 +74,35 @@ class TextIndex:
 
     def _found(self, data: bytes) -> Iterator[np.ndarray]:
         """Give the places at which bytes stand, of each segment that has any."""
-        text, head = self._text, data[: self._depth]
-        size = len(head)
+        if len(data) > self._depth:
+            yield from self._found_in_parts(data)
+            return
+        text, size = self._text, len(data)
 
         def key(place: int) -> bytes:
             return text[place : place + size]
 
         for order in self._orders:
-            first = bisect_left(order, head, key=key)
-            if first == len(order) or key(order[first]) != head:
-                continue
-            places = np.asarray(order[first : bisect_right(order, head, first, key=key)])
-            if len(data) > size:
-                alike = [text[place : place + len(data)] == data for place in places.tolist()]
-                places = places[alike]
+            first = bisect_left(order, data, key=key)
+            if first < len(order) and key(order[first]) == data:
+                yield np.asarray(order[first : bisect_right(order, data, first, key=key)])
+
+    def _found_in_parts(self, data: bytes) -> Iterator[np.ndarray]:
+        """Give the places of more bytes than are in order: where each part of them stands.
+
+        A text of one letter has its parts everywhere: places are sieved, not compared one by one.
+        """
+        places, last = self._places(data[: self._depth]), len(data) - self._depth
+        for start in [*range(self._depth, last, self._depth), last]:
             if len(places):
-                yield places
+                part = self._places(data[start : start + self._depth])
+                places = places[np.isin(places + start, part)]
+        if len(places):
+            yield places
+
+    def _places(self, data: bytes) -> np.ndarray:
+        none = np.zeros(0, dtype=np.int64)
+        return np.concatenate([none, *self._found(data)])
 
     @cached_property
     def _borders(self) -> np.ndarray:

@@ -7,25 +7,21 @@ first byte stands, whatever the tokenizer.
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from charlm.errors import UsageError
 from charlm.evaluation.bootstrap import Stretches, intervals
 from charlm.evaluation.metrics import perplexity
+from charlm.evaluation.scoring import Score, score_stream
 from charlm.language.combination import BEST, check_name
-from charlm.language.directory import read_held_out
-from charlm.language.evaluating import DocumentReader, held_out_documents, units_of
+from charlm.language.evaluating import documents_of, units_of
 from charlm.language.handle import LanguageModel
-from charlm.text.finding import open_corpus, standard_input
+from charlm.text.finding import open_corpus, paths_of, standard_input
 from charlm.text.sources import Corpus, ReadOptions
-
-CHUNK = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -125,13 +121,12 @@ def compare(
         corpus = None
         if paths:
             options = ReadOptions(encoding, strict, raw=raw, text_column=text_column)
-            named = [paths] if isinstance(paths, str | Path) else paths
-            opened = open_corpus([str(path) for path in named], options, standard_input())
+            opened = open_corpus(paths_of(paths), options, standard_input())
             corpus = files.enter_context(opened)
         else:
             _must_hold_out_the_same(first, second)
         for model, name in zip(models, names, strict=True):
-            sums.append(_sums(model, name, _documents(model, corpus)))
+            sums.append(_sums(model, name, corpus))
         if corpus is not None:
             for line in corpus.report().lines():
                 tell(line)
@@ -151,36 +146,19 @@ def compare(
     )
 
 
-def _sums(model: LanguageModel, name: str, documents: Iterable[Iterable[np.ndarray]]) -> Stretches:
-    """Sum the nats of each stretch of the text."""
+def _sums(model: LanguageModel, name: str, corpus: Corpus | None) -> Stretches:
+    """Sum the nats of each stretch of a corpus, or of the held-out text."""
     predictor = model.parts.predictor(name, model.parts.reader)
-    sizes, stretches = units_of(model.tokenizer), Stretches()
-    for chunks in documents:
-        state = predictor.start(1)
-        for ids in _cut(chunks):
-            nats, state = predictor.score(ids[None], state)
-            stretches.add(sizes[ids], nats[0].astype(np.float64))
-    return stretches
-
-
-def _cut(chunks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    for chunk in chunks:
-        for begin in range(0, len(chunk), CHUNK):
-            yield chunk[begin : begin + CHUNK].astype(np.int64)
-
-
-def _documents(model: LanguageModel, corpus: Corpus | None) -> Iterable[Iterable[np.ndarray]]:
-    """Give the documents of a corpus, or of the held-out text, as chunks of ids."""
-    if corpus is not None:
-        return DocumentReader(model.tokenizer, corpus.pieces()).documents()
-    part = read_held_out(model.directory, model.config)
-    return [] if part is None else ([ids] for ids in held_out_documents(part))
+    score = Score(sizes=units_of(model.tokenizer))
+    for chunks in documents_of(model, corpus):
+        score_stream(predictor, chunks, score)
+    return score.stretches
 
 
 def _must_hold_out_the_same(*models: LanguageModel) -> None:
     """Raise UsageError unless the models have held out the same documents."""
     texts = [
-        [model.tokenizer.decode(ids.tolist()) for (ids,) in _documents(model, None)]
+        [model.tokenizer.decode(ids.tolist()) for (ids,) in documents_of(model, None)]
         for model in models
     ]
     if not texts[0] or texts[0] != texts[1]:

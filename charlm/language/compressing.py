@@ -25,6 +25,7 @@ from charlm.language.combination import (
 )
 from charlm.language.counts import COUNTS as COUNTS_FILE
 from charlm.language.directory import TOKENIZER, WEIGHTS
+from charlm.options import check
 from charlm.runs.files import CONFIG
 
 if TYPE_CHECKING:
@@ -70,6 +71,7 @@ def compress(model: "LanguageModel", data: bytes, passed: Passed = silent) -> by
     Raises UsageError for the closed word form, which cannot give a text back.
     """
     tokenizer, name = model.tokenizer, model.name
+    check(isinstance(data, bytes), f"bytes are compressed, not {data!r:.60}", "encode a text first")
     if not tokenizer.lossless:
         raise UsageError(
             "this model cannot give a text back: its words are the closed form, with <unk>",

@@ -1,17 +1,22 @@
 """Evaluating a model: a corpus or the held-out text, by several predictors in one reading."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from charlm.evaluation.bootstrap import intervals
 from charlm.evaluation.metrics import Evaluation
 from charlm.evaluation.scoring import FOREVER, Score, Scorer, score_documents, score_stream
+from charlm.language.directory import read_held_out
 from charlm.text.documents import Piece
 from charlm.text.sources import Corpus
 from charlm.text.store import TokenPart
 from charlm.text.tokenizers import Tokenizer
 from charlm.text.units import UnitCounter, Units, count_units
+
+if TYPE_CHECKING:
+    from charlm.language.handle import LanguageModel
 
 
 class Evaluator:
@@ -86,6 +91,14 @@ def held_out_documents(part: TokenPart) -> Iterator[np.ndarray]:
     starts, lengths = part.boundaries[:-1] + 1, part.documents[:-1, 5]
     for start, length in zip(starts.tolist(), lengths.tolist(), strict=True):
         yield part.ids[start : start + length]
+
+
+def documents_of(model: "LanguageModel", corpus: Corpus | None) -> Iterable[Iterable[np.ndarray]]:
+    """Give the documents of a corpus, or else of the held-out text, as chunks of ids."""
+    if corpus is not None:
+        return DocumentReader(model.tokenizer, corpus.pieces()).documents()
+    part = read_held_out(model.directory, model.config)
+    return [] if part is None else ([ids] for ids in held_out_documents(part))
 
 
 class DocumentReader:

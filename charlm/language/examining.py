@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from charlm.evaluation.accuracy import Accuracy, AccuracyCounter
 from charlm.evaluation.calibration import CalibrationCounter
 from charlm.evaluation.curve import LearningCurve, read_learning_curve
@@ -22,14 +20,13 @@ from charlm.evaluation.plots import evaluation_plot, require_matplotlib
 from charlm.evaluation.rows import By, Row, rows_as_they_pass
 from charlm.evaluation.tokens import TokenScore, token_scores
 from charlm.language.combination import NETWORK, check_name
-from charlm.language.directory import read_held_out
-from charlm.language.evaluating import DocumentReader, held_out_documents
+from charlm.language.evaluating import documents_of
 from charlm.language.handle import LanguageModel
 from charlm.language.keystrokes import keystrokes
 from charlm.options import check
 from charlm.storage import HashingFile, result_file
 from charlm.text.finding import open_corpus, standard_input
-from charlm.text.sources import Corpus, ReadOptions
+from charlm.text.sources import ReadOptions
 
 NAMED = 3  # files of a text, in its title
 
@@ -99,11 +96,13 @@ def examine(
     text_column: str = "text",
     tell: Callable[[str], None] = lambda line: None,
     emit: Callable[[Row], object] = lambda row: None,
+    typed: Callable[[int], object] = lambda total: None,
 ) -> Examined:
     """Evaluate files, or without any the held-out text, and look closer.
 
     predictor: whose scores come first, and whose predictions are looked at
     emit:      is given each row of `wanted.by`
+    typed:     is told after each word that is typed how many there are
 
     Raises DiskError where a picture cannot be written; then none of that name is there, or the
     old one.
@@ -122,11 +121,11 @@ def examine(
         else:
             corpus, evaluation = None, model.evaluate(predictor=predictor, tell=tell)
         name, parts = check_name(predictor, model.combination), model.parts
-        accuracy, typed = None, None
+        accuracy, keys = None, None
         if wanted.predictions:
             counter = AccuracyCounter()
             asked = parts.predictor(name, parts.reader)
-            scores = token_scores(asked, model.tokenizer, _documents(model, corpus))
+            scores = token_scores(asked, model.tokenizer, documents_of(model, corpus))
             scores = counter.watch(scores)
             if wanted.by is not None:
                 scores = rows_as_they_pass(wanted.by, scores, model.tokenizer.lossless, emit)
@@ -136,18 +135,9 @@ def examine(
             accuracy = counter.result if wanted.accuracy else None
         if wanted.keystrokes is not None:
             asked = parts.predictor(name, parts.network)
-            documents = _documents(model, corpus)
-            typed = keystrokes(asked, model.tokenizer, documents, wanted.keystrokes)
-    return Examined(evaluation, accuracy, typed)
-
-
-def _documents(model: LanguageModel, corpus: Corpus | None) -> Iterable[Iterable[np.ndarray]]:
-    """Give the documents of a corpus, or of the held-out text, as chunks of ids."""
-    if corpus is None:
-        part = read_held_out(model.directory, model.config)
-        assert part is not None, "it has been evaluated"
-        return ([ids] for ids in held_out_documents(part))
-    return DocumentReader(model.tokenizer, corpus.pieces()).documents()
+            documents = documents_of(model, corpus)
+            keys = keystrokes(asked, model.tokenizer, documents, wanted.keystrokes, typed)
+    return Examined(evaluation, accuracy, keys)
 
 
 def _draw(

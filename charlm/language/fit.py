@@ -20,7 +20,7 @@ from charlm.options import did_you_mean
 from charlm.runs.dialogue import NeverStop, Stop, teller
 from charlm.runs.place import Place, find_place
 from charlm.sinks.names import require
-from charlm.text.finding import check_text
+from charlm.text.finding import check_text, paths_of
 from charlm.text.memory import return_freed_memory
 from charlm.training.meeting import Meeting, open_meeting
 
@@ -32,11 +32,10 @@ def train(corpus: str | Path | Sequence[str | Path] = (), **options: Any) -> Lan
     preset, config, ...
     Raises a CharlmError for whatever is wrong.
     """
-    paths = [corpus] if isinstance(corpus, str | Path) else corpus
     if unknown := sorted(options.keys() - {*NAMES, "preset", "config"}):
         hint = did_you_mean(unknown[0], NAMES) or "see charlm train --help"
         raise UsageError(f"unknown option '{unknown[0]}'", hint)
-    result = fit([str(path) for path in paths], request_from(options))
+    result = fit(paths_of(corpus), request_from(options))
     if result is None:
         raise UsageError("this process only helped: the first one has the model")
     return result.model

@@ -26,11 +26,11 @@ from charlm.language.evaluating import DocumentReader, Evaluator
 from charlm.language.memory import Memory, read_on
 from charlm.language.parts import Parts
 from charlm.language.training_text import find_index, index_of_corpus
-from charlm.options import check, did_you_mean
+from charlm.options import check_count, did_you_mean
 from charlm.predict.cache import Network
 from charlm.predict.ngram import NgramPredictor
 from charlm.predict.predictor import Predictor
-from charlm.text.finding import corpus_from_text, open_corpus, standard_input
+from charlm.text.finding import corpus_from_text, open_corpus, paths_of, standard_input
 from charlm.text.sources import Corpus, ReadOptions
 from charlm.text.tokenizers import Tokenizer
 
@@ -111,7 +111,7 @@ class LanguageModel:
     @cached_property
     def text_index(self) -> TextIndex:
         """The index of the training text, in which copies are found."""
-        return find_index(self.config, lambda line: None)
+        return find_index(self.directory, self.config, lambda line: None)
 
     def find_training_text(
         self,
@@ -123,11 +123,10 @@ class LanguageModel:
         corpus: as it was given to `charlm.train`; what the run held out is left out again. Raises
         UsageError where there is none, CorpusError for another text than the model learned from.
         """
-        paths = [corpus] if isinstance(corpus, str | Path) else corpus
-        if paths:
-            self.text_index = index_of_corpus([str(path) for path in paths], self.config, tell)
+        if paths := paths_of(corpus):
+            self.text_index = index_of_corpus(paths, self.config, tell)
         else:
-            self.text_index = find_index(self.config, tell)
+            self.text_index = find_index(self.directory, self.config, tell)
 
     def suggest(self, text: str, k: int = 5) -> list[Suggestion]:
         """Find the k most probable next words, or completions of the word that `text` ends in."""
@@ -135,7 +134,7 @@ class LanguageModel:
 
     def suggestions(self, text: str, k: int = 5) -> Suggestions:
         """Suggest, and say how much probability was not searched."""
-        check(k >= 1, f"k must be 1 or more, not {k}")
+        check_count(k, "k")
         lexicon = None if self.tokenizer.closed else self._lexicon
         return suggest(self.predictor, self.tokenizer, text, k, lexicon)
 
@@ -263,7 +262,7 @@ class LanguageModel:
             else:
                 known = [*SamplingOptions.__dataclass_fields__, "stop", "max_tokens", "seed"]
                 raise UsageError(f"unknown option '{name}'", did_you_mean(name, known))
-        check(count >= 1, f"the number of samples must be 1 or more, not {count}")
+        check_count(count, "the number of samples")
         sampling = SamplingOptions(**rules)
         if sampling.max_copy is not None:
             own["index"] = self.text_index
@@ -278,8 +277,7 @@ def _corpus(
     """Open a text, or else files."""
     if text is not None:
         return corpus_from_text(text, options)
-    paths = [path] if isinstance(path, str | Path) else path or []
-    return open_corpus([str(one) for one in paths], options, standard_input())
+    return open_corpus(paths_of(path or ()), options, standard_input())
 
 
 def load(

@@ -1,13 +1,12 @@
 """Typing a text with a model's suggestions: the keys they would spare."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
 from charlm.evaluation.keystrokes import OFFERED, Keystrokes
 from charlm.generation.lexicon import Lexicon
-from charlm.generation.suggest import suggest
+from charlm.generation.suggest import offered
 from charlm.predict.continued import continued
 from charlm.predict.predictor import Predictor
 from charlm.text.pretokens import WORD_PATTERN
@@ -21,8 +20,12 @@ def keystrokes(
     tokenizer: Tokenizer,
     documents: Iterable[Iterable[np.ndarray]],
     words: int,
+    passed: Callable[[int], object] = lambda total: None,
 ) -> Keystrokes:
-    """Type so many words of a text, evenly spaced over it, each after all that stands before it."""
+    """Type so many words of a text, evenly spaced over it, each after all that stands before it.
+
+    passed: is told after each word how many there are
+    """
     texts = list(_texts(tokenizer, documents))
     places = [list(WORD_PATTERN.finditer(text)) for text in texts]
     total = sum(map(len, places))
@@ -38,18 +41,17 @@ def keystrokes(
                 if len(ids):
                     _, state = predictor.score(ids[None].astype(np.int64), state)
                 read, here = cut, continued(predictor, state)
-                offers = partial(_offers, here, tokenizer, lexicon, text[cut : place.start()])
-                result = result.add(place.group(), offers)
+                word, space = place.group(), text[cut : place.start()]
+
+                def among_the_best(
+                    typed: str, here: Predictor = here, word: str = word, space: str = space
+                ) -> bool:
+                    return offered(here, tokenizer, space + typed, word, OFFERED, lexicon)
+
+                result = result.add(word, among_the_best)
+                passed(len(chosen))
             number += 1
     return result
-
-
-def _offers(
-    predictor: Predictor, tokenizer: Tokenizer, lexicon: Lexicon | None, space: str, typed: str
-) -> Sequence[str]:
-    """Give the words that are offered after the space and the beginning of a word."""
-    found = suggest(predictor, tokenizer, space + typed, OFFERED, lexicon)
-    return [suggestion.word for suggestion in found.suggestions]
 
 
 def _texts(tokenizer: Tokenizer, documents: Iterable[Iterable[np.ndarray]]) -> Iterator[str]:

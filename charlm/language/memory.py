@@ -39,7 +39,7 @@ CHUNK = 1 << 16
 LARGEST = 1e6  # number in a state or a weight: more only damage makes
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Memory:
     """What was read, as arrays; `counts` is None for a model without any."""
 
@@ -50,6 +50,11 @@ class Memory:
     model: str
     weights: Mapping[str, np.ndarray] | None = None
 
+    def __repr__(self) -> str:
+        """Tell what it is of; its arrays are long."""
+        adapted = ", with weights of its own" if self.weights else ""
+        return f"Memory({self.tokens:,} tokens, by model {self.model[:12]}{adapted})"
+
     def of_network(self, network: Network) -> Network:
         """Let a network start from here."""
         return continued(network, network.unpack(self.network))
@@ -59,7 +64,7 @@ class Memory:
         return counts if self.counts is None else continued(counts, self.counts)
 
     def save(self, path: str | Path) -> None:
-        """Write the file, as a whole or not at all; raise DiskError."""
+        """Write the file, whole or not at all, in a directory that is there; raise DiskError."""
         arrays = {f"{NETWORK}{number}": array for number, array in enumerate(self.network)}
         arrays |= {KEYS: self.places.keys, IDS: self.places.ids}
         arrays[TOKENS] = np.array([self.tokens])
@@ -68,23 +73,32 @@ class Memory:
             arrays[COUNTS] = self.counts
         arrays |= {WEIGHTS + name: array for name, array in (self.weights or {}).items()}
         whole = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-        storage.write_bytes(Path(path), safetensors.numpy.save(whole, metadata={"format": "np"}))
+        with storage.new_file(Path(path)) as stream:
+            stream.write(safetensors.numpy.save(whole, metadata={"format": "np"}))
 
 
 def check_target(path: str | Path, inputs: Iterable[str | Path] = ()) -> None:
-    """Raise UsageError where a state would replace a file that is none, or the text itself."""
+    """Refuse to write a state where that cannot be, before a long text is read for it.
+
+    Raises UsageError where it would replace a file that is none, or the text itself, and DiskError
+    where there is no such directory.
+    """
     path = Path(path)
+    storage.must_have_directory(path)
     taken = [Path(each) for each in inputs]
     if not path.exists() or any(each.exists() and each.samefile(path) for each in taken):
         if path.exists():
             raise UsageError(f"{path} is the text that is to be read", "name another file")
         return
-    try:
-        ours = MODEL in check_header(path, ModelError)
-    except ModelError:
-        ours = False
-    if not ours:
+    if not _is_state(path):
         raise UsageError(f"{path} is there, and is no state", "name another file")
+
+
+def _is_state(path: Path) -> bool:
+    try:
+        return MODEL in check_header(path, ModelError)
+    except ModelError:
+        return False
 
 
 def read_on(parts: "Parts", chunks: Iterable[np.ndarray], adapts: bool) -> Memory:
@@ -103,23 +117,32 @@ def read_on(parts: "Parts", chunks: Iterable[np.ndarray], adapts: bool) -> Memor
     if adapts:
         own = state.inner.reader.network.named_parameters()
         weights = {name: each.detach().cpu().numpy() for name, each in own}
-    places = Places(state.keys, state.ids)
+    places = cached.held(state)
     return Memory(
         network.pack(state.inner), known, places, tokens, weights_sha256(parts.directory), weights
     )
+
+
+def check_model(model: str, directory: Path, name: str) -> None:
+    """Raise ModelError where what has this name was not read by the model in a directory."""
+    if model != weights_sha256(directory):
+        raise ModelError(
+            f"{name} is not a state of this model", f"let {directory} read the text anew"
+        )
 
 
 def read_memory(path: Path, parts: "Parts") -> Memory:
     """Read what `save` wrote; raise ModelError where it is damaged, or of another model."""
     if not path.exists():
         raise ModelError(f"there is no state at {path}", "charlm read --save-state writes one")
+    if not _is_state(path):
+        raise ModelError(
+            f"{path} is no state, or a damaged one", "charlm read --save-state writes one"
+        )
     arrays = read_arrays(path, ModelError)
     shapes = parts.shape.parameter_shapes()
     own = arrays.pop(MODEL, np.zeros(0, np.uint8)).tobytes().hex()
-    if own != weights_sha256(parts.directory):
-        raise ModelError(
-            f"{path} is not a state of this model", f"{parts.directory} must read anew"
-        )
+    check_model(own, parts.directory, str(path))
     weights = {n.removeprefix(WEIGHTS): arrays.pop(n) for n in [*arrays] if n.startswith(WEIGHTS)}
     shape = parts.shape
     wanted = [(1, size) for size in (*shape.state_sizes, shape.head_size)]

@@ -22,7 +22,7 @@ from charlm.language.combination import (
 )
 from charlm.language.counts import read_counts
 from charlm.language.directory import ModelFiles, network_config, read_weights
-from charlm.language.memory import Memory, read_memory
+from charlm.language.memory import Memory, check_model, read_memory
 from charlm.predict.cache import Network, Places
 from charlm.predict.mixture import SideBySide
 from charlm.predict.ngram import NgramPredictor
@@ -58,8 +58,11 @@ class Parts:
         if found is not None and self.combination is not None:
             self.combination = found.combination or self.combination
         self.memory: Memory | None = None
-        if state is not None:
-            self.memory = state if isinstance(state, Memory) else read_memory(Path(state), self)
+        if isinstance(state, Memory):
+            check_model(state.model, self.directory, repr(state))
+            self.memory = state
+        elif state is not None:
+            self.memory = read_memory(Path(state), self)
 
     @cached_property
     def network(self) -> Network:

@@ -65,7 +65,10 @@ class FitResult:
                 lines += [title, evaluation_table(evaluation), ""]
         if self.sample:
             lines += ["sample", self.sample.strip("\n"), ""]
-        lines += [f"model    {name}", f'next     charlm generate {name} "Your prompt"']
+        lines += [f"model    {name}"]
+        if state.stopped_by == "request":
+            lines.append(f"go on    charlm train --resume --out {name}")
+        lines.append(f'next     charlm generate {name} "Your prompt"')
         return "\n".join(lines)
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from charlm.errors import UsageError
+from charlm.errors import CorpusError, UsageError
 from charlm.language.adapting import Tuned, adapting, read_adaptation, write_tuned
 from charlm.language.combination import ADAPTING, NETWORK, combine
 from charlm.language.evaluating import DocumentReader
@@ -58,8 +58,12 @@ def tailor(
     """
     ids = _reserve(model) if not paths else _ids_of(model, paths, options, tell)
     if len(ids) < FEWEST_TOKENS:
+        few = f"too few to tune on: {FEWEST_TOKENS} tokens are needed"
+        if paths:
+            where = ", ".join(paths[:3])
+            raise CorpusError(f"{where}: {len(ids):,} tokens are {few}", "pass a longer text")
         raise UsageError(
-            f"{len(ids):,} tokens are too few to tune on: {FEWEST_TOKENS} are needed",
+            f"the {len(ids):,} tokens that training kept back are {few}",
             "pass a FILE that the model has not learned from",
         )
     network = model.parts.reader
@@ -125,4 +129,6 @@ def _ids_of(
                 if count >= MOST_TOKENS:
                     tell(f"tuning on the first {MOST_TOKENS:,} tokens")
                     return np.concatenate(pieces)[:MOST_TOKENS].astype(np.int64)
-    return np.concatenate([np.zeros(0, np.int64), *pieces]).astype(np.int64)
+        if not count:
+            raise corpus.nothing_in_it()
+    return np.concatenate(pieces).astype(np.int64)

@@ -1,7 +1,8 @@
 """The text that a model learned from, found again, and its index. A model does not hold it.
 
 It stays prepared in the user's cache for a while, where it is known by the SHA-256 that config.json
-has of it; else the user says where it is. The index is an entry of the same cache.
+has of it; then it is prepared again from where run.json says it was; else the user says where it
+is. The index is an entry of the same cache.
 """
 
 import hashlib
@@ -13,10 +14,16 @@ from typing import Any
 
 from charlm.errors import CharlmError, CorpusError, ModelError, UsageError
 from charlm.generation.text_index import TextIndex, open_index, write_index
-from charlm.language.corpus import cache_directory, read_options, tokenizer_choice
+from charlm.language.corpus import (
+    cache_directory,
+    open_or_prepare,
+    read_options,
+    tokenizer_choice,
+)
 from charlm.language.request import TrainRequest
 from charlm.options import from_json
 from charlm.runs.dialogue import Tell
+from charlm.runs.record import read_record
 from charlm.text.cache import find_by_contents, find_or_make, prepare_cached, touch, train_hash
 from charlm.text.decoding import decoded
 from charlm.text.finding import corpus_from_text, is_prepared, open_corpus, standard_input
@@ -50,17 +57,17 @@ class TrainingText:
         return cls(ids, config["tokenizer_sha256"], size, corpus)
 
 
-def find_index(config: dict[str, Any], tell: Tell) -> TextIndex:
-    """Give the index of the text that a model learned from, if this machine still has it.
+def find_index(directory: Path, config: dict[str, Any], tell: Tell) -> TextIndex:
+    """Give the index of the text that the model in a directory learned from, if it is still there.
 
-    Raises UsageError where it has not.
+    Raises UsageError where this machine has it no more.
     """
     text = TrainingText.of(config)
     if text.ids is not None:
         index = _open(_index_directory(text.ids, text.tokenizer))
-        store = None if index is not None else _find_store(text.ids, text)
-        if store is not None:
-            index = _indexed(store, text.ids, tell)
+        if index is None:
+            store = _find_store(text.ids, text) or _prepared_again(directory, text, tell)
+            index = None if store is None else _indexed(store, text.ids, tell)
         if index is not None:
             return _told(index, tell)
     raise UsageError(
@@ -111,6 +118,19 @@ def _find_store(ids: str, text: TrainingText) -> TokenStore | None:
         with suppress(CharlmError):
             store = open_store(Path(text.corpus), contents=True)
     return None if store is None or store.tokenizer.sha256() != text.tokenizer else store
+
+
+def _prepared_again(directory: Path, text: TrainingText, tell: Tell) -> TokenStore | None:
+    """Prepare the text as the run did, from where it was then; None where that has another."""
+    with suppress(CharlmError):
+        record = read_record(directory, TrainRequest)
+        if record is None or "-" in (*record.paths, record.request.valid):
+            return None  # standard input was read, and is gone
+        store = open_or_prepare(record.paths, record.request, tell, record.settled)
+        if (train_hash(store.directory), store.tokenizer.sha256()) == (text.ids, text.tokenizer):
+            return store
+        tell(f"warning: {text.corpus} has changed since the model learned from it")
+    return None
 
 
 def _indexed(store: TokenStore, ids: str, tell: Tell) -> TextIndex:

@@ -55,20 +55,25 @@ class Network(Predictor, Protocol):
 
 
 @dataclass(frozen=True)
-class CacheState:
-    """A network's state; the outputs (S, L, E) at the places read last; the ids after them."""
-
-    inner: State
-    keys: np.ndarray
-    ids: np.ndarray
-
-
-@dataclass(frozen=True)
 class Places:
     """What a cache holds: outputs (S, L, E), and the ids (S, L) that followed them."""
 
     keys: np.ndarray
     ids: np.ndarray
+
+
+@dataclass(frozen=True)
+class CacheState:
+    """A network's state; the outputs (S, L, E) at the places read last; the ids after them.
+
+    shared: the places of one stream that all of them read before these, held once: many streams
+    that go on from one text, as samples and spellings do, cost little more than one
+    """
+
+    inner: State
+    keys: np.ndarray
+    ids: np.ndarray
+    shared: Places | None = None
 
 
 class CachedPredictor:
@@ -95,12 +100,14 @@ class CachedPredictor:
     def start(self, streams: int) -> CacheState:
         """Give the state of S streams that have read nothing but the boundary, or hold `places`."""
         inner = self.network.start(streams)
-        if self._places is not None:
-            first = [0] * streams
-            return CacheState(inner, self._places.keys[first], self._places.ids[first])
         width = self.network.outputs(inner).shape[1]
         keys = np.zeros((streams, 0, width), dtype=np.float32)
-        return CacheState(inner, keys, np.zeros((streams, 0), dtype=np.int64))
+        return CacheState(inner, keys, np.zeros((streams, 0), dtype=np.int64), self._places)
+
+    def held(self, state: CacheState) -> Places:
+        """Give all that each stream holds."""
+        whole = self._whole(state)
+        return Places(whole.keys, whole.ids)
 
     def prediction(self, state: CacheState) -> Prediction:
         """Predict what comes next, without reading."""
@@ -122,6 +129,7 @@ class CachedPredictor:
 
     def read(self, ids: np.ndarray, state: CacheState) -> CacheState:
         """Read ids (S, N) without a look at what the cache says of them."""
+        state = self._whole(state)
         for start in range(0, ids.shape[1], CHUNK):
             part = np.asarray(ids[:, start : start + CHUNK], dtype=np.int64)
             _, outputs, inner = self.network.score_with_outputs(part, state.inner)
@@ -133,32 +141,56 @@ class CachedPredictor:
 
         The cache's are infinite for ids that it does not hold, once it is full.
         """
-        pieces = [np.zeros((len(ids), 0, 2), dtype=np.float32)]
+        pieces, state = [np.zeros((len(ids), 0, 2), dtype=np.float32)], self._whole(state)
         for start in range(0, ids.shape[1], CHUNK):
             part = np.asarray(ids[:, start : start + CHUNK], dtype=np.int64)
             nats, outputs, inner = self.network.score_with_outputs(part, state.inner)
             cached = self.nats_by_cache(part, outputs, nats, state)
             pieces.append(np.stack([nats, cached], axis=-1))
             state = self._grown(inner, state, outputs, part)
+        if len(ids) == 1:  # others may go on from here
+            places = Places(state.keys, state.ids)
+            state = CacheState(state.inner, state.keys[:, :0], state.ids[:, :0], places)
         return np.concatenate(pieces, axis=1), state
 
     def select(self, state: CacheState, streams: Sequence[int] | np.ndarray) -> CacheState:
         """Take some streams of a state, in the order given."""
         index = np.asarray(streams, dtype=np.int64)
-        return CacheState(
-            self.network.select(state.inner, index), state.keys[index], state.ids[index]
-        )
+        inner = self.network.select(state.inner, index)
+        return CacheState(inner, state.keys[index], state.ids[index], state.shared)
 
     def stack(self, states: Sequence[CacheState]) -> CacheState:
         """Put the streams of several states one after the other."""
+        shared = states[0].shared
+        if any(state.shared is not shared for state in states):
+            states, shared = [self._whole(state) for state in states], None
         held = max(state.ids.shape[1] for state in states)
         keys, ids = [], []
         for state in states:
             missing = held - state.ids.shape[1]
-            keys.append(np.pad(state.keys, ((0, 0), (missing, 0), (0, 0))))
-            ids.append(np.pad(state.ids, ((0, 0), (missing, 0)), constant_values=NOTHING))
+            own = state.keys, state.ids
+            if missing:  # else nothing need be copied twice
+                own = (
+                    np.pad(state.keys, ((0, 0), (missing, 0), (0, 0))),
+                    np.pad(state.ids, ((0, 0), (missing, 0)), constant_values=NOTHING),
+                )
+            keys.append(own[0])
+            ids.append(own[1])
         inner = self.network.stack([state.inner for state in states])
-        return CacheState(inner, np.concatenate(keys), np.concatenate(ids))
+        return CacheState(inner, np.concatenate(keys), np.concatenate(ids), shared)
+
+    def _whole(self, state: CacheState) -> CacheState:
+        """Give each stream all its places; of those that read less the beginning is NOTHING."""
+        if state.shared is None:
+            return state
+        streams = len(state.ids)
+        ids = np.concatenate([np.repeat(state.shared.ids, streams, axis=0), state.ids], axis=1)
+        keys = np.concatenate([np.repeat(state.shared.keys, streams, axis=0), state.keys], axis=1)
+        if (state.ids == NOTHING).any():
+            order = np.argsort(ids != NOTHING, axis=1, kind="stable")
+            ids = np.take_along_axis(ids, order, axis=1)
+            keys = np.take_along_axis(keys, order[..., None], axis=1)
+        return CacheState(state.inner, keys[:, -self.size :], ids[:, -self.size :])
 
     def _fullness(self, places: np.ndarray) -> np.ndarray:
         """Say how much of its share a cache is worth that holds so many places, from 0 to 1."""
@@ -170,18 +202,26 @@ class CachedPredictor:
     ) -> CacheState:
         """Add places and forget the oldest."""
         keys = np.concatenate([state.keys, keys], axis=1)[:, -self.size :]
-        return CacheState(inner, keys, np.concatenate([state.ids, ids], axis=1)[:, -self.size :])
+        ids = np.concatenate([state.ids, ids], axis=1)[:, -self.size :]
+        forgotten = ids.shape[1] == self.size and bool((ids != NOTHING).all())
+        return CacheState(inner, keys, ids, None if forgotten else state.shared)
 
     def _mixed(self, prediction: Prediction, state: CacheState) -> Prediction:
         """Mix what the network says with what the cache does."""
-        held = state.ids != NOTHING  # (S, L)
+        queries, ids = self.network.outputs(state.inner), state.ids
+        held, likeness = ids != NOTHING, np.einsum("se,sle->sl", queries, state.keys)  # (S, L)
+        if state.shared is not None:
+            before = state.shared.ids.shape[1]
+            room = self.size - held.sum(axis=1)[:, None]  # (S, 1)
+            near = (np.arange(before) >= before - room) & (state.shared.ids != NOTHING)
+            held = np.concatenate([near, held], axis=1)
+            likeness = np.concatenate([queries @ state.shared.keys[0].T, likeness], axis=1)
+            ids = np.concatenate([np.repeat(state.shared.ids, len(ids), axis=0), ids], axis=1)
         if self.share == 0 or not held.any():
             return prediction
-        queries = self.network.outputs(state.inner)
-        likeness = self.flatness * np.einsum("se,sle->sl", queries, state.keys)
-        weights = _softmax(np.where(held, likeness, -np.inf))
+        weights = _softmax(np.where(held, self.flatness * likeness, -np.inf))
         cached = np.zeros((len(held), self.vocab_size))
-        np.add.at(cached, (np.arange(len(held))[:, None], np.maximum(state.ids, 0)), weights)
+        np.add.at(cached, (np.arange(len(held))[:, None], np.maximum(ids, 0)), weights)
         logs = prediction.log_probs()
         share = self.share * self._fullness(held.sum(axis=1))[:, None]
         mixed = np.log((1 - share) * np.exp(logs.astype(np.float64)) + share * cached)
@@ -189,6 +229,7 @@ class CachedPredictor:
 
     def positions(self, ids: np.ndarray, state: CacheState) -> tuple[Prediction, CacheState]:
         """Give what is predicted at each of ids (1, n), as n streams, and the state after."""
+        state = self._whole(state)
         prediction, outputs, inner = self.network.positions_with_outputs(ids, state.inner)
         mixed = []
         for part, weights, after, number in self._near(ids, outputs, state, stream=0):

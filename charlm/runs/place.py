@@ -17,6 +17,7 @@ from charlm.training.finished import newest_step
 
 RUNS = Path("runs")
 CHECKPOINTS = "checkpoints"
+WITHOUT_STEPS = {"threads", "device", "precision"}  # say how steps are taken, not that any are
 LOGS = ("metrics.jsonl", "timings.jsonl")
 
 
@@ -139,13 +140,27 @@ def _resumed(directory: Path, request: Request) -> Place[Request]:
     """Go on with the run of a directory, or find it finished, or not begun."""
     record = read_record(directory, type(request))
     if is_finished(directory, type(request)):
-        if record is None or not record.changes(request):
+        if record is None or not _asks_for_more(directory, record, request):
             return Place(directory, record, finished=True, why=f"{directory} is finished")
         return Place(directory, record, why=f"{directory} is finished: going on with new options")
     if record is None:
         why = f"the run at {directory} has no checkpoint yet: it begins"
         return Place(directory, replaces=True, why=why)
     return Place(directory, record)
+
+
+def _asks_for_more(directory: Path, record: RunRecord[Request], request: Request) -> bool:
+    """Tell whether a finished run has anything left to do: not for a budget that is used up."""
+    changes = record.changes(request)
+    if changes.keys() - set(BUDGETS) - WITHOUT_STEPS:
+        return True
+    run = storage.read_json(directory / CONFIG, ModelError)["run"]
+    done = {"steps": run.get("steps"), "minutes": (run.get("seconds") or 0) / 60}
+    budgets = {name: change for name, change in changes.items() if name in BUDGETS}
+    return any(
+        now > (before or 0) and now > (done.get(name) or 0)
+        for name, (before, now) in budgets.items()
+    )
 
 
 def _newest_unfinished(kind: type[Request]) -> Place[Request]:

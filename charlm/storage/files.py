@@ -105,6 +105,14 @@ def result_file(path: str | Path) -> Iterator[HashingFile]:
         yield stream
 
 
+def must_have_directory(path: Path) -> None:
+    """Raise DiskError where the directory of a file that is to be written is not there."""
+    if not path.parent.is_dir():
+        raise DiskError(
+            f"cannot write {path}: there is no directory {path.parent}", "make it first"
+        )
+
+
 def json_bytes(value: Any) -> bytes:  # noqa: ANN401
     """Turn a value into indented JSON that ends in a line feed.
 

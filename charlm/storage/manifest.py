@@ -10,6 +10,7 @@ from charlm.errors import CharlmError
 MANIFEST = "MANIFEST.json"
 MAX_JSON_BYTES = 64 * 1024 * 1024
 CHUNK = 1024 * 1024
+ANEW = "copy the whole directory again from where it is whole, or make it anew"
 
 
 def read_json(path: Path, error: type[CharlmError]) -> Any:  # noqa: ANN401
@@ -37,11 +38,11 @@ def verify(directory: Path, error: type[CharlmError], contents: bool) -> None:
         try:
             size = path.stat().st_size
         except OSError:
-            raise error(f"{path} is missing", "copy the whole directory") from None
+            raise error(f"{path} is missing, which {MANIFEST} lists", ANEW) from None
         if size != entry.get("size"):
-            raise error(f"{path} has {size:,} bytes instead of {_shown(entry)}")
+            raise error(f"{path} has {size:,} bytes instead of {_shown(entry)}", ANEW)
         if contents and _hash_or_raise(path, error) != entry.get("sha256"):
-            raise error(f"{path} is damaged: its SHA-256 differs from the manifest's")
+            raise error(f"{path} is damaged: its SHA-256 differs from the manifest's", ANEW)
 
 
 def _shown(entry: dict[str, Any]) -> str:

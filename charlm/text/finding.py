@@ -9,7 +9,7 @@ import os
 import stat
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -110,9 +110,18 @@ def is_prepared(path: str) -> bool:
     return os.path.exists(os.path.join(path, STORE))  # False also where it is not to be seen
 
 
+def paths_of(named: str | Path | Sequence[str | Path]) -> list[str]:
+    """Give the words that name a corpus; raise UsageError for what is no path, nor several."""
+    paths = [named] if isinstance(named, str | Path) else named
+    paths = list(paths) if isinstance(paths, Iterable) else [paths]
+    if not all(isinstance(each, str | Path) for each in paths):
+        raise UsageError(f"a path is wanted here, or several, not {named!r:.60}")
+    return [str(path) for path in paths]
+
+
 def corpus_from_text(text: str | bytes, options: ReadOptions | None = None) -> Corpus:
-    """Make a corpus of a text at hand."""
-    if isinstance(text, str):
+    """Make a corpus of a text at hand; raise UsageError where it is none."""
+    if not isinstance(text, bytes):
         refuse_surrogates(text)
         text = text.encode()
     return Corpus("text", [_data_source("text", text)], options or ReadOptions())

@@ -233,7 +233,10 @@ def why_not_text(head: bytes, encoding: str) -> tuple[str, str] | None:
     control = _control_characters(text)
     broken = text.count("\ufffd") - head.count(b"\xef\xbf\xbd")
     if control > MAX_CONTROL * len(text) or (b"\0" in head and broken > MAX_INVALID * len(text)):
-        return "is a binary file, not text", "pass --tokenizer byte to learn from its raw bytes"
+        return (
+            "is a binary file, not text",
+            "raw bytes are for --tokenizer byte in training, and the models it makes",
+        )
     return None
 
 

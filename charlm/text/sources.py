@@ -255,7 +255,7 @@ class Corpus:
                     f"{decoding.where} is not {self.options.encoding.upper()}: "
                     f"{decoding.invalid_bytes:,} invalid bytes in the first {decoding.size:,}, "
                     f"the first at line {line}, byte offset {offset}",
-                    _encoding_hint(self.options),
+                    _encoding_hint(self.options, too_many=share > MAX_INVALID),
                 )
         if at_end:
             report = self._report
@@ -293,8 +293,8 @@ def _changed(source: Source) -> CorpusError | None:
     )
 
 
-def _encoding_hint(options: ReadOptions) -> str:
-    if options.strict:
+def _encoding_hint(options: ReadOptions, too_many: bool) -> str:
+    if not too_many:
         return "leave out --strict to have them replaced"
     others = [name for name in ("utf-8", "latin-1", "cp1251") if name != options.encoding]
     return f"pass its real encoding, such as --encoding {others[0]} or --encoding {others[1]}"

@@ -105,7 +105,7 @@ class Tokenizer(ABC):
         """Take a piece of text as this tokenizer needs it."""
         if isinstance(piece, bytes):
             raise UsageError(f"a {self.kind} tokenizer reads text, not bytes")
-        if not piece.isascii():
+        if not isinstance(piece, str) or not piece.isascii():
             refuse_surrogates(piece)
         return piece
 
@@ -162,7 +162,12 @@ class Decoder:
 
 
 def refuse_surrogates(text: str) -> None:
-    """Raise CorpusError if a text holds half of a surrogate pair, naming where."""
+    """Raise CorpusError if a text holds half of a surrogate pair, naming where.
+
+    What is no text at all gets a UsageError.
+    """
+    if not isinstance(text, str):
+        raise UsageError(f"a text is wanted here, not {text!r:.60} ({type(text).__name__})")
     try:
         text.encode()
     except UnicodeEncodeError as fault:

@@ -196,7 +196,7 @@ def test_a_signal_while_training_saves_what_was_learned(text_file, tmp_path, nam
         out, err = process.communicate(timeout=30)
     assert process.returncode == code, err
     assert "Traceback" not in err and name in err
-    assert "stopped before the end" in out
+    assert "stopped before the end" in out and f"--resume --out {tmp_path / 'run'}\n" in out
     assert main(["generate", str(tmp_path / "run"), "the", "--max-tokens", "3"]) == 0
 
 

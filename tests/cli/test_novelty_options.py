@@ -42,6 +42,11 @@ def test_one_sample_streams_and_its_copy_is_told_on_standard_error(generate):
     assert again.splitlines()[-1] == line and "indexing" not in again
 
 
+def test_where_the_text_is_still_there_nobody_is_asked_for_it(generate):
+    code, _, err = generate("--novelty", "--max-tokens", "30", text=False)
+    assert code == 0 and "prepared 2,322 bytes to learn from" in err and "longest copy" in err
+
+
 def test_of_several_samples_each_has_its_line(generate):
     _, out, err = generate("--novelty", "--max-tokens", "9", "--samples", "3")
     assert out.count("---") == 6
@@ -77,8 +82,12 @@ def test_no_sample_copies_more_than_the_limit(generate):
         ([], True, "--training-text is for --novelty and --max-copy"),
     ],
 )
-def test_what_cannot_work_is_2_and_a_sentence(generate, words, text, told):
+def test_what_cannot_work_is_2_and_a_sentence(generate, model, words, text, told):
+    book = model.parent / "book.txt"
+    if not text:
+        book = book.rename(model.parent / "moved.txt")
     code, out, err = generate(*words, text=text)
+    book.rename(model.parent / "book.txt")
     assert (code, out) == (2, "") and told in err and len(err.splitlines()) <= 5
 
 

@@ -90,6 +90,8 @@ def test_wrong_arguments_are_2(folder, tmp_path, refused, command):
 def test_files_that_cannot_be_read_are_3_and_models_4(folder, tmp_path, refused, command):
     model, file, out = folder / "model", folder / "packed", tmp_path / "out"
     refused(3, command, model, folder / "none", out, says="No such file")
+    nowhere = tmp_path / "no" / "out"
+    refused(5, command, model, folder / "none", nowhere, says="there is no directory")
     refused(3, command, model, folder, out, says="directory")
     refused(3, command, model, "a\0b", out, says="cannot read")
     refused(4, command, folder, file, out, says="MANIFEST.json")

@@ -148,8 +148,13 @@ def test_resuming_a_finished_run_changes_nothing(forge, tmp_path):
     words = words_of(forge, "char lstm", tmp_path / "run")
     assert forge.run(*words)[0] == 0
     before = {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*")}
-    code, log, _ = forge.run(*words)
-    assert code == 0 and "is finished" in log
+    again = ["train", "--resume", "--out", tmp_path / "run"]
+    for more in (["--steps", 5], ["--steps", 24, "--precision", "fp32"], ["--minutes", 1e-5]):
+        code, log, _ = forge.run(*again, *more)
+        assert code == 0 and "is finished" in log and "going on" not in log
+    for same in (words, again):
+        code, log, _ = forge.run(*same)
+        assert code == 0 and "is finished" in log and "going on" not in log
     assert {p: p.stat().st_mtime_ns for p in (tmp_path / "run").rglob("*")} == before
 
 

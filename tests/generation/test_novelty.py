@@ -89,6 +89,14 @@ def test_the_longest_copy_is_that_of_brute_force(text, documents, segment, depth
         assert copy.offset == min(firsts)
 
 
+def test_a_text_of_one_letter_takes_few_questions(monkeypatch):
+    index, asked, holds = TextIndex.of("a" * 3_000, depth=64), [], TextIndex.holds
+    monkeypatch.setattr(TextIndex, "holds", lambda *a: asked.append(len(a[1])) or holds(*a))
+    copy = longest_copy("a" * 2_000 + "b" + "a" * 900 + "c" + "a" * 2_500, index)
+    assert (copy.characters, copy.start) == (2_500, 2_902)
+    assert len(asked) < 100
+
+
 def test_a_planted_copy_is_found_to_the_character():
     at = 1000
     text = "the ¿never there?" + TEXT[at : at + 200] + "¿nor this"

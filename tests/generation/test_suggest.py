@@ -7,9 +7,9 @@ import re
 import numpy as np
 import pytest
 
-from charlm.generation import suggest as module
+from charlm.generation import word_search as module
 from charlm.generation.lexicon import Lexicon, Role, role_of
-from charlm.generation.suggest import suggest
+from charlm.generation.suggest import offered, suggest
 from charlm.text.learning import learn_tokenizer
 from tests.predictors import Bigram
 
@@ -113,7 +113,7 @@ def test_the_closed_form_suggests_its_words():
 def test_a_search_cut_short_says_how_much_it_did_not_see(monkeypatch):
     tokenizer = LOSSLESS["char"]
     predictor = Bigram.random(tokenizer, temperature=5.0)
-    monkeypatch.setattr(module, "MAX_EXPANSIONS", 8)
+    monkeypatch.setattr(module, "MAX_OPENED", 8)
     monkeypatch.setattr(module, "WIDTH", 4)
     assert suggest(predictor, tokenizer, "a ", k=3).unexplored > 0.1
 
@@ -142,3 +142,29 @@ def test_every_token_ends_a_word_or_goes_on_with_it():
     for tokenizer in LOSSLESS.values():
         lexicon = Lexicon(tokenizer)
         assert (lexicon.ends ^ lexicon.goes_on).all()
+
+
+@pytest.mark.parametrize("kind", LOSSLESS)
+@pytest.mark.parametrize("text", ["", "at ", "can ca", "cat a", "can"])
+def test_what_is_offered_is_what_a_search_to_the_end_finds(kind, text, monkeypatch):
+    tokenizer, opened, open_one = LOSSLESS[kind], [], module.WordSearch._open
+    predictor = sharp(tokenizer, sorted(set(tokenizer.encode("cat at a can act: ").tolist())), 4)
+    predictor.table += [2.0 * piece.startswith((b" ", b":")) for piece in tokenizer.pieces]
+    predictor.table -= np.log(np.exp(predictor.table).sum(axis=1, keepdims=True))
+    monkeypatch.setattr(module.WordSearch, "_open", lambda *a: (opened.append(1), open_one(*a)))
+    with monkeypatch.context() as patched:
+        patched.setattr(module, "MAX_OPENED", 2000)
+        patched.setattr(module, "ENOUGH", 0)
+        whole = suggest(predictor, tokenizer, text, 40)
+    to_the_end, sure = len(opened), []
+    opened.clear()
+    figures = [suggestion.probability for suggestion in whole.suggestions] + [0.0] * 4
+    for suggestion, figure in zip(whole.suggestions, figures, strict=False):
+        inside, outside = figure - figures[3], figures[2] - figure
+        if max(inside, outside) > whole.unexplored:
+            found = offered(predictor, tokenizer, text, suggestion.word, 3)
+            assert found == (inside > 0)
+            sure.append(found)
+    assert sum(sure) >= 2 and len(sure) > 5
+    assert len(opened) / len(sure) < to_the_end / 2
+    assert not offered(predictor, tokenizer, text, "zebra", 3)

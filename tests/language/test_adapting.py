@@ -210,7 +210,7 @@ def test_the_command_tunes_and_the_others_take_the_option(command, model, tmp_pa
 def test_too_little_text_to_tune_on_is_said(command, model, tmp_path):
     (tmp_path / "short.txt").write_text("too short")
     code, _, err = command("adapt", model, tmp_path / "short.txt")
-    assert code == 2 and str(FEWEST_TOKENS) in err
+    assert code == 3 and str(FEWEST_TOKENS) in err
     assert not (model / TUNED).exists()
     assert command("adapt", model, tmp_path / "none.txt")[0] == 3
     assert command("adapt", tmp_path / "none")[0] == 4

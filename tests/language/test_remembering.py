@@ -8,7 +8,7 @@ import safetensors.numpy
 
 import charlm
 from charlm.cli.main import main
-from charlm.errors import CharlmError, ModelError, UsageError
+from charlm.errors import CharlmError, DiskError, ModelError, UsageError
 from charlm.language.combination import ADAPTING, NAMES
 from charlm.language.memory import COUNTS, IDS, KEYS, MODEL, TOKENS
 from charlm.predict.cache import SIZE
@@ -122,8 +122,16 @@ def test_the_weights_that_a_model_adapted_to_are_kept(models, tmp_path, name):
 
 def test_the_state_of_another_model_is_refused(models, tmp_path):
     charlm.load(models / "lstm", threads=1).read("the cat").save(tmp_path / "state")
-    with pytest.raises(ModelError, match="not a state of this model"):
-        charlm.load(models / "gru", state=tmp_path / "state")
+    memory = charlm.load(models / "lstm", threads=1).read("the cat")
+    for state in (tmp_path / "state", memory):
+        with pytest.raises(ModelError, match="not a state of this model") as caught:
+            charlm.load(models / "gru", state=state)
+        assert "gru read the text anew" in caught.value.hint
+
+
+def test_a_memory_shows_itself_in_a_line(models):
+    shown = repr(charlm.load(models / "lstm", threads=1).read("the cat"))
+    assert shown.startswith("Memory(7 tokens, by model ") and len(shown) < 60
 
 
 def test_a_text_or_a_path_is_read(models):
@@ -207,5 +215,12 @@ def test_mistakes_are_told(command, models, tmp_path):
     (tmp_path / "file").write_text("")
     assert command("read", model, story, "--save-state", tmp_path / "file")[0] == 2
     assert (tmp_path / "file").read_text() == ""
-    code, _, err = command("read", model, story, "--save-state", tmp_path / "file" / "state")
-    assert code == 5 and len(err.splitlines()) <= 5
+    for state in (tmp_path / "file" / "state", missing):
+        code, _, err = command("read", model, tmp_path / "none", "--save-state", state)
+        assert code == 5 and "there is no directory" in err  # before anything is read
+    with pytest.raises(DiskError):
+        charlm.load(model, threads=1).read("the cat").save(missing)
+    assert not (tmp_path / "no").exists()
+    for none in (story, tmp_path / "file", tmp_path, model / "model.safetensors"):
+        code, _, err = command("generate", model, "--state", none)
+        assert code == 4 and f"{none} is no state, or a damaged one\nhint: charlm read" in err

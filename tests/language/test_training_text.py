@@ -118,13 +118,49 @@ def test_a_prepared_directory_is_found_by_its_name(book):
     assert charlm.load(book / "other").copied(LEARNED[50:150]).characters == 100
 
 
-def test_without_the_text_the_user_is_asked_for_it(book):
+def trained_here(book, **options):
+    charlm.train(book / "book.txt", out=str(book / "other"), **options, **OPTIONS)
     no_cache(book)
+    return charlm.load(book / "other")
+
+
+@pytest.mark.parametrize("options", [{}, {"tokenizer": "bpe", "vocab_size": 270}, {"valid": True}])
+def test_a_text_that_is_where_the_run_had_it_is_prepared_again(book, options):
+    if "valid" in options:
+        options = {"valid": str(book / "book.txt")}
+    model, lines = trained_here(book, **options), []
+    model.find_training_text(tell=lines.append)
+    assert any(line.startswith("prepared ") for line in lines)
+    assert model.copied(LEARNED[50:150]).characters == 100
+    held_out = model.copied("verse 7 was never learned").characters
+    assert held_out == 25 if "valid" in options else held_out < 10
+
+
+def test_a_text_that_has_changed_since_is_not_taken(book):
+    model, lines = trained_here(book), []
+    text = (book / "book.txt").read_text()
+    (book / "book.txt").write_text(text.replace("number 7 ", "numbra 7 "))
+    with pytest.raises(UsageError, match=r"book\.txt is not, or no longer"):
+        model.find_training_text(tell=lines.append)
+    assert lines[-1].endswith("has changed since the model learned from it")
+
+
+@pytest.mark.parametrize("without", ["text", "standard input", "record", "sound record"])
+def test_without_the_text_the_user_is_asked_for_it(book, without):
+    model, record = trained_here(book), book / "other" / "run.json"
+    if without == "text":
+        (book / "book.txt").unlink()
+    elif without == "record":
+        record.unlink()
+    else:
+        facts = json.loads(record.read_text())
+        facts |= {"paths": ["-"]} if without == "standard input" else {"format": 77}
+        record.write_text(json.dumps(facts))
     with pytest.raises(UsageError, match=r"book\.txt is not, or no longer") as caught:
-        load(book).copied("a")
+        model.copied("a")
     assert "--training-text FILE" in caught.value.hint
     with pytest.raises(UsageError):
-        load(book).generate("s", max_copy=5)
+        model.generate("s", max_copy=5)
 
 
 @pytest.mark.parametrize("options", [{}, {"tokenizer": "word", "unknown": "unk"}, {"valid": True}])

@@ -12,6 +12,14 @@ from charlm.model.adaptive import AdaptiveHead
 from charlm.model.heads import SoftmaxHead
 from charlm.model.network import LanguageNetwork
 from charlm.model.shape import NetworkConfig, zipf_share
+from tests.model.head_laws import (
+    check_autocast,
+    check_gradient,
+    check_learning,
+    check_padding,
+    check_weight_gradient_is_never_copied,
+    gradients,
+)
 
 N, E, V = 37, 8, 50
 CUTOFFS = [(10,), (7, 20), (1, 2, 3, 49)]
@@ -28,10 +36,6 @@ def head_of(cutoffs, size=V):
 def rows_of(number, size=V):
     torch.manual_seed(1)
     return torch.randn(number, E, requires_grad=True), torch.randint(size, (number,))
-
-
-def gradients(total, head, outputs):
-    return torch.autograd.grad(3.0 * total, [outputs, *head.parameters()])
 
 
 @st.composite
@@ -76,17 +80,7 @@ def test_in_single_precision_probabilities_sum_to_one_and_agree_with_nats(cutoff
 
 @pytest.mark.parametrize("cutoffs", CUTOFFS)
 def test_the_gradient_is_that_of_the_function(cutoffs):
-    head = head_of(cutoffs).double()
-    outputs, targets = rows_of(4)
-    names = [name for name, _ in head.named_parameters()]
-    inputs = [outputs.detach().double().requires_grad_(), *head.parameters()]
-    head._parameters.clear()
-
-    def function(outputs, *values):
-        vars(head).update(zip(names, values, strict=True))
-        return head.nats_sum(outputs, targets)
-
-    torch.autograd.gradcheck(function, inputs)
+    check_gradient(head_of(cutoffs).double(), *rows_of(4))
 
 
 @pytest.mark.parametrize("target", [0, 9, 10, 49])
@@ -103,11 +97,7 @@ def test_clusters_without_a_target_learn_nothing(target):
 
 
 def test_a_batch_of_nothing_but_padding_costs_and_teaches_nothing():
-    head, (outputs, targets) = head_of((10, 20)), rows_of(N)
-    total = head.nats_sum(outputs, targets, torch.zeros(N, dtype=torch.bool))
-    assert float(total.detach()) == 0
-    for gradient in gradients(total, head, outputs):
-        assert not gradient.any()
+    check_padding(head_of((10, 20)), *rows_of(N))
 
 
 def test_a_cluster_is_opened_for_its_own_rows_alone(monkeypatch):
@@ -148,26 +138,11 @@ def test_no_more_logits_are_held_than_allowed(monkeypatch):
 
 
 def test_under_autocast_it_stays_close():
-    head, (outputs, targets) = head_of((10, 20)), rows_of(N)
-    exact = head.nats_sum(outputs, targets)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        half = head.nats_sum(outputs, targets)
-        scored = head.nats(outputs, targets)
-    assert half.dtype == scored.dtype == torch.float32
-    torch.testing.assert_close(half, exact, rtol=0.02, atol=0)
-    torch.testing.assert_close(scored.sum(), exact, rtol=0.02, atol=0)
-    pairs = zip(gradients(half, head, outputs), gradients(exact, head, outputs), strict=True)
-    for a, b in pairs:
-        assert a.dtype == torch.float32
-        assert float((a - b).norm() / b.norm()) < 0.03
+    check_autocast(head_of((10, 20)), *rows_of(N))
 
 
 def test_the_weights_gradient_is_made_once_and_never_copied():
-    head, (outputs, targets) = head_of((10, 20)), rows_of(N)
-    total = head.nats_sum(outputs, targets)
-    made = total.grad_fn.gradients[1].data_ptr()
-    (total / N).backward()
-    assert head.weight.grad.data_ptr() == made
+    check_weight_gradient_is_never_copied(head_of((10, 20)), *rows_of(N), place=1)
 
 
 def test_an_untrained_head_gives_every_word_about_the_same_probability():
@@ -182,22 +157,7 @@ def test_without_cutoffs_a_network_has_the_full_softmax():
 
 
 def test_a_network_with_cutoffs_learns_a_text_of_frequent_and_rare_words():
-    torch.manual_seed(0)
-    config = NetworkConfig(V, 16, 16, cutoffs=(5, 20))
-    network = LanguageNetwork(config)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=0.02)
-    ids = torch.from_numpy(np.random.default_rng(0).zipf(1.3, size=(4, 33)) % V)
-    ids = torch.cat([ids, ids], dim=1)  # the second half is known from the first
-    costs = []
-    for _ in range(150):
-        state = network.initial_state(4)
-        nats, _ = network.nats_sum(ids[:, :-1], ids[:, 1:], state)
-        costs.append(float(nats.detach()) / ids[:, 1:].numel())
-        optimizer.zero_grad()
-        (nats / ids[:, 1:].numel()).backward()
-        optimizer.step()
-    assert costs[0] == pytest.approx(np.log(V), rel=0.1)
-    assert costs[-1] < costs[0] / 8
+    check_learning(NetworkConfig(V, 16, 16, cutoffs=(5, 20)))
 
 
 BAD_CUTOFFS = [(0,), (V,), (V + 1,), (5, 5), (9, 5), (-1, 5), (0, 5)]

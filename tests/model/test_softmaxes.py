@@ -1,6 +1,5 @@
 """The mixture of softmaxes: a distribution; the chunked form is the plain one; any rank."""
 
-import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -10,6 +9,14 @@ from charlm.model import chunked, softmaxes
 from charlm.model.network import LanguageNetwork
 from charlm.model.shape import NetworkConfig
 from charlm.model.softmaxes import MixtureHead
+from tests.model.head_laws import (
+    check_autocast,
+    check_gradient,
+    check_learning,
+    check_padding,
+    check_weight_gradient_is_never_copied,
+    gradients,
+)
 
 N, H, E, V, K = 37, 6, 8, 50, 3
 
@@ -29,10 +36,6 @@ def rows_of(number):
 
 def in_double(head, outputs):
     return head.double(), outputs.detach().double().requires_grad_()
-
-
-def gradients(total, head, outputs):
-    return torch.autograd.grad(3.0 * total, [outputs, *head.parameters()])
 
 
 @pytest.fixture
@@ -79,16 +82,7 @@ def test_it_is_the_sum_of_its_softmaxes():
 
 
 def test_the_gradient_is_that_of_the_function(small_chunks):
-    outputs, targets = rows_of(4)
-    head, outputs = in_double(head_of(2), outputs)
-    names, values = zip(*head.named_parameters(), strict=True)
-    head._parameters.clear()
-
-    def function(outputs, *weights):
-        vars(head).update(zip(names, weights, strict=True))
-        return head.nats_sum(outputs, targets)
-
-    torch.autograd.gradcheck(function, [outputs, *values], fast_mode=True)
+    check_gradient(head_of(2).double(), *rows_of(4), fast_mode=True)
 
 
 def test_a_graph_can_be_walked_twice(small_chunks):
@@ -125,35 +119,17 @@ def test_no_more_logits_are_held_than_allowed(small_chunks, monkeypatch):
 
 
 def test_under_autocast_it_stays_close(small_chunks):
-    head, (outputs, targets) = head_of(), rows_of(N)
-    exact = head.nats_sum(outputs, targets)
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        half = head.nats_sum(outputs, targets)
-        scored = head.nats(outputs, targets)
-    assert half.dtype == scored.dtype == torch.float32
-    torch.testing.assert_close(half, exact, rtol=0.02, atol=0)
-    torch.testing.assert_close(scored.sum(), exact, rtol=0.02, atol=0)
-    pairs = zip(gradients(half, head, outputs), gradients(exact, head, outputs), strict=True)
-    for a, b in pairs:
-        assert a.dtype == torch.float32
-        assert float((a - b).norm() / b.norm()) < 0.03
+    check_autocast(head_of(), *rows_of(N))
 
 
 def test_a_batch_of_nothing_but_padding_costs_and_teaches_nothing():
     head, (outputs, targets) = head_of(), rows_of(N)
-    total = head.nats_sum(outputs, targets, torch.zeros(N, dtype=torch.bool))
-    assert float(total.detach()) == 0
-    for gradient in gradients(total, head, outputs):
-        assert not gradient.any()
+    check_padding(head, outputs, targets)
     assert head.nats(outputs[:0], targets[:0]).shape == (0,)
 
 
 def test_the_weights_gradient_is_made_once_and_never_copied():
-    head, (outputs, targets) = head_of(), rows_of(N)
-    total = head.nats_sum(outputs, targets)
-    made = total.grad_fn.gradients[2].data_ptr()
-    (total / N).backward()
-    assert head.weight.grad.data_ptr() == made
+    check_weight_gradient_is_never_copied(head_of(), *rows_of(N), place=2)
 
 
 def test_what_is_improbable_to_the_last_digit_has_a_finite_price():
@@ -185,17 +161,4 @@ def test_a_network_with_a_mixture_reads_the_last_layer_and_shares_what_it_may(ti
 
 
 def test_a_network_with_a_mixture_learns():
-    torch.manual_seed(0)
-    network = LanguageNetwork(NetworkConfig(V, 16, 16, mixtures=K))
-    optimizer = torch.optim.AdamW(network.parameters(), lr=0.02)
-    ids = torch.from_numpy(np.random.default_rng(0).zipf(1.3, size=(4, 33)) % V)
-    ids = torch.cat([ids, ids], dim=1)  # the second half is known from the first
-    costs = []
-    for _ in range(150):
-        nats, _ = network.nats_sum(ids[:, :-1], ids[:, 1:], network.initial_state(4))
-        costs.append(float(nats.detach()) / ids[:, 1:].numel())
-        optimizer.zero_grad()
-        (nats / ids[:, 1:].numel()).backward()
-        optimizer.step()
-    assert costs[0] == pytest.approx(np.log(V), rel=0.1)
-    assert costs[-1] < costs[0] / 8
+    check_learning(NetworkConfig(V, 16, 16, mixtures=K))

@@ -82,6 +82,34 @@ def test_the_shares_are_those_of_the_equations(seed, share, flatness, size):
         _, state = network.step(np.array([read]), state)
 
 
+@pytest.mark.parametrize("size", [1, 4, 30, 100])
+def test_streams_that_go_on_from_one_text_share_its_places(size):
+    cached, text = CachedPredictor(networks()[1], 0.6, 2.0, size), ids_of(1, 20)
+    _, start = cached.score(text, cached.start(1))
+    assert cached.select(start, [0] * 50).keys.size == 0  # they hold nothing of their own
+    ends, states, alone = ids_of(1, 7, seed=2)[0], [], []
+    for length in (0, 2, 7):
+        state, own = start, cached.start(1)
+        for read in ends[:length]:
+            _, state = cached.step(np.array([read]), state)
+        for read in [*text[0], *ends[:length]]:  # step by step, nothing is shared
+            _, own = cached.step(np.array([read]), own)
+        states.append(state)
+        alone.append(own)
+    together, next_ids = cached.stack(states), ids_of(3, 5, seed=3)
+    for step in range(5):
+        prediction, together = cached.step(next_ids[:, step], together)
+        for row in range(3):
+            expected, alone[row] = cached.step(next_ids[row : row + 1, step], alone[row])
+            np.testing.assert_allclose(
+                prediction.log_probs()[row], expected.log_probs()[0], atol=1e-4
+            )
+    nats, _ = cached.score(next_ids, together)
+    for row in range(3):
+        expected, _ = cached.score(next_ids[row : row + 1], alone[row])
+        np.testing.assert_allclose(nats[row], expected[0], atol=1e-4)
+
+
 def test_outputs_are_the_same_from_either_network():
     neural, runtime = networks()
     ids = ids_of(2, 9)
