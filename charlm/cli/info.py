@@ -18,9 +18,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the model's description."""
-    from charlm.language.directory import describe
-
-    facts = describe(Path(arguments.model), verify=arguments.verify)
+    directory = Path(arguments.model)
+    if _is_of_a_series(directory):
+        from charlm.series.describing import describe
+    else:
+        from charlm.language.directory import describe
+    facts = describe(directory, verify=arguments.verify)
     if arguments.json:
         print(json.dumps(facts, ensure_ascii=False))
         return 0
@@ -28,3 +31,16 @@ def run(arguments: argparse.Namespace) -> int:
     for name, value in facts.items():
         print(f"{name.replace('_', ' '):{width}}  {value}")
     return 0
+
+
+def _is_of_a_series(directory: Path) -> bool:
+    from charlm.errors import ModelError
+    from charlm.language.configuration import SERIES
+    from charlm.runs.files import CONFIG
+    from charlm.storage import read_json
+
+    try:
+        config = read_json(directory / CONFIG, ModelError)
+    except ModelError:
+        return False  # the reader will say what is wrong
+    return isinstance(config, dict) and config.get("model_type") == SERIES

@@ -16,6 +16,7 @@ from charlm.runs.files import read_plain_json
 from charlm.tensors import shown
 
 FORMAT = 1
+SERIES = "charlm-series"  # the model_type of the other wing
 LARGEST = 2**31 - 1  # of any number that a network's shape is made of
 OBJECTS = ("run", "held_out", "held_out_text")  # entries that may be missing or null
 
@@ -28,6 +29,11 @@ MIGRATIONS: dict[int, Callable[[Config], Config]] = {}
 def read_config(path: Path) -> Config:
     """Read config.json; raise ModelError if it is not one of ours or of an unknown format."""
     config = read_plain_json(path)
+    if isinstance(config, dict) and config.get("model_type") == SERIES:
+        raise ModelError(
+            f"{path.parent} is a model of a series of numbers, not of text",
+            "charlm series eval and charlm series forecast take it",
+        )
     if not isinstance(config, dict) or config.get("model_type") != "charlm":
         raise ModelError(
             f"{path} is not a charlm model's configuration",

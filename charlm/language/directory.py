@@ -49,9 +49,10 @@ def read_model(directory: Path) -> ModelFiles:
     Raises ModelError with what is wrong, before anything of the network's size is allocated.
     """
     _must_be_a_model(directory)
+    check_files(directory, (CONFIG,))
+    config = read_config(directory / CONFIG)
     check_files(directory, (CONFIG, WEIGHTS, TOKENIZER))
     storage.verify(directory, ModelError, contents=False)
-    config = read_config(directory / CONFIG)
     network = network_of(config, directory / CONFIG)
     check_weights(directory / WEIGHTS, network.parameter_shapes, network.num_layers)
     tokenizer = load_tokenizer(directory / TOKENIZER)

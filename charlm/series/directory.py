@@ -106,12 +106,13 @@ def write_series_model(
 def read_series_model(directory: Path) -> SeriesFiles:
     """Read a series model; raise ModelError with what is wrong."""
     must_be_finished(directory)
-    check_files(directory, (CONFIG, WEIGHTS, SERIES))
-    storage.verify(directory, ModelError, contents=False)
+    check_files(directory, (CONFIG,))
     path = directory / CONFIG
     config = read_plain_json(path)
     if not isinstance(config, dict) or config.get("model_type") != MODEL_TYPE:
         raise ModelError(f"{directory} is not a model of a series", "charlm series train makes one")
+    check_files(directory, (CONFIG, WEIGHTS, SERIES))
+    storage.verify(directory, ModelError, contents=False)
     if config.get("charlm_format") != FORMAT:
         raise ModelError(f"{path} has a format that this charlm does not read: update charlm")
     try:

@@ -34,8 +34,10 @@ from charlm.series.reading import Asked, read_series, series_from
 from charlm.series.report import series_card
 from charlm.series.request import SeriesRequest
 from charlm.series.result import SeriesResult
+from charlm.series.rollout import Roller
+from charlm.series.steering import ClosedLoop, OneStep, Steering
 from charlm.series.table import Table
-from charlm.series.task import HeldOut, SeriesTask
+from charlm.series.task import SeriesTask
 from charlm.series.wave import SINE, sine_wave, wave_request
 from charlm.sinks.names import require
 from charlm.training.memory import memory_errors
@@ -183,9 +185,17 @@ class _Run:
             boundaries=np.array([0, len(train) - 1]),
             reset_at_documents=True,  # an epoch goes round: from the end to the beginning
         )
-        some = learned[parts.train :, len(self.table.names) : 2 * len(self.table.names)].any()
-        held_out = HeldOut(learned, parts.train) if some else None
-        return SeriesTask(self.network, streams, held_out, self.device)
+        return SeriesTask(self.network, streams, self._steering(learned), self.device)
+
+    def _steering(self, rows: np.ndarray) -> Steering | None:
+        parts, plan = self.plan.parts, self.plan
+        table = self.table.rows(0, parts.valid)
+        if not table.known[parts.train :].any():
+            return None
+        if not self.network.kind.points:
+            return OneStep(rows, parts.train)
+        roller = Roller(self.network, plan.network.features, plan.scaling)
+        return ClosedLoop(roller, table, parts.train, plan.horizon)
 
     def _save(self, state: TrainState, scores: Scores | None, finished: bool) -> SeriesModel:
         """Write the model directory; its manifest comes last."""

@@ -163,8 +163,8 @@ class _Judged:
     def verdict(self, steps: np.ndarray, naive: np.ndarray) -> str:
         """Compare absolute errors one step ahead (Diebold & Mariano 1995)."""
         mine, theirs = np.abs(self.steps - steps), np.abs(self.steps - naive)
-        gain = np.nanmean((theirs - mine) / self.scale, axis=1)
-        gain = gain[np.isfinite(gain)]
+        gain = (theirs - mine) / self.scale
+        gain = np.nanmean(gain[np.isfinite(gain).any(axis=1)], axis=1)
         error = _standard_error(gain)
         if abs(gain.mean()) <= SURE * error or len(gain) < 2:
             return "even"

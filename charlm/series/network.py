@@ -77,6 +77,23 @@ class SeriesNetwork(nn.Module):
             for column in range(count):
                 self.head.weight[column * each + middle, self.config.hidden_size + column] = 1.0
 
+    def losses(
+        self, rows: Tensor, targets: Tensor, state: State, resets: Tensor | None = None
+    ) -> tuple[Tensor, State]:
+        """Give the losses, (B, T, C), of rows (B, T, 3 C) that come after rows (B, T, 3 C).
+
+        They are 0 where no value is known.
+        """
+        chosen = torch.tensor(self.config.features.chosen(), device=rows.device)
+        outputs, state = self(rows.index_select(-1, chosen), state, resets)
+        values = targets[..., : self.config.features.columns]
+        return self.kind.loss(outputs, values) * self.known(targets), state
+
+    def known(self, rows: Tensor) -> Tensor:
+        """Give 1 for what is known of rows (B, T, 3 C) and 0 for what is not, (B, T, C)."""
+        count = self.config.features.columns
+        return rows[..., count : 2 * count]
+
     def initial_state(self, batch_size: int) -> State:
         """Give the state before anything is read, for B = `batch_size` streams."""
         return self.stack.initial_state(batch_size)

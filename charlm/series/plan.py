@@ -11,7 +11,7 @@ from charlm.errors import CorpusError
 from charlm.series.features import Features
 from charlm.series.heads import HEADS
 from charlm.series.network import SeriesConfig
-from charlm.series.request import TEST, SeriesRequest, rows_asked
+from charlm.series.request import TEST, VALID, SeriesRequest, rows_asked
 from charlm.series.scaling import Scaling, fit_scaling
 from charlm.series.season import season_of
 from charlm.series.table import LEAST_ROWS, Table
@@ -131,7 +131,7 @@ def make_plan(request: SeriesRequest, table: Table) -> SeriesPlan:
 def cut(request: SeriesRequest, total: int) -> Parts:
     """Cut a series; raise CorpusError where the part to learn from would be too short."""
     valid = total - rows_asked(request.test or TEST, total)
-    train = valid - rows_asked(request.valid, max(valid, 0))
+    train = valid - rows_asked(request.valid or VALID, max(valid, 0))
     if train < LEAST_ROWS:
         raise CorpusError(
             f"{max(train, 0)} of {total:,} rows are left to learn from; {LEAST_ROWS} at least are "

@@ -9,7 +9,7 @@ from charlm.options import check, option
 from charlm.runs.request import BUDGETS, RunRequest
 from charlm.training.loop import LoopOptions
 
-TEST = "20%"
+TEST, VALID = "20%", "10%"
 SHARE = r"\d+(\.\d+)?%|\d+"
 CHANGEABLE = frozenset({
     *BUDGETS, "lr", "schedule", "warmup", "weight_decay", "clip_norm", "dropout",
@@ -42,11 +42,15 @@ class SeriesRequest(RunRequest):
     noise: float = option(0.0, "standard deviation of the noise on the built-in wave, sine")
 
     test: str | None = option(
-        None, f"rows at the end that the model is judged on; 0 for none (default {TEST})",
-        metavar="N|N%",
-    )  # fmt: skip
-    valid: str = option(
-        "10%", "rows before them that training steers by; 0 for none", metavar="N|N%"
+        None,
+        f"rows at the end that the model is judged on: a number, or a share such as {TEST}% (the "
+        "default); 0 for none",
+        metavar="ROWS",
+    )
+    valid: str | None = option(
+        None,
+        f"rows before them that training steers by, likewise (default {VALID}%)",
+        metavar="ROWS",
     )
     scaling: Literal[
         "auto", "standard", "min-max", "robust", "difference", "log-difference", "none"

@@ -1,0 +1,260 @@
+"""A series is learned, judged and forecast; interrupted runs end alike, damage is named."""
+
+import json
+import shutil
+
+import numpy as np
+import pandas
+import pytest
+import torch
+
+import charlm
+from charlm import storage
+from charlm.errors import CharlmError, CorpusError, ModelError, UsageError
+from charlm.series.directory import SERIES, read_series_model
+from charlm.series.fit import fit
+from charlm.series.handle import SeriesModel
+from charlm.series.request import SeriesRequest
+from charlm.series.result import SeriesResult
+
+SMALL = {"hidden": 8, "embed": 4, "steps": 24, "bptt": 16, "threads": 1}
+
+
+def wave(rows=400, columns=1, seed=0):
+    places = np.arange(rows)[:, None]
+    noise = np.random.default_rng(seed).normal(size=(rows, columns))
+    return np.sin(places / (5 + np.arange(columns))) + 0.1 * noise + 3.0
+
+
+@pytest.fixture(scope="module")
+def frame():
+    values = wave(240, 2)
+    months = pandas.period_range("1990-01", periods=len(values), freq="M")
+    return pandas.DataFrame(values, columns=["a", "b"], index=months)
+
+
+@pytest.fixture(scope="module")
+def model(frame, tmp_path_factory):
+    out = tmp_path_factory.mktemp("series") / "run"
+    return charlm.series.train(frame, out=str(out), **SMALL)
+
+
+@pytest.fixture(scope="module")
+def file(frame, tmp_path_factory):
+    path = tmp_path_factory.mktemp("series") / "two.csv"
+    frame.to_csv(path, index_label="month")
+    return path
+
+
+def outcome(directory):
+    names = ["model.safetensors", "metrics.jsonl"]
+    files = [storage.file_sha256(directory / name) for name in names]
+    return [*files, json.loads((directory / "config.json").read_text())["scores"]]
+
+
+def test_a_trained_model_comes_back_from_its_directory(model):
+    again = charlm.series.load(model.directory)
+    assert again.evaluate() == model.evaluate()
+    first, second = model.forecast(5, seed=3), again.forecast(5, seed=3)
+    assert np.array_equal(first.quantiles, second.quantiles)
+    assert first.times == ("2010-01", "2010-02", "2010-03", "2010-04", "2010-05")
+
+
+class Interruption:
+    """Asks for an end after some steps."""
+
+    def __init__(self, after):
+        self.left = after
+
+    def training(self):
+        from contextlib import nullcontext
+
+        return nullcontext()
+
+    def requested(self):
+        self.left -= 1
+        return self.left < 0
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_a_run_resumed_is_the_run_uninterrupted_to_the_last_bit(file, tmp_path, cell):
+    options = {**SMALL, "cell": cell, "dropout": 0.2, "layers": 2, "save_every": "5"}
+    whole = tmp_path / "whole"
+    assert fit(str(file), SeriesRequest(out=str(whole), **options)).scores is not None
+    for after in (3, 11, 20, 33):
+        parts = tmp_path / f"parts{after}"
+        request = SeriesRequest(out=str(parts), resume=True, **options)
+        first = fit(str(file), request, stop=Interruption(after))
+        assert first.scores is None and first.state.stopped_by == "request"
+        assert fit(str(file), request).state.stopped_by == "budget"
+        assert outcome(parts) == outcome(whole)
+
+
+def test_resuming_needs_the_file_no_more_but_refuses_another(file, tmp_path):
+    path, out = tmp_path / "mine.csv", str(tmp_path / "run")
+    shutil.copy(file, path)
+    fit(str(path), SeriesRequest(out=out, **SMALL), stop=Interruption(4))
+    text = path.read_text()
+    path.write_text(text.replace("1995-03,", "1995-03,9"))
+    with pytest.raises(CorpusError, match="not the one that this run began with"):
+        fit(str(path), SeriesRequest(out=out, resume=True))
+    path.unlink()
+    assert fit(str(path), SeriesRequest(out=out, resume=True)).state.stopped_by == "budget"
+
+
+def test_a_finished_run_is_left_as_it_is(model, file):
+    before = outcome(model.directory)
+    result = fit(str(file), SeriesRequest(out=str(model.directory), resume=True))
+    assert isinstance(result, SeriesResult) and outcome(model.directory) == before
+
+
+def test_runs_of_text_and_of_numbers_are_not_taken_for_each_other(model, text_file, tmp_path):
+    with pytest.raises(ModelError):
+        charlm.load(model.directory)
+    with pytest.raises(CharlmError):
+        charlm.train(text_file, out=str(model.directory), resume=True, steps=30)
+    text_run = tmp_path / "text"
+    charlm.train(text_file, out=str(text_run), steps=2, hidden=8, embed=4, threads=1)
+    with pytest.raises(ModelError, match="not a model of a series"):
+        charlm.series.load(text_run)
+    with pytest.raises(CharlmError):
+        charlm.series.train(wave(), out=str(text_run), resume=True, **SMALL)
+
+
+def test_no_forecast_knows_what_comes_after_it(model, frame):
+    end = 200
+    changed = frame.copy()
+    changed.iloc[end:] += 50.0
+    first = model.forecast(6, data=frame.iloc[:end])
+    second = model.forecast(6, data=changed.iloc[:end])
+    assert np.array_equal(first.points, second.points)
+
+
+def test_a_forecast_is_what_reading_its_own_guesses_gives(model, frame):
+    horizon, values = 4, frame.copy()
+    found = model.forecast(horizon)
+    for step in range(horizon):
+        one = model.forecast(1, data=values)
+        assert np.allclose(one.points[0], found.points[step], rtol=1e-4)
+        index = pandas.period_range(values.index[-1] + 1, periods=1, freq="M")
+        values = pandas.concat([values, pandas.DataFrame(one.points, index, values.columns)])
+
+
+def test_scores_one_step_ahead_are_those_of_forecasts_of_one_row(model, frame):
+    first = model.config["parts"]["valid"]
+    errors = [
+        model.forecast(1, data=frame.iloc[:end]).points[0] - frame.iloc[end].to_numpy()
+        for end in range(first, len(frame))
+    ]
+    rmse = np.sqrt(np.mean(np.square(errors), axis=0)).mean()
+    assert model.evaluate().network.rmse == pytest.approx(rmse, rel=1e-4)
+
+
+def test_missing_values_are_neither_learned_nor_judged(tmp_path):
+    values = wave(300)
+    values[::7] = np.nan
+    model = charlm.series.train(values, out=str(tmp_path / "run"), **SMALL)
+    scores = model.evaluate()
+    judged = values[1:][model.config["parts"]["valid"] :]  # the first row holds nothing
+    assert scores.rows == np.isfinite(judged).sum()
+    assert np.isfinite(scores.network.mase)
+
+
+def test_more_of_a_series_is_judged_only_where_it_was_not_learned_from(model, frame):
+    more = pandas.DataFrame(
+        wave(260, 2), columns=["a", "b"],
+        index=pandas.period_range("1990-01", periods=260, freq="M"),
+    )  # fmt: skip
+    later = more.iloc[model.config["parts"]["valid"] :]
+    whole, part = model.evaluate(more), model.evaluate(later)
+    assert whole.rows == part.rows == len(later)
+
+
+@pytest.mark.parametrize("head", ["squared", "absolute", "gaussian", "quantiles"])
+def test_every_head_learns_to_do_better_than_at_first(head, tmp_path):
+    options = {**SMALL, "steps": 150, "head": head}
+    model = charlm.series.train(wave(600), out=str(tmp_path / "run"), **options)
+    lines = (model.directory / "metrics.jsonl").read_text().splitlines()
+    losses = [json.loads(line).get("validation_nats") for line in lines]
+    losses = [loss for loss in losses if loss is not None]
+    assert min(losses[-3:]) < losses[0]
+    scores = model.evaluate()
+    assert (scores.crps is None) == (head in ("squared", "absolute"))
+
+
+def test_a_random_walk_is_not_said_to_be_beaten(tmp_path):
+    walk = np.random.default_rng(7).normal(size=1_000).cumsum()
+    scores = charlm.series.train(walk, out=str(tmp_path / "run"), threads=1, hidden=8).evaluate()
+    assert scores.verdicts["persistence"] != "better"
+    assert scores.network.mae >= 0.97 * scores.naive["persistence"].mae
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"test": "x"}, "--test"),
+        ({"test": "120%"}, "--test"),
+        ({"valid": "-3"}, "--valid"),
+        ({"hidden": 0}, "--hidden"),
+        ({"steps": 5, "minutes": 1}, "cannot be given together"),
+        ({"dropout": 1.0}, "--dropout"),
+        ({"horizons": 3}, "unknown option 'horizons'"),
+    ],
+)
+def test_wrong_options_are_refused(options, message):
+    with pytest.raises(UsageError, match=message):
+        charlm.series.train(wave(), **options)
+
+
+def test_too_little_to_learn_from_is_said(tmp_path):
+    with pytest.raises(CorpusError, match="rows are left to learn from"):
+        charlm.series.train(wave(30), test="20", out=str(tmp_path / "run"))
+
+
+def test_a_model_of_points_has_no_samples_and_no_band(tmp_path):
+    model = charlm.series.train(wave(), out=str(tmp_path / "run"), head="squared", **SMALL)
+    found = model.forecast(3)
+    assert found.levels == () and "time,value\n" in found.to_csv()
+    with pytest.raises(UsageError, match="predicts points"):
+        model.forecast(3, samples=2)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", SERIES, "config.json"])
+def test_a_damaged_model_is_refused_by_name(model, tmp_path, name):
+    copy = tmp_path / "copy"
+    shutil.copytree(model.directory, copy)
+    data = (copy / name).read_bytes()
+    (copy / name).write_bytes(data[: len(data) // 2])
+    with pytest.raises(ModelError, match=name):
+        charlm.series.load(copy)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("scaling", {"kind": "magic", "shift": [0.0, 0.0], "scale": [1.0, 1.0]}),
+        ("scaling", {"kind": "standard", "shift": [0.0], "scale": [1.0]}),
+        ("season", 0),
+        ("parts", {"train": 5, "valid": 2, "total": 240}),
+        ("network", None),
+        ("charlm_format", 99),
+    ],
+)
+def test_a_configuration_that_does_not_fit_is_refused(model, tmp_path, key, value):
+    copy = tmp_path / "copy"
+    shutil.copytree(model.directory, copy)
+    config = json.loads((copy / "config.json").read_text()) | {key: value}
+    with storage.existing_directory(copy) as writer:
+        for name in ("model.safetensors", SERIES, "README.md"):
+            writer.write_bytes(name, (model.directory / name).read_bytes())
+        writer.write_json("config.json", config)
+    with pytest.raises(ModelError):
+        read_series_model(copy)
+
+
+def test_a_run_on_a_gpu_or_a_cpu_is_asked_for_by_name(model):
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(UsageError):
+        charlm.series.load(model.directory, device="cuda")
+    assert isinstance(model, SeriesModel)
