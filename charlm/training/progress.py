@@ -19,6 +19,7 @@ from charlm.training.observer import Observer
 LOG_EVERY = 50  # steps between two lines of the logs
 SHOW_EVERY = 0.5  # seconds between two updates of the line on screen
 SMOOTHING = 0.98
+SMALL = 0.01
 
 # the share of the budget that is used, and the held-out score in the run's measure
 Report = Callable[[float, float], None]
@@ -193,9 +194,9 @@ class Progress:
     def _description(self, step: int, seconds: float) -> str:
         text = ""
         if self._smooth is not None:
-            text = f"{self._smooth * self.measure.scale:.3f} {self.measure.name}"
+            text = f"{_shown(self._smooth * self.measure.scale)} {self.measure.name}"
         if self._valid is not None:
-            text += f" (held out {self._valid * self.measure.held_out_scale:.3f})"
+            text += f" (held out {_shown(self._valid * self.measure.held_out_scale)})"
         if self._speed:
             text += f", {self._speed:,.0f} {self.measure.counted}/s"
         progress = self._progress(step, seconds)
@@ -221,6 +222,11 @@ class Progress:
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _shown(number: float) -> str:
+    """Write a loss briefly; a series without noise has very small ones."""
+    return f"{number:.3f}" if abs(number) >= SMALL else f"{number:.2g}"
 
 
 def _plain(number: float) -> float | None:
