@@ -13,6 +13,7 @@ from typing import Any
 from charlm.errors import ModelError
 
 METRICS, TIMINGS = "metrics.jsonl", "timings.jsonl"
+RECORD = "run.json"
 
 Tell = Callable[[str], None]
 # ValueError: not JSON, NaN, infinity; the last of them: a number too large for a float
@@ -44,10 +45,18 @@ class Point:
 
 @dataclass(frozen=True)
 class LearningCurve:
-    """The points of a run, by step: of training, and of the validations of held-out text."""
+    """The points of a run, by step: of training, and of the validations of held-out text.
+
+    numbers: it is a run on a series, whose loss has no unit that others share
+    """
 
     training: tuple[Point, ...]
     held_out: tuple[Point, ...]
+    numbers: bool = False
+
+    def loss(self, point: Point) -> float:
+        """Give a point's loss: in bits per token, or as the head of a series gives it."""
+        return point.nats if self.numbers else point.bits
 
 
 def read_learning_curve(run: Path, tell: Tell = lambda line: None) -> LearningCurve | None:
@@ -67,7 +76,17 @@ def read_learning_curve(run: Path, tell: Tell = lambda line: None) -> LearningCu
     return LearningCurve(
         tuple(times.of_training(point) for point in points.training.values()),
         tuple(times.of_held_out(point) for point in points.held_out.values()),
+        _is_of_numbers(run),
     )
+
+
+def _is_of_numbers(run: Path) -> bool:
+    """Tell whether a run learns from a series, as its record says."""
+    try:
+        record = json.loads((run / RECORD).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(record, dict) and record.get("kind") == "series"
 
 
 class _Points:

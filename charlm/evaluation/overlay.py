@@ -96,13 +96,15 @@ def _draw_loss(axes: "Axes", curves: Curves, along: Along) -> None:
     for number, curve in enumerate(curves.values()):
         style = _style(number, len(curves))
         faint = style | _faint(len(curves)) if curve.held_out else style
-        drawn += _draw(axes, curve.training, along, lambda point: point.bits, faint)
+        drawn += _draw(axes, curve.training, along, curve.loss, faint)
         dots = style | _dots(curve.held_out, len(curves))
         if len(curves) == 1:
             dots["color"] = COLOURS[1]
-        drawn += _draw(axes, curve.held_out, along, lambda point: point.bits, dots)
+        drawn += _draw(axes, curve.held_out, along, curve.loss, dots)
     axes.set_title("Loss")
-    axes.set_ylabel("bits per token")
+    kinds = {curve.numbers for curve in curves.values()}
+    units = ["bits per token"] * (False in kinds) + ["the head's loss, scaled"] * (True in kinds)
+    axes.set_ylabel(" / ".join(units))
     _show_the_rest(axes, drawn)
     if any(curve.held_out for curve in curves.values()):
         first, other = COLOURS[:2] if len(curves) == 1 else ("#444444", "#444444")

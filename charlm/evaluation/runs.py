@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -20,6 +20,8 @@ COLUMNS = {  # of the table: where it stands in a summary, and how it is shown
     "seconds": ("seconds", "{:,.1f}"),
     "training": ("training_bits_per_token", "{:.4f}"),
     "held out": ("held_out_bits_per_token", "{:.4f}"),
+    "training loss": ("training_loss", "{:.4g}"),
+    "held-out loss": ("held_out_loss", "{:.4g}"),
     "bits per byte": ("bits_per_byte", "{:.4f}"),
     "tokens/s": ("tokens_per_second", "{:,.0f}"),
 }
@@ -33,6 +35,7 @@ class RunSummary:
     steps, tokens, seconds:      at its last point
     training_bits_per_token:     of the last point
     held_out_bits_per_token, bits_per_byte: of the best validation
+    training_loss, held_out_loss: the same of a run on a series, whose loss is not in bits
     tokens_per_second:           the median
     """
 
@@ -44,6 +47,8 @@ class RunSummary:
     held_out_bits_per_token: float | None
     bits_per_byte: float | None
     tokens_per_second: float | None
+    training_loss: float | None = None
+    held_out_loss: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Give it as plain data."""
@@ -157,7 +162,7 @@ def _summary(name: str, curve: LearningCurve) -> RunSummary:
     last = max((*curve.training[-1:], *curve.held_out[-1:]), key=lambda point: point.step)
     best = min(curve.held_out, key=lambda point: point.nats, default=None)
     speeds = [p.tokens_per_second for p in curve.training if p.tokens_per_second is not None]
-    return RunSummary(
+    summary = RunSummary(
         name,
         last.step,
         last.tokens,
@@ -166,4 +171,13 @@ def _summary(name: str, curve: LearningCurve) -> RunSummary:
         None if best is None else best.bits,
         None if best is None else best.bits_per_byte,
         median(speeds) if speeds else None,
+    )
+    if not curve.numbers:
+        return summary
+    return replace(
+        summary,
+        training_bits_per_token=None,
+        held_out_bits_per_token=None,
+        training_loss=curve.training[-1].nats if curve.training else None,
+        held_out_loss=None if best is None else best.nats,
     )

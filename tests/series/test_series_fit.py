@@ -258,3 +258,13 @@ def test_a_run_on_a_gpu_or_a_cpu_is_asked_for_by_name(model):
     with pytest.raises(UsageError):
         charlm.series.load(model.directory, device="cuda")
     assert isinstance(model, SeriesModel)
+
+
+def test_a_run_on_numbers_is_drawn_by_its_own_loss(model, tmp_path):
+    from charlm.evaluation.runs import plot_runs
+
+    [summary] = plot_runs([model.directory], tmp_path / "run.png")
+    assert summary.training_bits_per_token is None and summary.held_out_bits_per_token is None
+    lines = map(json.loads, (model.directory / "metrics.jsonl").read_text().splitlines())
+    losses = [line["validation_nats"] for line in lines if "validation_nats" in line]
+    assert summary.held_out_loss == min(losses)
