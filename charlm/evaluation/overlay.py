@@ -43,6 +43,7 @@ ALONG: dict[Along, tuple[str, Value]] = {
 LONGEST_NAME = 40
 SOME = 2 * len(COLOURS)  # runs that have room for dots
 FEW = 40  # validations of which each has its dot
+ORDERS = 100  # by which losses differ that are drawn over a logarithmic axis
 BEGINNING = 0.08  # of a curve: where it falls so far that the rest would be flat
 Curves = Mapping[str, LearningCurve]
 
@@ -105,6 +106,10 @@ def _draw_loss(axes: "Axes", curves: Curves, along: Along) -> None:
     kinds = {curve.numbers for curve in curves.values()}
     units = ["bits per token"] * (False in kinds) + ["the head's loss, scaled"] * (True in kinds)
     axes.set_ylabel(" / ".join(units))
+    losses = [y for _, found in drawn for y in found]
+    if kinds == {True} and losses and 0 < min(losses) < max(losses) / ORDERS:
+        axes.set_yscale("log")  # a series without noise is learned ever better
+        drawn = []
     _show_the_rest(axes, drawn)
     if any(curve.held_out for curve in curves.values()):
         first, other = COLOURS[:2] if len(curves) == 1 else ("#444444", "#444444")

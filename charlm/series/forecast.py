@@ -17,7 +17,8 @@ class Forecast:
 
     times:     of the rows, or +1, +2 where the series has no even clock
     names:     of the columns
-    points:    (H, C), the single best guess, made from itself step by step
+    points:    (H, C), the single best guess: of a model of points each is made from the one before;
+               of a model of distributions it is the median of many ways that the series might go
     levels:    (Q,) of the quantiles; none of a model that predicts points
     quantiles: (H, C, Q)
     samples:   (S, H, C), ways that it might go

@@ -101,8 +101,11 @@ class SeriesModel:
             raise UsageError("levels of quantiles lie between 0 and 1, such as 0.1,0.9")
         table = self.table if data is None else self.read(data)
         origin = self._end_of(table)
-        path = self._roller.roll(origin, horizon, self._roller.points)[0]
         drawn = self._draw(origin, horizon, 0 if points else max(samples, PATHS), seed)
+        if points:
+            path = self._roller.roll(origin, horizon, self._roller.points)[0]
+        else:
+            path = np.median(drawn, axis=0)
         asked = () if points else tuple(levels)
         quantiles = np.moveaxis(np.quantile(drawn, asked, axis=0), 0, -1) if asked else drawn[:0]
         clock = table.clock
@@ -121,7 +124,7 @@ class SeriesModel:
         if not paths:
             return np.zeros((0, horizon, len(self.table.names)))
         generator = np.random.default_rng(seed)
-        return self._roller.roll(origin.repeated(paths), horizon, self._roller.drawing(generator))
+        return self._roller.draw(origin, horizon, paths, generator)[:, 0]
 
     def _end_of(self, table: Table) -> Origins:
         table = table.rows(max(0, len(table) - CONTEXT))

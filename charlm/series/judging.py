@@ -4,7 +4,8 @@ Legend: L rows, C columns, N rows judged, O origins, H rows ahead, Q levels.
 
 One step ahead: each row of the part that is judged, after all rows before it. Closed loop: from
 origins spread over that part, H rows ahead, with nothing known but what stands before (rolling
-origin: Tashman 2000). Missing values are not judged.
+origin: Tashman 2000); points are made each from the one before, or, of a distribution, they are the
+median of ways drawn at random. Missing values are not judged.
 """
 
 from dataclasses import asdict, dataclass
@@ -118,7 +119,11 @@ def judge(subject: Subject, seed: int = 1) -> Scores:
     before = np.arange(first - 1, len(table) - 1)
     shown = outputs[before - start]
     steps = subject.roller.scaling.decode(subject.roller.points(shown), filled[before])
-    loops = subject.roller.roll(origins, horizon, subject.roller.points)
+    drawn = _drawn(subject, origins, horizon, seed)
+    if drawn is None:
+        loops = subject.roller.roll(origins, horizon, subject.roller.points)
+    else:
+        loops = np.median(drawn, axis=0)
     ahead = places[:, None] + np.arange(1, horizon + 1)
     scale = _mase_scale(truth[: subject.learned], subject.season)
     judged = _Judged(truth[first:], truth[ahead], scale)
@@ -127,7 +132,7 @@ def judge(subject: Subject, seed: int = 1) -> Scores:
     network = judged.errors(steps, loops)
     naive = {name: judged.errors(naive_steps[name], naive_loops[name]) for name in NAIVE}
     spread = _distribution(subject, shown, filled[before], truth[first:])
-    loop_spread = _closed_distribution(subject, origins, horizon, truth[ahead], seed)
+    loop_spread = _closed_distribution(drawn, truth[ahead])
     return Scores(
         rows=int(table.known[first:].any(axis=1).sum()),
         origins=len(places),
@@ -225,20 +230,22 @@ def _distribution(
     return _known_mean(np.concatenate(scores)), _known_mean(np.concatenate(inside))
 
 
+def _drawn(subject: Subject, origins: Origins, horizon: int, seed: int) -> np.ndarray | None:
+    """Draw ways from each origin, (paths, O, H, C); None for a head of points."""
+    if subject.roller.network.kind.points:
+        return None
+    paths = max(20, min(PATHS, MOST_STREAMS // len(origins.values)))
+    return subject.roller.draw(origins, horizon, paths, np.random.default_rng(seed))
+
+
 def _closed_distribution(
-    subject: Subject, origins: Origins, horizon: int, truth: np.ndarray, seed: int
+    drawn: np.ndarray | None, truth: np.ndarray
 ) -> tuple[float | None, float | None]:
-    """Give CRPS and coverage over the closed loops, from paths drawn at random."""
-    roller = subject.roller
-    if roller.network.kind.points:
+    """Give CRPS and coverage over the closed loops, of ways (paths, O, H, C) drawn at random."""
+    if drawn is None:
         return None, None
-    count = len(origins.values)
-    generator = np.random.default_rng(seed)
-    paths = max(20, min(PATHS, MOST_STREAMS // count))
-    drawn = roller.roll(origins.repeated(paths), horizon, roller.drawing(generator))
-    drawn = np.moveaxis(drawn.reshape(count, paths, horizon, -1), 1, -1)  # (O, H, C, paths)
-    low, high = np.quantile(drawn, [(1 - BAND) / 2, (1 + BAND) / 2], axis=-1)
-    quantiles = np.moveaxis(np.quantile(drawn, LEVELS, axis=-1), 0, -1)
+    low, high = np.quantile(drawn, [(1 - BAND) / 2, (1 + BAND) / 2], axis=0)
+    quantiles = np.moveaxis(np.quantile(drawn, LEVELS, axis=0), 0, -1)
     return _known_mean(crps(quantiles, truth)), _known_mean(_inside(truth, low, high))
 
 

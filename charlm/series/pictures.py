@@ -40,7 +40,7 @@ def forecast_plot(table: Table, forecast: Forecast, title: str) -> bytes:
         panels = figure.subplots(count, 1, squeeze=False)[:, 0]
         for number, axes in enumerate(panels):
             _draw(axes, table, forecast, number)
-        panels[0].legend(loc="upper left")
+        panels[0].legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.2)
         return png_bytes(figure)
 
 

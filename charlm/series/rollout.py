@@ -119,6 +119,22 @@ class Roller:
         """Give quantiles, scaled; levels broadcast with (..., C)."""
         return self.network.kind.quantiles(outputs, levels)
 
-    def drawing(self, generator: np.random.Generator) -> Choice:
-        """Make a choice at random from what the network says."""
-        return lambda outputs: self.quantiles(outputs, generator.random(outputs.shape[:-1]))
+    def draw(
+        self, origins: Origins, horizon: int, paths: int, generator: np.random.Generator
+    ) -> np.ndarray:
+        """Go on from each origin in so many ways at random; give values (paths, N, H, C).
+
+        At each step the ways of an origin draw from shares of the distribution that are equally
+        probable, one each, in a new order (Latin hypercube sampling, McKay et al. 1979): few ways
+        then have a median and a band that are nearly those of many.
+        """
+        count = len(origins.values)
+
+        def choose(outputs: np.ndarray) -> np.ndarray:
+            shape = count, paths, outputs.shape[1]
+            order = generator.random(shape).argsort(axis=1)
+            levels = (order + generator.random(shape)) / paths
+            return self.quantiles(outputs, levels.reshape(outputs.shape[:-1]))
+
+        drawn = self.roll(origins.repeated(paths), horizon, choose)
+        return np.moveaxis(drawn.reshape(count, paths, horizon, -1), 1, 0)

@@ -40,6 +40,12 @@ def model(frame, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def of_points(frame, tmp_path_factory):
+    out = tmp_path_factory.mktemp("series") / "points"
+    return charlm.series.train(frame, out=str(out), head="squared", **SMALL)
+
+
+@pytest.fixture(scope="module")
 def file(frame, tmp_path_factory):
     path = tmp_path_factory.mktemp("series") / "two.csv"
     frame.to_csv(path, index_label="month")
@@ -130,7 +136,8 @@ def test_no_forecast_knows_what_comes_after_it(model, frame):
     assert np.array_equal(first.points, second.points)
 
 
-def test_a_forecast_is_what_reading_its_own_guesses_gives(model, frame):
+def test_a_forecast_is_what_reading_its_own_guesses_gives(of_points, frame):
+    model = of_points
     horizon, values = 4, frame.copy()
     found = model.forecast(horizon)
     for step in range(horizon):
@@ -140,7 +147,8 @@ def test_a_forecast_is_what_reading_its_own_guesses_gives(model, frame):
         values = pandas.concat([values, pandas.DataFrame(one.points, index, values.columns)])
 
 
-def test_scores_one_step_ahead_are_those_of_forecasts_of_one_row(model, frame):
+def test_scores_one_step_ahead_are_those_of_forecasts_of_one_row(of_points, frame):
+    model = of_points
     first = model.config["parts"]["valid"]
     errors = [
         model.forecast(1, data=frame.iloc[:end]).points[0] - frame.iloc[end].to_numpy()
@@ -148,6 +156,17 @@ def test_scores_one_step_ahead_are_those_of_forecasts_of_one_row(model, frame):
     ]
     rmse = np.sqrt(np.mean(np.square(errors), axis=0)).mean()
     assert model.evaluate().network.rmse == pytest.approx(rmse, rel=1e-4)
+
+
+def test_the_point_of_a_distribution_lies_in_its_band_and_ways_agree_with_it(model):
+    found = model.forecast(6, samples=1_000, levels=(0.1, 0.5, 0.9))
+    low, middle, high = np.moveaxis(found.quantiles, -1, 0)
+    assert (low < found.points).all() and (found.points < high).all()
+    assert np.allclose(middle, found.points)
+    below = (found.samples < low).mean(axis=0)
+    assert np.allclose(below, 0.1, atol=0.002)
+    other = model.forecast(1, seed=2).points
+    assert np.allclose(other, found.points[:1], rtol=2e-3)  # drawn evenly
 
 
 def test_missing_values_are_neither_learned_nor_judged(tmp_path):
