@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-from contextlib import suppress
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, TextIO
@@ -138,11 +137,12 @@ class _Run:
         if record is None:
             described = table_json(table)
             names = {"sha256": _digest(table)}
-            storage.write_bytes(self.out / SERIES, table_bytes(table))
             settled = {"series": described}
             write_record(self.out, RunRecord([source], request, chosen, names, settled))
         elif (changed := record.changed(asked, chosen)) != record:
             write_record(self.out, changed)
+        if not (self.out / SERIES).exists():  # a run whose record is there can go on
+            storage.write_bytes(self.out / SERIES, table_bytes(table))
 
     def complete(self, stream: TextIO | None, stop: Stop, tell: Tell) -> SeriesResult:
         """Train to the end, save, judge."""
@@ -263,19 +263,20 @@ def _kept_table(
     """Read the series that a run began with; raise CorpusError where another one is given now."""
     record = place.record
     assert record is not None
-    table = read_table(place.directory / SERIES, record.settled.get("series"))
-    if _digest(table) != record.corpus["sha256"]:
-        raise ModelError(f"{place.directory / SERIES} is damaged", "--force starts the run anew")
-    if source != ARRAY and not (Path(source).is_file() or data is not None):
+    kept, digest = place.directory / SERIES, record.corpus["sha256"]
+    table = read_table(kept, record.settled.get("series")) if kept.exists() else None
+    if table is not None and _digest(table) != digest:
+        raise ModelError(f"{kept} is damaged", "--force starts the run anew")
+    again = data is not None or source == SINE or Path(source).is_file()
+    if table is not None and not again:
         return table  # the file is gone, or was standard input: what was kept will do
-    with suppress(UsageError):  # of options that belong to another source
-        now = _read(record.paths[0] if source == ARRAY else source, record.request, data)
-        if _digest(now) != record.corpus["sha256"]:
-            raise CorpusError(
-                f"the series is not the one that this run began with: {source}",
-                "bring the old one back, or start a new run with another --out",
-            )
-    return table
+    now = _read(source, record.request, data)
+    if _digest(now) != digest:
+        raise CorpusError(
+            f"the series is not the one that this run began with: {source}",
+            "bring the old one back, or start a new run with another --out",
+        )
+    return now
 
 
 def _digest(table: Table) -> str:

@@ -74,8 +74,8 @@ class Fault:
         setattr(owner, name, wrapped)
 
     def arm(self) -> None:
-        from charlm.language.task import LanguageTask
         from charlm.language.validation import Validation
+        from charlm.runs.streaming import StreamTask
         from charlm.storage import system
         from charlm.training.trainer import Trainer
 
@@ -85,7 +85,7 @@ class Fault:
         else:
             owners = {
                 "step": (Trainer, "train_step"),
-                "loss": (LanguageTask, "loss"),
+                "loss": (StreamTask, "loss"),
                 "validation": (Validation, "_read"),
             }
             self.before(*owners[place])
