@@ -17,7 +17,7 @@ def learned(tmp_path):
     )
 
 
-@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru"])
+@pytest.mark.parametrize("cell", [pytest.param("rnn", marks=pytest.mark.slow), "lstm", "gru"])
 def test_a_thousand_steps_of_the_wave_stay_close_to_it(learned, cell):
     scores = learned("sine", cell=cell).evaluate()
     assert scores.horizon == 1_000
