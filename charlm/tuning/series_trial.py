@@ -1,9 +1,9 @@
 """One trial of a series model: trained as `charlm series train` does, scored on held-out rows.
 
 Each of the rows to steer by is predicted after all rows before it, and its error in the series' own
-units divided by the mean absolute change over a season of the training part: MASE (Hyndman & Koehler
-2006) for heads of points, the CRPS by the same measure for heads of distributions. So trials
-compare whatever their scaling. What lies behind these rows is not read.
+units divided by the mean absolute change over a season of the training part: MASE (Hyndman &
+Koehler 2006) for heads of points, the CRPS by the same measure for heads of distributions. So
+trials compare whatever their scaling. What lies behind these rows is not read.
 Legend: L rows, N rows scored, C columns, K numbers of the head, Q levels.
 """
 
