@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from charlm.language.fit import train
     from charlm.language.handle import LanguageModel, load
     from charlm.predict.predictor import Prediction, Predictor
+    from charlm.tuning.series_tune import tune_series
     from charlm.tuning.tune import tune
 
 _HOMES = {
@@ -35,6 +36,7 @@ _HOMES = {
     "load": "charlm.language.handle",
     "train": "charlm.language.fit",
     "tune": "charlm.tuning.tune",
+    "tune_series": "charlm.tuning.series_tune",
 }
 
 __all__ = [
@@ -48,6 +50,7 @@ __all__ = [
     "load",
     "train",
     "tune",
+    "tune_series",
 ]
 
 

@@ -3,6 +3,7 @@
 The series itself is kept, so that the model goes on from its end. MANIFEST.json is written last.
 """
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,11 @@ def table_bytes(table: Table) -> bytes:
         arrays["times"] = np.ascontiguousarray(table.clock.times)
     data: bytes = safetensors.numpy.save(arrays, metadata={"format": "np"})
     return data
+
+
+def digest(table: Table) -> str:
+    """Give the SHA-256 of a series: of its values, times and names."""
+    return hashlib.sha256(table_bytes(table) + repr(table.names).encode()).hexdigest()
 
 
 def table_json(table: Table) -> Config:

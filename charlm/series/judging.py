@@ -125,7 +125,7 @@ def judge(subject: Subject, seed: int = 1) -> Scores:
     else:
         loops = np.median(drawn, axis=0)
     ahead = places[:, None] + np.arange(1, horizon + 1)
-    scale = _mase_scale(truth[: subject.learned], subject.season)
+    scale = mase_scale(truth[: subject.learned], subject.season)
     judged = _Judged(truth[first:], truth[ahead], scale)
     naive_steps = {n: f(filled, before, 1, subject.season)[:, 0] for n, f in NAIVE.items()}
     naive_loops = {n: f(filled, places, horizon, subject.season) for n, f in NAIVE.items()}
@@ -183,7 +183,8 @@ def _origins(first: int, total: int, horizon: int) -> np.ndarray:
     return np.unique(np.linspace(first - 1, last, count).round().astype(int))
 
 
-def _mase_scale(learned: np.ndarray, season: int) -> np.ndarray:
+def mase_scale(learned: np.ndarray, season: int) -> np.ndarray:
+    """Give the mean absolute change of rows (L, C) over a season, (C,): what MASE divides by."""
     season = season if season < len(learned) else 1
     changes = np.abs(learned[season:] - learned[:-season])
     scale = np.nanmean(changes, axis=0)
@@ -219,11 +220,11 @@ def _distribution(
     for start in range(0, len(outputs), AT_A_TIME):
         piece = slice(start, start + AT_A_TIME)
         quantiles = np.stack(
-            [_values(roller, outputs[piece], before[piece], level) for level in LEVELS], axis=-1
+            [values_at(roller, outputs[piece], before[piece], level) for level in LEVELS], axis=-1
         )
         scores.append(crps(quantiles, truth[piece]))
         low, high = (
-            _values(roller, outputs[piece], before[piece], level)
+            values_at(roller, outputs[piece], before[piece], level)
             for level in ((1 - BAND) / 2, (1 + BAND) / 2)
         )
         inside.append(_inside(truth[piece], low, high))
@@ -249,7 +250,8 @@ def _closed_distribution(
     return _known_mean(crps(quantiles, truth)), _known_mean(_inside(truth, low, high))
 
 
-def _values(roller: Roller, outputs: np.ndarray, before: np.ndarray, level: float) -> np.ndarray:
+def values_at(roller: Roller, outputs: np.ndarray, before: np.ndarray, level: float) -> np.ndarray:
+    """Give a quantile, (N, C) in the series' own units; `before` is the row before each."""
     return roller.scaling.decode(roller.quantiles(outputs, np.array(level)), before)
 
 

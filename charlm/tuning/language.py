@@ -18,8 +18,8 @@ from charlm.language.record import corpus_identity
 from charlm.language.request import TrainRequest
 from charlm.runs.dialogue import Stop, Tell
 from charlm.text.finding import is_prepared, run_name
-from charlm.tuning.objective import Options, Outcome, Report
-from charlm.tuning.space import Choice, Number, Parameter, Value, Values
+from charlm.tuning.objective import TEXT, Options, Outcome, Report
+from charlm.tuning.space import Choice, Number, Parameter, Value, Values, option_of, told
 
 TOKENIZERS: tuple[Value, ...] = ("byte", "char", "word", "bpe")
 VOCABULARIES: dict[str, tuple[int, ...]] = {
@@ -36,6 +36,8 @@ BUDGETS = ("minutes", "steps", "epochs")
 
 class LanguageObjective:
     """Tunes `charlm train` on a corpus: bits per byte on its held-out text."""
+
+    wording = TEXT
 
     def __init__(
         self, paths: Sequence[str], request: TrainRequest, fixed: Collection[str], tell: Tell
@@ -89,7 +91,7 @@ class LanguageObjective:
             Number("bptt_factor", 0.5, 4.0, 1.0, log=True),
         ]
         fixed = self.fixed | self._implied()
-        return [each for each in found if _option_of(each.name) not in fixed]
+        return [each for each in found if option_of(each.name) not in fixed]
 
     def _vocabularies(self, kind: str) -> list[Parameter]:
         """Give a parameter for the size of each vocabulary; None is the usual one."""
@@ -128,6 +130,9 @@ class LanguageObjective:
             known = settle(self.request, self.store)
         self.settled = known
         return known
+
+    def keep(self, directory: Path) -> None:
+        """Put nothing there: the prepared text has a place of its own."""
 
     def request_of(self, values: Values) -> TrainRequest:
         """Give the request for a trial's tokenizer, cell and layers; sizes and rates are to come.
@@ -173,13 +178,7 @@ class LanguageObjective:
 
     def told(self, values: Values) -> str:
         """Tell what differs from the plan."""
-        usual = {each.name: each.default for each in self.space()}
-        changed = [
-            f"{name.replace('_', ' ')} {_short(value)}"
-            for name, value in values.items()
-            if value != usual[name]
-        ]
-        return ", ".join(changed) or "charlm's own plan"
+        return told(values, self.space())
 
     def command(self, options: Options | None) -> str:
         """Write the command that trains what a trial did."""
@@ -188,15 +187,16 @@ class LanguageObjective:
     def train_longer(
         self,
         options: Options | None,
-        minutes: float,
+        minutes: float | None,
         out: str | None,
         progress: TextIO | None,
         stop: Stop,
     ) -> tuple[dict[str, Any], str]:
         """Train the same for so many minutes, as `charlm train` does."""
-        budget: dict[str, Any] = dict.fromkeys(BUDGETS)
-        budget |= {"minutes": minutes, "out": out}
-        request = replace(self._run_of(options), **budget)
+        request = replace(self._run_of(options), out=out)
+        if minutes is not None:
+            budget: dict[str, Any] = dict.fromkeys(BUDGETS)
+            request = replace(request, **(budget | {"minutes": minutes}))
         result = fit(self.paths, request, progress, stop)
         if result is None:
             return {}, ""
@@ -211,14 +211,3 @@ class LanguageObjective:
 
     def _is_prepared(self) -> bool:
         return len(self.paths) == 1 and is_prepared(self.paths[0])
-
-
-def _option_of(name: str) -> str:
-    """Give the option that a parameter decides."""
-    if name.endswith("vocab_size"):
-        return "vocab_size"
-    return name.removesuffix("_factor").removesuffix("_shift")
-
-
-def _short(value: Value) -> str:
-    return f"{value:.3g}" if isinstance(value, float) else str(value)

@@ -20,7 +20,7 @@ class Outcome:
     """What a trial came to.
 
     score: in the objective's unit; the smaller the better
-    costs: of the stretches of the text it was scored on, the same for all trials, and
+    costs: of the stretches it was scored on, of text or of rows, the same for all trials, and
     units: their sizes: costs over units is the score; so that two trials can be compared in pairs
     keep:  writes what was trained into the trial's directory
     """
@@ -31,15 +31,49 @@ class Outcome:
     keep: Callable[[], None] = lambda: None
 
 
+@dataclass(frozen=True)
+class Wording:
+    """How what trials are scored on is called.
+
+    corpus:  what is learned from, as in "another text"
+    scored:  "this text": what an interval speaks of
+    short:   why there is no interval, where there is none
+    warning: the winner was chosen by its score: a sentence
+    """
+
+    corpus: str
+    scored: str
+    short: str
+    warning: str
+
+
+TEXT = Wording(
+    corpus="text",
+    scored="this text",
+    short="the held-out text is too short",
+    warning="the best score was chosen on the held-out text, and so is a little flattering: a text "
+    "that no trial was scored on tells more",
+)
+ROWS = Wording(
+    corpus="series",
+    scored="these rows",
+    short="the rows to steer by are too few",
+    warning="the best score was chosen on the rows to steer by, and so is a little flattering: the "
+    "rows kept back behind them, which no trial has seen, tell more",
+)
+
+
 class Objective(Protocol):
     """What a search makes small.
 
-    name: of the study, after the corpus
-    unit: of the score
+    name:    of the study, after the corpus
+    unit:    of the score
+    wording: of what is told
     """
 
     name: str
     unit: str
+    wording: Wording
 
     def identity(self) -> dict[str, Any]:
         """Give, as plain data, all that must be equal for scores to compare."""
@@ -49,6 +83,9 @@ class Objective(Protocol):
 
     def settle(self, known: dict[str, Any] | None) -> dict[str, Any]:
         """Measure and choose what all trials share, as plain data; or take what is `known`."""
+
+    def keep(self, directory: Path) -> None:
+        """Put what all trials share and `settle` cannot give into the study's directory, once."""
 
     def options(self, values: Values, repeat: int) -> Options:
         """Give what a trial is, in the words of the command line, as plain data.
@@ -80,9 +117,12 @@ class Objective(Protocol):
     def train_longer(
         self,
         options: Options | None,
-        minutes: float,
+        minutes: float | None,
         out: str | None,
         progress: TextIO | None,
         stop: Stop,
     ) -> tuple[dict[str, Any], str]:
-        """Train the same for longer; give the result as plain data and as a text for people."""
+        """Train the same once more; give the result as plain data and as a text for people.
+
+        minutes: for so long; None for the budget of a trial
+        """

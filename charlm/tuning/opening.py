@@ -11,7 +11,7 @@ from charlm.errors import ModelError
 from charlm.runs.dialogue import Stop, Tell
 from charlm.tuning.journal import Journal
 from charlm.tuning.objective import Objective
-from charlm.tuning.options import TuneOptions
+from charlm.tuning.options import SearchOptions
 from charlm.tuning.record import StudyRecord, read_study, write_study
 from charlm.tuning.sampling import pruner
 from charlm.tuning.study import Study
@@ -21,7 +21,7 @@ NAME = "charlm"
 
 
 def open_study(
-    directory: Path, objective: Objective, options: TuneOptions, stop: Stop, tell: Tell
+    directory: Path, objective: Objective, options: SearchOptions, stop: Stop, tell: Tell
 ) -> Study:
     """Make a study, or go on with one; its objective learns what was settled for all trials.
 
@@ -39,6 +39,7 @@ def open_study(
             if record.seed != options.seed:
                 tell(f"the study goes on with its own seed, {record.seed}")
             objective.settle(record.settled)
+        objective.keep(directory)
         own = _open_journal(directory / JOURNAL, options.prune, tell)
     return Study(directory, own, objective, record.seed, stop, tell)
 

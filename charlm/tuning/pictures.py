@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 IMPORTANCES, TRIALS = "importances.png", "trials.png"
 WIDE = 1.5  # inches of a coordinate
 HIGH = 4.8
-LOGARITHMIC = ("hidden", "lr", "batch", "bptt", "vocab_size")
+LOGARITHMIC = ("hidden", "lr", "batch", "bptt", "vocab_size", "weight_decay")
 MAP = "viridis"
 TITLE = (
     "Trials: the darker the better; the best is thick, charlm's plan dashed, pruned ones are grey"

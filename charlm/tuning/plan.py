@@ -17,7 +17,7 @@ from charlm.language.sizes import CorpusFacts
 from charlm.language.validation import tokens_worth_scoring
 from charlm.text.store import TokenStore
 from charlm.training.precision import choose_device
-from charlm.tuning.space import Values
+from charlm.tuning.space import Values, number
 
 UNITS = 32  # by which sizes differ
 MOST_DROPOUT = 0.8
@@ -57,18 +57,18 @@ def planned(
     size = request.hidden
     if size is None:
         size = _plan(request, store, machine).network.hidden_size
-        factor = _number(values, "hidden_factor", 1.0)
+        factor = number(values, "hidden_factor", 1.0)
         if factor != 1.0:
             size = max(UNITS, UNITS * round(size * factor / UNITS))
     request = replace(request, hidden=size)
     plan = _plan(request, store, machine)
     rate = plan.optimizer.learning_rate
-    factor = _number(values, "lr_factor", 1.0)
+    factor = number(values, "lr_factor", 1.0)
     dropout = plan.dropout
-    if shift := _number(values, "dropout_shift", 0.0):
+    if shift := number(values, "dropout_shift", 0.0):
         dropout = round(min(MOST_DROPOUT, max(0.0, dropout + shift)), 2)
-    batch = max(1, round(plan.batch_size * _number(values, "batch_factor", 1.0)))
-    windows = _windows(plan.windows, _number(values, "bptt_factor", 1.0))
+    batch = max(1, round(plan.batch_size * number(values, "batch_factor", 1.0)))
+    windows = _windows(plan.windows, number(values, "bptt_factor", 1.0))
     return replace(
         request,
         tokenizer=request.tokenizer or store.tokenizer.kind,
@@ -97,9 +97,3 @@ def _bytes_per_token(store: TokenStore) -> float:
     assert store.valid is not None
     counts = store.valid.counts()
     return max(counts.bytes, 1) / max(counts.tokens, 1)
-
-
-def _number(values: Values, name: str, otherwise: float) -> float:
-    value = values.get(name, otherwise)
-    assert isinstance(value, int | float)
-    return value

@@ -6,6 +6,7 @@ from typing import Any
 
 from charlm import storage
 from charlm.errors import ModelError, UsageError
+from charlm.tuning.objective import TEXT
 
 RECORD = "study.json"
 FORMAT = 1
@@ -15,7 +16,7 @@ FORMAT = 1
 class StudyRecord:
     """What a study is.
 
-    identity: the text and the fixed options
+    identity: the text or the series, and the fixed options
     unit:     of the scores
     settled:  what was measured or chosen once, for all trials
     seed:     of the search, as it was first given
@@ -29,9 +30,14 @@ class StudyRecord:
     def refuse_other(self, identity: dict[str, Any], directory: Path) -> None:
         """Raise UsageError unless the study is of this text and these fixed options."""
         hint = "give another directory with --study"
+        kinds = self.identity.get("kind", TEXT.corpus), identity.get("kind", TEXT.corpus)
+        if kinds[0] != kinds[1]:
+            raise UsageError(
+                f"{directory} is another kind of study: of a {kinds[0]}, not of a {kinds[1]}", hint
+            )
         if self.identity.get("corpus") != identity.get("corpus"):
             raise UsageError(
-                f"{directory} is a study of another text: scores would not compare", hint
+                f"{directory} is a study of another {kinds[0]}: scores would not compare", hint
             )
         before, now = self.identity.get("options", {}), identity.get("options", {})
         for name in sorted({*before, *now}):

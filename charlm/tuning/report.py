@@ -5,12 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from charlm.tuning.trials import TrialRecord, best_of, completed
-
-FLATTERING = (
-    "the best score was chosen on the held-out text, and so is a little flattering: a text that no "
-    "trial was scored on tells more"
-)
+from charlm.tuning.objective import TEXT, Wording
+from charlm.tuning.trials import TrialRecord, best_of, completed, shown
 
 
 @dataclass(frozen=True)
@@ -23,6 +19,7 @@ class TuneReport:
     command:     that trains what the best one did; None where no trial is complete
     plots:       files that were drawn
     trained:     what `--train-best` came to
+    wording:     of what trials were scored on
     """
 
     directory: Path
@@ -34,6 +31,7 @@ class TuneReport:
     command: str | None = None
     plots: tuple[Path, ...] = ()
     trained: Mapping[str, Any] | None = None
+    wording: Wording = TEXT
 
     @property
     def best(self) -> TrialRecord | None:
@@ -80,12 +78,14 @@ class TuneReport:
         if gain is None:
             return f"trial {best.number} is the best; charlm's own plan is not complete yet"
         if best.plan:
-            return f"no trial is better than charlm's own plan, {best.score:.4f} {self.unit}"
-        by = f"{gain:.4f} {self.unit}{self._reach()}"
+            return (
+                f"no trial is better than charlm's own plan, {shown(best.score or 0.0)} {self.unit}"
+            )
+        by = f"{shown(gain)} {self.unit}{self._reach()}"
         if self.is_better:
             return f"trial {best.number} is better than charlm's own plan by {by}"
         if self.is_better is None:
-            why = "the held-out text is too short" if self.interval is None else "the plan ran once"
+            why = self.wording.short if self.interval is None else "the plan ran once"
             return (
                 f"trial {best.number} is ahead of charlm's own plan by {by}; whether that is more "
                 f"than chance nobody can tell, as {why}"
@@ -99,16 +99,16 @@ class TuneReport:
         parts = []
         if self.interval is not None:
             low, high = -self.interval[1], -self.interval[0]
-            parts.append(f"{low:.4f} to {high:.4f} on this text")
+            parts.append(f"{shown(low)} to {shown(high)} on {self.wording.scored}")
         if self.spread is not None:
-            parts.append(f"the plan itself differs by {self.spread:.4f} from seed to seed")
+            parts.append(f"the plan itself differs by {shown(self.spread)} from seed to seed")
         return f" ({'; '.join(parts)})" if parts else ""
 
     def text(self) -> str:
         """Lay out everything for people."""
         lines = [table(self.trials, self.unit), "", self.verdict()]
         if self.best is not None:
-            lines.append(FLATTERING)
+            lines.append(self.wording.warning)
         if self.importances:
             shares = [f"{name} {share:.0%}" for name, share in self.importances.items()]
             known = f"as far as {len(completed(self.trials))} complete trials can tell"
@@ -144,17 +144,17 @@ class TuneReport:
 
 def table(trials: Sequence[TrialRecord], unit: str) -> str:
     """Lay out the trials: the complete ones, the best first, then the others in their order."""
-    shown = [trial for _, trial in completed(trials)]
-    shown += [trial for trial in trials if trial.state not in ("waiting", "complete")]
-    names = [name for name in dict.fromkeys(n for t in shown for n in t.options) if name != "seed"]
+    listed = [trial for _, trial in completed(trials)]
+    listed += [trial for trial in trials if trial.state not in ("waiting", "complete")]
+    names = [name for name in dict.fromkeys(n for t in listed for n in t.options) if name != "seed"]
     rows = [["trial", unit, *(name.replace("_", " ") for name in names)]]
-    for trial in shown:
-        score = f"{trial.score:.4f}" if trial.state == "complete" else trial.state
+    for trial in listed:
+        score = shown(trial.score or 0.0) if trial.state == "complete" else str(trial.state)
         options = [_cell(trial.options.get(name)) for name in names]
         rows.append([str(trial.number), score, *options])
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(cell.rjust(w) for cell, w in zip(row, widths, strict=True)) for row in rows]
-    notes = ["", *map(_note, shown)]
+    notes = ["", *map(_note, listed)]
     return "\n".join(f"{line}  {note}".rstrip() for line, note in zip(lines, notes, strict=True))
 
 

@@ -69,6 +69,35 @@ def defaults(space: Space) -> Values:
     return values
 
 
+def option_of(name: str) -> str:
+    """Give the option that a parameter decides."""
+    if name.endswith("vocab_size"):
+        return "vocab_size"
+    return name.removesuffix("_factor").removesuffix("_shift")
+
+
+def told(values: Values, space: Space) -> str:
+    """Tell what differs from the plan."""
+    usual = {each.name: each.default for each in space}
+    changed = [
+        f"{name.replace('_', ' ')} {_short(value)}"
+        for name, value in values.items()
+        if value != usual[name]
+    ]
+    return ", ".join(changed) or "charlm's own plan"
+
+
+def number(values: Values, name: str, otherwise: float) -> float:
+    """Give a trial's number, or another where it is not searched."""
+    value = values.get(name, otherwise)
+    assert isinstance(value, int | float)
+    return value
+
+
+def _short(value: Value) -> str:
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
+
+
 def neighbour(space: Space, random: Random) -> Values:
     """Change some of the defaults, one at least.
 

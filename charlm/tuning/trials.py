@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from charlm.tuning.space import Values
 
+SMALL = 0.01
 State = Literal["waiting", "running", "complete", "pruned", "failed", "again"]
 
 
@@ -36,6 +37,11 @@ class TrialRecord:
     def to_json(self) -> dict[str, Any]:
         """Turn it into what JSON can hold."""
         return dict(vars(self))
+
+
+def shown(score: float) -> str:
+    """Write a score, or a difference of two: a small one with as many figures as a large one."""
+    return f"{score:.4f}" if abs(score) >= SMALL or score == 0 else f"{score:.3g}"
 
 
 def completed(trials: Iterable[TrialRecord]) -> list[tuple[float, TrialRecord]]:

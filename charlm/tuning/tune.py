@@ -13,7 +13,7 @@ from charlm.options import did_you_mean
 from charlm.runs.dialogue import NeverStop, Stop, Tell, teller
 from charlm.tuning.language import LanguageObjective
 from charlm.tuning.objective import Objective
-from charlm.tuning.options import BUDGETS, FIXABLE, TuneOptions
+from charlm.tuning.options import BUDGETS, FIXABLE, SearchOptions, TuneOptions
 from charlm.tuning.place import study_directory
 from charlm.tuning.report import TuneReport
 from charlm.tuning.trials import best_of
@@ -51,7 +51,7 @@ def asked_for(
     return LanguageObjective(paths, request, fixed, tell)
 
 
-def require(options: TuneOptions) -> None:
+def require(options: SearchOptions) -> None:
     """Raise UsageError where a package that is needed is missing: better before the work."""
     try:
         import optuna  # noqa: F401
@@ -63,14 +63,14 @@ def require(options: TuneOptions) -> None:
         require_matplotlib()
 
 
-def find_study(objective: Objective, options: TuneOptions) -> Path:
+def find_study(objective: Objective, options: SearchOptions) -> Path:
     """Find the directory of the search that is meant; see `study_directory`."""
     return study_directory(options.study, objective.name, objective.identity())
 
 
 def search(
     objective: Objective,
-    options: TuneOptions,
+    options: SearchOptions,
     directory: Path,
     progress: TextIO | None = None,
     stop: Stop | None = None,
@@ -98,7 +98,14 @@ def search(
             interval = paired_interval(first, second)
     importances = {} if stop.requested() else study.importances()
     report = TuneReport(
-        directory, objective.unit, options.budget, trials, interval, importances, command
+        directory,
+        objective.unit,
+        options.budget,
+        trials,
+        interval,
+        importances,
+        command,
+        wording=objective.wording,
     )
     if not options.plot or stop.requested():
         return report

@@ -7,9 +7,9 @@ from typing import TextIO
 from charlm.errors import DivergedError, OutOfMemoryError, UsageError
 from charlm.runs.dialogue import Stop, teller
 from charlm.tuning.objective import Objective, Options, Outcome
-from charlm.tuning.options import TuneOptions
+from charlm.tuning.options import SearchOptions
 from charlm.tuning.study import Study, Trial
-from charlm.tuning.trials import TrialRecord, best_of
+from charlm.tuning.trials import TrialRecord, best_of, shown
 
 LOOK_EVERY = 1.0  # seconds, at what other processes have come to
 
@@ -45,7 +45,7 @@ class Worker:
         self,
         study: Study,
         objective: Objective,
-        options: TuneOptions,
+        options: SearchOptions,
         stream: TextIO | None,
         stop: Stop,
     ) -> None:
@@ -103,7 +103,7 @@ class Worker:
         self._tell(f"trial {trial.number}: ended early: {why}")
 
     def _praise(self, outcome: Outcome, best: bool, before: TrialRecord | None) -> str:
-        score = f"{outcome.score:.4f} {self._objective.unit}"
+        score = f"{shown(outcome.score)} {self._objective.unit}"
         if not best:
             return score
         return f"{score}, the best so far" if before is not None else score

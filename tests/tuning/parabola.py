@@ -3,14 +3,14 @@
 from pathlib import Path
 
 from charlm.errors import DivergedError
-from charlm.tuning.objective import Outcome
+from charlm.tuning.objective import TEXT, Outcome
 from charlm.tuning.space import Choice, Number
 
 
 class Parabola:
     """The score of x is x squared, and one more for the wrong side; curves fall to it."""
 
-    name, unit = "parabola", "points"
+    name, unit, wording = "parabola", "points", TEXT
 
     def __init__(self, corpus="here", diverges=lambda options: False, at=lambda share: None):
         self.corpus, self.diverges, self.at = corpus, diverges, at
@@ -29,6 +29,9 @@ class Parabola:
 
     def settle(self, known):
         return {"machine": 3} if known is None else known
+
+    def keep(self, directory):
+        (directory / "kept").touch()
 
     def options(self, values, repeat):
         return {**values, "seed": 1 + repeat}
