@@ -52,6 +52,7 @@ COMMANDS = {
 GROUPS = {"series": series}  # of commands with two words
 SIGNALLED = 128
 BROKEN_PIPE = 141
+SECOND_WORD = "the second word of the command"
 DEBUG_HELP = "show Python's traceback of an error"
 
 
@@ -165,7 +166,7 @@ def make_parser() -> tuple[Parser, dict[str, Parser]]:
     for name, group in GROUPS.items():
         inner = subparsers.add_parser(name, help=group.HELP, description=group.__doc__)
         inner.set_defaults(run=None, shown=inner)
-        below = inner.add_subparsers(metavar="COMMAND", title="commands")
+        below = inner.add_subparsers(metavar="COMMAND", title="commands", help=SECOND_WORD)
         commands[name] = inner
         for word, module in group.COMMANDS.items():
             commands[f"{name} {word}"] = _add(below, word, module)
