@@ -15,6 +15,7 @@ from charlm.errors import CorpusError
 SECOND = 10**6  # microseconds
 MINUTE, HOUR, DAY = 60 * SECOND, 3_600 * SECOND, 86_400 * SECOND
 YEAR, WEEK = 12, 7  # months, days
+LAST_YEAR = 9_000  # that is written
 WEEKS = 52  # in a year
 MOST_A_DAY = 288  # steps in a day that are a season; of finer ones an hour or a minute is one
 MOST_INSERTED = 0.1  # of the rows, where a clock leaves some out
@@ -72,9 +73,11 @@ class Clock:
         import pandas
         from pandas.tseries.offsets import BDay, DateOffset
 
-        if self.step is None:
-            return [f"+{number}" for number in range(1, count + 1)]
-        last, numbers = _stamps(self.times[-1:])[0], range(1, count + 1)
+        numbers = range(1, count + 1)
+        last = _stamps(self.times[-1:])[0]
+        months = 0 if self.step is None else self.step.months or self.step.microseconds / (30 * DAY)
+        if self.step is None or last.year + count * months / YEAR >= LAST_YEAR:
+            return [f"+{number}" for number in numbers]
         if self.step.months:
             times = [last + DateOffset(months=self.step.months * number) for number in numbers]
         elif self.step.working_day:

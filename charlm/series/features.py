@@ -50,7 +50,7 @@ class Features:
         found = np.zeros_like(values)
         if self.lag:
             behind = self.lag - 1  # rows before the one that is read
-            found[behind:] = values[: len(values) - behind]
+            found[behind:] = values[: max(0, len(values) - behind)]
         return found
 
     def read(self, values: np.ndarray, known: np.ndarray, lagged: np.ndarray) -> np.ndarray:

@@ -9,17 +9,22 @@ import numpy as np
 import torch
 
 from charlm.errors import CorpusError, UsageError
+from charlm.series.clock import Clock, insert_missing_rows
+from charlm.series.columns import Asked
 from charlm.series.directory import SeriesFiles, read_series_model
 from charlm.series.forecast import Forecast
-from charlm.series.judging import Scores, Subject, judge
+from charlm.series.judging import Scores, Subject, judge, mase_scale
 from charlm.series.network import SeriesNetwork
-from charlm.series.reading import Asked, read_series, series_from
+from charlm.series.reading import read_series, series_from
 from charlm.series.rollout import Origins, Roller
+from charlm.series.scaling import check_scalable
 from charlm.series.table import Table
 from charlm.training.precision import choose_device
 
 PATHS = 1_000  # drawn for a band
-MOST_HORIZON = 1_000_000
+MOST_HORIZON = 100_000
+LEAST_PATHS = 100
+MOST_NUMBERS = 10_000_000  # that are drawn: paths, rows and columns
 LEVELS = (0.1, 0.9)
 CONTEXT = 10_000  # rows read before a forecast
 
@@ -63,16 +68,16 @@ class SeriesModel:
                     "no rows were kept back to judge the model on: --test was 0",
                     "pass a file with other rows",
                 )
-            return self._judge(self.table, parts["valid"], parts["valid"], horizon)
-        learned, other = self.table.rows(0, parts["valid"]), self.read(data)
-        first = _rows_known(learned, other)
-        if first == 0:  # it goes on where the model's own series ends
-            joined = np.concatenate([learned.values, other.values])
-            whole = replace(learned, values=joined, clock=None)
-            return self._judge(whole, len(learned), len(learned), horizon)
-        if first is not None and first < len(other):
-            return self._judge(other, first, first, horizon)
-        return self._judge(other, len(other), max(1, self._features.lag), horizon)
+            return self._judge(self.table, parts["valid"], horizon)
+        other = self.read(data)
+        whole, first = _behind(self.table, parts["valid"], other)
+        first = max(first, 1, self._features.lag)
+        if first >= len(whole):
+            raise CorpusError(
+                f"there are {len(other)} rows, too few to judge the model on",
+                f"it reads {first} before the first that it predicts",
+            )
+        return self._judge(whole, first, horizon)
 
     def forecast(
         self,
@@ -101,7 +106,7 @@ class SeriesModel:
             raise UsageError("levels of quantiles lie between 0 and 1, such as 0.1,0.9")
         table = self.table if data is None else self.read(data)
         origin = self._end_of(table)
-        drawn = self._draw(origin, horizon, 0 if points else max(samples, PATHS), seed)
+        drawn = self._draw(origin, horizon, 0 if points else self._paths(samples, horizon), seed)
         if points:
             path = self._roller.roll(origin, horizon, self._roller.points)[0]
         else:
@@ -119,6 +124,17 @@ class SeriesModel:
             samples=drawn[:samples],
         )
 
+    def _paths(self, samples: int, horizon: int) -> int:
+        """Choose how many ways are drawn; raise UsageError for more than fit into memory."""
+        most = MOST_NUMBERS // (horizon * len(self.table.names))
+        if most < max(samples, LEAST_PATHS):
+            raise UsageError(
+                f"{max(samples, LEAST_PATHS):,} ways of {horizon:,} rows and "
+                f"{len(self.table.names):,} columns are too many",
+                "ask for a shorter --horizon, or fewer --samples",
+            )
+        return max(samples, min(PATHS, most))
+
     def _draw(self, origin: Origins, horizon: int, paths: int, seed: int) -> np.ndarray:
         """Draw ways the series might go, (S, H, C)."""
         if not paths:
@@ -132,21 +148,26 @@ class SeriesModel:
         last = np.array([len(table) - 1])
         return self._roller.read(rows, table.filled(), last)[1]
 
-    def _judge(self, table: Table, learned: int, first: int, horizon: int) -> Scores:
+    def _judge(self, table: Table, first: int, horizon: int) -> Scores:
         rows = self._features.rows(table, self._roller.scaling)
         season = self.config["season"]
-        return judge(Subject(self._roller, table, rows, learned, first, season, horizon))
+        scale = mase_scale(self.table.values[: self.config["parts"]["valid"]], season)
+        return judge(Subject(self._roller, table, rows, scale, first, season, horizon))
 
     def read(self, data: Any) -> Table:  # noqa: ANN401
         """Read the columns of the model from a path, an array or a data frame."""
         asked = Asked(self.table.names)
         if isinstance(data, str | Path):
-            return read_series(str(data), asked)
+            return self._scalable(read_series(str(data), asked))
         plain = isinstance(data, np.ndarray | list | tuple)
         table = series_from(data, Asked() if plain else asked)
         if plain and len(table.names) == len(self.table.names):
-            return replace(table, names=self.table.names)
-        return table.columns(self.table.names)
+            return self._scalable(replace(table, names=self.table.names))
+        return self._scalable(table.columns(self.table.names))
+
+    def _scalable(self, table: Table) -> Table:
+        check_scalable(self._roller.scaling.kind, table)
+        return table
 
 
 def load(directory: str | Path, device: str = "cpu") -> SeriesModel:
@@ -154,11 +175,23 @@ def load(directory: str | Path, device: str = "cpu") -> SeriesModel:
     return SeriesModel(read_series_model(Path(directory)), device)
 
 
-def _rows_known(learned: Table, other: Table) -> int | None:
-    """Count another series' rows that are not after those learned from; None without times."""
-    if learned.clock is None or other.clock is None:
-        return None
-    return int(np.searchsorted(other.clock.times, learned.clock.times[-1], side="right"))
+def _behind(own: Table, learned: int, other: Table) -> tuple[Table, int]:
+    """Put another series behind the rows of a model's own that are before it; by their times.
+
+    Gives both together and the first row to judge: the other's first that was not learned from.
+    Without times, and where all were learned from, that is the other's first one.
+    """
+    if own.clock is None or other.clock is None:
+        return other, 0
+    begin = other.clock.times[0]
+    before = own.rows(0, int(np.searchsorted(own.clock.times, begin)))
+    times = np.concatenate([before.clock.times if before.clock else [], other.clock.times])
+    values = np.concatenate([before.values, other.values])
+    clock, values = insert_missing_rows(Clock(own.clock.name, times.astype(np.int64)), values)
+    last = own.clock.times[learned - 1]
+    new = int(np.searchsorted(clock.times, max(begin, last + 1)))
+    first = new if new < len(values) else int(np.searchsorted(clock.times, begin))
+    return replace(own, values=values, clock=clock), first
 
 
 def _check_horizon(horizon: int) -> None:

@@ -18,6 +18,7 @@ from charlm.series.crps import LEVELS, crps
 from charlm.series.naive import NAIVE
 from charlm.series.rollout import Origins, Roller
 from charlm.series.table import Table
+from charlm.series.verdict import compare
 
 CONTEXT = 10_000  # rows read before the first one that is judged
 ORIGINS = 50
@@ -25,7 +26,6 @@ PATHS = 200  # drawn from each origin, of a distribution
 MOST_STREAMS = 4_000  # rolled at a time
 BAND = 0.8  # of the values shall lie in the band
 AT_A_TIME = 4_096  # rows whose quantiles are held
-SURE = 1.96  # standard errors
 
 
 @dataclass(frozen=True)
@@ -84,23 +84,24 @@ class Scores:
             }
         told |= {name: asdict(errors) for name, errors in self.naive.items()}
         told |= {"verdicts": self.verdicts}
-        return told | ({"by_column": self.by_column} if self.by_column else {})
+        told |= {"by_column": self.by_column} if self.by_column else {}
+        return {name: _plain(value) for name, value in told.items()}
 
 
 @dataclass(frozen=True)
 class Subject:
     """What is judged.
 
-    table:   the whole series
-    rows:    its rows as the network reads them, (L, 3 C)
-    learned: rows at the beginning that the model was made from
-    first:   the first row that is judged
+    table: the whole series
+    rows:  its rows as the network reads them, (L, 3 C)
+    scale: of MASE, (C,), from what the model was made from
+    first: the first row that is judged
     """
 
     roller: Roller
     table: Table
     rows: np.ndarray
-    learned: int
+    scale: np.ndarray
     first: int
     season: int
     horizon: int
@@ -113,6 +114,7 @@ def judge(subject: Subject, seed: int = 1) -> Scores:
         raise CorpusError("there is no row to judge the model on", "--test keeps some back")
     start = max(0, first - CONTEXT)
     filled, truth = table.filled(), table.values
+    begins = table.known.argmax(axis=0)
     horizon = max(1, min(subject.horizon, len(table) - first))
     places = _origins(first, len(table), horizon)
     outputs, origins = subject.roller.read(subject.rows[start:], filled[start:], places - start)
@@ -125,10 +127,10 @@ def judge(subject: Subject, seed: int = 1) -> Scores:
     else:
         loops = np.median(drawn, axis=0)
     ahead = places[:, None] + np.arange(1, horizon + 1)
-    scale = mase_scale(truth[: subject.learned], subject.season)
-    judged = _Judged(truth[first:], truth[ahead], scale)
-    naive_steps = {n: f(filled, before, 1, subject.season)[:, 0] for n, f in NAIVE.items()}
-    naive_loops = {n: f(filled, places, horizon, subject.season) for n, f in NAIVE.items()}
+    judged = _Judged(truth[first:], truth[ahead], subject.scale)
+    scale = subject.scale
+    naive_steps = {n: f(filled, before, 1, subject.season, begins)[:, 0] for n, f in NAIVE.items()}
+    naive_loops = {n: f(filled, places, horizon, subject.season, begins) for n, f in NAIVE.items()}
     network = judged.errors(steps, loops)
     naive = {name: judged.errors(naive_steps[name], naive_loops[name]) for name in NAIVE}
     spread = _distribution(subject, shown, filled[before], truth[first:])
@@ -144,7 +146,12 @@ def judge(subject: Subject, seed: int = 1) -> Scores:
         coverage=spread[1],
         closed_loop_crps=loop_spread[0],
         closed_loop_coverage=loop_spread[1],
-        verdicts={name: judged.verdict(steps, naive_steps[name]) for name in NAIVE},
+        verdicts={
+            name: compare(
+                np.abs(judged.steps - steps), np.abs(judged.steps - naive_steps[name]), scale
+            )
+            for name in NAIVE
+        },
         by_column=_by_column(table.names, network, naive),
     )
 
@@ -165,19 +172,9 @@ class _Judged:
             for c, scale in enumerate(self.scale)
         ]  # fmt: skip
 
-    def verdict(self, steps: np.ndarray, naive: np.ndarray) -> str:
-        """Compare absolute errors one step ahead (Diebold & Mariano 1995)."""
-        mine, theirs = np.abs(self.steps - steps), np.abs(self.steps - naive)
-        gain = (theirs - mine) / self.scale
-        gain = np.nanmean(gain[np.isfinite(gain).any(axis=1)], axis=1)
-        error = _standard_error(gain)
-        if abs(gain.mean()) <= SURE * error or len(gain) < 2:
-            return "even"
-        return "better" if gain.mean() > 0 else "worse"
-
 
 def _origins(first: int, total: int, horizon: int) -> np.ndarray:
-    """Spread the rows after which closed loops begin: each has `horizon` known rows before it."""
+    """Spread the rows after which closed loops begin: each has `horizon` rows behind it."""
     last = total - 1 - horizon
     count = min(ORIGINS, last - (first - 1) + 1)
     return np.unique(np.linspace(first - 1, last, count).round().astype(int))
@@ -194,19 +191,10 @@ def mase_scale(learned: np.ndarray, season: int) -> np.ndarray:
 def _three(errors: np.ndarray, scale: float) -> tuple[float, float, float]:
     """Give RMSE, MAE and MASE of errors of any shape, NaN where nothing was known."""
     known = errors[np.isfinite(errors)]
+    if not len(known):
+        return np.nan, np.nan, np.nan
     mae = float(np.abs(known).mean())
     return float(np.sqrt((known**2).mean())), mae, mae / float(scale)
-
-
-def _standard_error(values: np.ndarray) -> float:
-    """Give that of a mean of values (N,) that may depend on neighbours (Newey & West 1987)."""
-    count = len(values)
-    errors = values - values.mean()
-    lags = round(count ** (1 / 3))
-    variance = errors @ errors
-    for lag in range(1, min(lags, count - 1) + 1):
-        variance += 2 * (1 - lag / (lags + 1)) * (errors[lag:] @ errors[:-lag])
-    return float(np.sqrt(max(variance, 0.0)) / count)
 
 
 def _distribution(
@@ -261,13 +249,24 @@ def _inside(truth: np.ndarray, low: np.ndarray, high: np.ndarray) -> np.ndarray:
 
 
 def _known_mean(values: np.ndarray) -> float:
-    return float(values[np.isfinite(values)].mean())
+    known = values[np.isfinite(values)]
+    return float(known.mean()) if len(known) else np.nan
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401
+    """Give None for NaN, which JSON does not know: of what nothing was known."""
+    if isinstance(value, dict):
+        return {name: _plain(each) for name, each in value.items()}
+    return None if isinstance(value, float) and not np.isfinite(value) else value
 
 
 def _mean(errors: list[Errors]) -> Errors:
-    """Average over columns."""
+    """Average over the columns of which something was known."""
     rows = np.array([list(asdict(each).values()) for each in errors], dtype=float)
-    return Errors(*map(float, rows.mean(axis=0)))
+    known = rows[np.isfinite(rows[:, 0])]
+    loops = rows[np.isfinite(rows[:, 3])]
+    means = [known[:, :3].mean(axis=0), loops[:, 3:].mean(axis=0) if len(loops) else [np.nan] * 3]
+    return Errors(*map(float, np.concatenate(means)))
 
 
 def _by_column(

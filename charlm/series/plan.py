@@ -6,13 +6,25 @@ A pure function of both.
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
+
 from charlm.batches.windows import Windows
 from charlm.errors import CorpusError
+from charlm.options import check
 from charlm.series.features import Features
 from charlm.series.heads import HEADS
 from charlm.series.network import SeriesConfig
 from charlm.series.request import TEST, VALID, SeriesRequest, rows_asked
-from charlm.series.scaling import Scaling, fit_scaling
+from charlm.series.scaling import (
+    AUTO,
+    DIFFERENCE,
+    LOG,
+    Scaling,
+    above_zero,
+    check_scalable,
+    choose_kind,
+    fit_scaling,
+)
 from charlm.series.season import season_of
 from charlm.series.table import LEAST_ROWS, Table
 from charlm.training.budget import Budget
@@ -25,6 +37,7 @@ WINDOWS = 4  # updates in a pass, at least
 LONGEST_HORIZON = 1_000
 HEAD = "quantiles"
 PASSES = 60  # through a series, where neither steps nor time were given
+QUARTER = 4
 LEAST_STEPS, MOST_STEPS = 300, 3_000  # then
 FEW = 64  # units that one thread computes fastest
 
@@ -85,10 +98,21 @@ def make_plan(request: SeriesRequest, table: Table) -> SeriesPlan:
     """Choose what the request leaves open; raise CorpusError where too little is left to learn."""
     parts = cut(request, len(table))
     train = table.rows(0, parts.train)
+    _check_learnable(train)
     season, by_calendar = season_of(train)
     if request.season is not None:
+        check(
+            request.season <= parts.train // 2,
+            f"--season must be at most half of the {parts.train:,} rows to learn from, not "
+            f"{request.season:,}",
+        )
         season, by_calendar = request.season, True
-    scaling = fit_scaling(request.scaling, train.filled(), table.names)
+    begin = min(int(train.known.argmax(axis=0).max()), parts.train - LEAST_ROWS)
+    kind = choose_kind(train.filled()[begin:]) if request.scaling == AUTO else request.scaling
+    if kind == LOG and request.scaling == AUTO and not above_zero(table):
+        kind = DIFFERENCE  # what comes later has no logarithm
+    check_scalable(kind, table)
+    scaling = fit_scaling(kind, train.filled()[begin:], table.names)
     lagged = request.lag and by_calendar and 1 < season <= parts.train // 2
     features = Features(
         columns=len(table.names),
@@ -109,7 +133,8 @@ def make_plan(request: SeriesRequest, table: Table) -> SeriesPlan:
     batch = min(batch, parts.train - 1)
     length = (parts.train - 1) // batch
     bptt = request.bptt or max(1, min(WINDOW, length // WINDOWS))
-    horizon = request.horizon or (season if season > 1 else LONGEST_HORIZON)
+    usual = season if season > 1 else min(LONGEST_HORIZON, max(1, parts.test // QUARTER))
+    horizon = request.horizon or usual
     return SeriesPlan(
         parts=parts,
         scaling=scaling,
@@ -121,7 +146,7 @@ def make_plan(request: SeriesRequest, table: Table) -> SeriesPlan:
             weight_decay=request.weight_decay,
             clip_norm=request.clip_norm,
         ),
-        budget=_budget(request, parts.train, batch * bptt),
+        budget=_budget(request, train, batch * bptt),
         batch=batch,
         bptt=bptt,
         threads=request.threads or (1 if request.hidden <= FEW else 2),
@@ -164,13 +189,26 @@ def network_json(config: SeriesConfig) -> dict[str, Any]:
     return {name: value for name, value in asdict(config).items() if name != "stack"}
 
 
-def _budget(request: SeriesRequest, rows: int, a_step: int) -> Budget:
+def _check_learnable(train: Table) -> None:
+    """Raise CorpusError for a column of which the training part says nothing."""
+    for name, column in zip(train.names, train.values.T, strict=True):
+        known = column[np.isfinite(column)]
+        if not len(known) or np.ptp(known) == 0:
+            what = "holds no value" if not len(known) else f"is constant ({known[0]:g})"
+            raise CorpusError(
+                f"column '{name}' {what} in the {len(train):,} rows to learn from",
+                "--column chooses others; smaller --test and --valid leave more rows",
+            )
+
+
+def _budget(request: SeriesRequest, train: Table, a_step: int) -> Budget:
     """Give the budget asked for; without one, steps of `a_step` rows for so many passes."""
     if request.minutes is not None:
         return Budget(seconds=60 * request.minutes)
     if request.epochs is not None:
-        return Budget(targets=max(1, round(request.epochs * (rows - 1))))
-    passes = round(PASSES * rows / a_step)
+        targets = int(train.known[1:].sum())  # of one pass, but for what is only read
+        return Budget(targets=max(1, round(request.epochs * targets)))
+    passes = round(PASSES * len(train) / a_step)
     return Budget(steps=request.steps or max(LEAST_STEPS, min(MOST_STEPS, passes)))
 
 
@@ -178,5 +216,5 @@ def _told(budget: Budget) -> str:
     if budget.seconds is not None:
         return f"{budget.seconds / 60:g} minutes"
     if budget.targets is not None:
-        return f"{budget.targets:,} rows"
+        return f"{budget.targets:,} values"
     return f"{budget.steps:,} steps"

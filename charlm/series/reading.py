@@ -7,34 +7,22 @@ CSV (also with ; or tabs, and decimal commas), Parquet and .npy; CSV may be comp
 import csv
 import io
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from charlm.errors import CorpusError, UsageError
-from charlm.series.clock import Clock, insert_missing_rows, make_clock, parse_times
+from charlm.series.columns import Asked, check_size, table_from
 from charlm.series.table import Table, check_table
+from charlm.series.words import is_number
 from charlm.text.reading import HEAD, decompressed, read_bytes, why_not_text
 
-MISSING = frozenset({"", "na", "n/a", "nan", "null", "none", "-", "?", ".", "missing"})
-TIME_NAMES = frozenset({"date", "time", "datetime", "timestamp", "ds", "t", "year", "index"})
 STANDARD_INPUT = "-"
 SEPARATORS = ",;\t|"
-SHOWN = 40  # characters of a word that an error shows
 MOST_COLUMNS = 1_000
 PARQUET = b"PAR1"  # at the beginning
 NOT_A_TABLE = "a series is a CSV, Parquet or .npy file"
-
-
-@dataclass(frozen=True)
-class Asked:
-    """Which columns are wanted; without `columns` all that hold numbers."""
-
-    columns: tuple[str, ...] = ()
-    time: str | None = None
 
 
 def read_series(path: str, asked: Asked) -> Table:
@@ -49,7 +37,7 @@ def read_series(path: str, asked: Asked) -> Table:
     if path.endswith(".npy"):
         return _from_npy(data, where, asked)
     if path.endswith((".parquet", ".pq")) or data.startswith(PARQUET):
-        return _from_frame(_read_parquet(data, where), where, asked, first_line=1)
+        return table_from(_read_parquet(data, where), where, asked, first_line=1)
     return _from_text(_decompressed(data, path), where, asked)
 
 
@@ -63,14 +51,11 @@ def series_from(data: Any, asked: Asked) -> Table:  # noqa: ANN401
     if isinstance(data, pandas.Series):
         data = data.to_frame(name="value" if data.name is None else str(data.name))
     if isinstance(data, pandas.DataFrame):
+        if not data.columns.is_unique:
+            raise UsageError("the data frame has several columns of one name")
         if asked.time is None and isinstance(data.index, pandas.DatetimeIndex | pandas.PeriodIndex):
-            index = data.index
-            stamps = index.to_timestamp() if isinstance(index, pandas.PeriodIndex) else index
-            name = str(index.name or "time")
-            data = data.reset_index(drop=True)
-            data.insert(0, name, stamps.to_numpy())
-            asked = Asked(asked.columns, name)
-        return _from_frame(data, "the data frame", asked, first_line=1)
+            data, asked = _with_index(data, asked)
+        return table_from(data, "the data frame", asked, first_line=1)
     try:
         values = np.asarray(data, dtype=np.float64)
     except (ValueError, TypeError) as fault:
@@ -79,6 +64,24 @@ def series_from(data: Any, asked: Asked) -> Table:  # noqa: ANN401
             str(fault),
         ) from fault
     return _from_array(values, "the array", asked)
+
+
+def _with_index(data: Any, asked: Asked) -> tuple[Any, Asked]:  # noqa: ANN401
+    """Make a data frame's index of times its first column, and ask for it."""
+    import pandas
+
+    index = data.index
+    if isinstance(index, pandas.PeriodIndex):
+        index = index.to_timestamp()
+    elif index.tz is not None:  # days begin at midnight where they are counted
+        local = index.tz_localize(None)
+        index = local if (local.normalize() == local).all() else index.tz_convert(None)
+    name = str(data.index.name or "time")
+    while name in data.columns:
+        name += "_"
+    data = data.reset_index(drop=True)
+    data.insert(0, name, index.to_numpy())
+    return data, Asked(asked.columns, name)
 
 
 def _bytes_of(path: Path) -> bytes:
@@ -101,6 +104,8 @@ def _decompressed(data: bytes, name: str) -> bytes:
 def _from_npy(data: bytes, where: str, asked: Asked) -> Table:
     try:
         values = np.load(io.BytesIO(data), allow_pickle=False)
+        if values.dtype.kind not in "fiub":
+            raise ValueError(f"it holds {values.dtype}")
         numbers = np.asarray(values, dtype=np.float64)
     except (ValueError, TypeError, EOFError, OSError) as fault:
         raise CorpusError(f"{where} is no .npy file of numbers: {fault}") from fault
@@ -117,6 +122,7 @@ def _from_array(values: np.ndarray, where: str, asked: Asked) -> Table:
     count = values.shape[1]
     names = ("value",) if count == 1 else tuple(f"column{n + 1}" for n in range(count))
     values = np.where(np.isfinite(values), values, np.nan)
+    check_size(values, where)
     table = Table(names, values)
     return check_table(table.columns(asked.columns) if asked.columns else table, where)
 
@@ -144,7 +150,7 @@ def _from_text(data: bytes, where: str, asked: Asked) -> Table:
         ) from fault
     if not text.strip():
         raise CorpusError(f"{where} is empty")
-    return _from_frame(_frame_of(text, where), where, asked, first_line=2)
+    return table_from(_frame_of(text, where), where, asked, first_line=2)
 
 
 def _frame_of(text: str, where: str) -> Any:  # noqa: ANN401
@@ -154,12 +160,16 @@ def _frame_of(text: str, where: str) -> Any:  # noqa: ANN401
     head = text[: text.find("\n") + 1] or text
     counts = {separator: head.count(separator) for separator in SEPARATORS}
     separator = max(counts, key=lambda mark: counts[mark])
-    first = next(csv.reader([head], delimiter=separator), [])
+    try:
+        first = next(csv.reader([head], delimiter=separator), [])
+    except csv.Error as fault:
+        raise CorpusError(f"{where}:1: the header is not readable ({fault})") from fault
     if len(first) > MOST_COLUMNS:
         raise CorpusError(f"{where}:1: {len(first):,} columns; {MOST_COLUMNS:,} are the most")
-    headless = all(_number(word) is not None for word in first if not _is_missing(word))
+    headless = all(is_number(word) for word in first)
     names = [f"column{n + 1}" for n in range(len(first))] if len(first) > 1 else ["value"]
     keywords: dict[str, Any] = {"header": None, "names": names} if headless else {}
+    _check_fields(text, separator, len(first), where)
     try:
         frame = pandas.read_csv(
             io.StringIO(text),
@@ -179,118 +189,19 @@ def _frame_of(text: str, where: str) -> Any:  # noqa: ANN401
         frame, empty = frame.iloc[:-1], empty.iloc[:-1]
     if headless:
         frame.index = frame.index - 1  # so that lines are counted as in the file
+    frame.attrs["separator"] = separator
     return frame
 
 
-def _from_frame(frame: Any, where: str, asked: Asked, first_line: int) -> Table:  # noqa: ANN401
-    names = [str(name) for name in frame.columns]
-    lines = [int(number) + first_line for number in range(len(frame))]
-    if len(frame) and frame.index[0] == -1:
-        lines = [line - 1 for line in lines]
-    for name in (*asked.columns, *(() if asked.time is None else (asked.time,))):
-        if name not in names:
-            from charlm.options import did_you_mean
-
-            hint = did_you_mean(name, names) or f"it has {', '.join(names[:10])}"
-            raise CorpusError(f"{where} has no column '{name}'", hint)
-    frame = frame.set_axis(names, axis=1)
-    clock, notes = _clock(frame, where, asked, lines)
-    wanted = asked.columns or [name for name in names if clock is None or name != clock.name]
-    columns, kept, left = [], [], []
-    for name in wanted:
-        numbers = _numbers(frame[name], where, name, lines, strict=bool(asked.columns))
-        if numbers is None:
-            left.append(name)
-        else:
-            columns.append(numbers)
-            kept.append(name)
-    if left:
-        notes.append(f"columns without numbers are left out: {', '.join(left[:10])}")
-    values = np.column_stack(columns) if columns else np.zeros((len(frame), 0))
-    if clock is not None and columns:
-        before = len(values)
-        clock, values = insert_missing_rows(clock, values)
-        if len(values) > before:
-            notes.append(f"{len(values) - before:,} times are left out there: rows without values")
-    return check_table(Table(tuple(kept), values, clock, tuple(notes)), where)
-
-
-def _clock(
-    frame: Any,  # noqa: ANN401
-    where: str,
-    asked: Asked,
-    lines: Sequence[int],
-) -> tuple[Clock | None, list[str]]:
-    """Find the column of times: the one asked for, or the first that holds nothing else."""
-    if asked.time is not None:
-        times = _times(frame[asked.time])
-        if times is None:
-            raise CorpusError(f"{where}: column '{asked.time}' does not hold times alone")
-        return make_clock(asked.time, times, where, lines), []
-    for name in frame.columns:
-        if name in asked.columns:
-            continue
-        numeric = all(_number(word) is not None for word in frame[name].iloc[:20].astype(str))
-        if numeric and name.lower() not in TIME_NAMES:
-            continue
-        times = _times(frame[name])
-        if times is not None:
-            return make_clock(name, times, where, lines), [f"times are in column '{name}'"]
-    return None, []
-
-
-def _times(column: Any) -> np.ndarray | None:  # noqa: ANN401
-    """Read a column of times; years may be written as numbers."""
-    words = [str(word).strip() for word in column]
-    if all(word.isdecimal() and len(word) == 4 for word in words):
-        return parse_times([f"{word}-01-01" for word in words])
-    if all(_number(word) is not None for word in words):
-        return None  # counted steps: the rows' order says as much
-    return parse_times(words)
-
-
-def _numbers(
-    column: Any,  # noqa: ANN401
-    where: str,
-    name: str,
-    lines: Sequence[int],
-    strict: bool,
-) -> np.ndarray | None:
-    """Read a column of numbers, (L,) float64 with NaN for missing ones.
-
-    None where none of it is a number and it was not asked for; CorpusError where some are.
-    """
-    if column.dtype.kind in "fiub":
-        plain = column.to_numpy(dtype=np.float64, na_value=np.nan)
-        return np.where(np.isfinite(plain), plain, np.nan)
-    words = ["" if word is None else str(word).strip() for word in column]
-    numbers = [np.nan if _is_missing(word) else _number(word) for word in words]
-    good = sum(number is not None for number in numbers)
-    if good == len(numbers):
-        return np.array(numbers, dtype=np.float64)
-    present = sum(not _is_missing(word) for word in words)
-    wrong = len(numbers) - good
-    if not strict and wrong > present / 2:
-        return None  # a column of words
-    at = next(n for n, number in enumerate(numbers) if number is None)
-    raise CorpusError(
-        f"{where}:{lines[at]}: column '{name}' holds '{words[at][:SHOWN]}', which is no number",
-        f"{wrong:,} such value{'s' * (wrong > 1)}; missing ones are left empty or written as NaN",
-    )
-
-
-def _is_missing(word: str) -> bool:
-    return word.strip().lower() in MISSING
-
-
-def _number(word: str) -> float | None:
-    """Read a number, perhaps with a decimal comma; None where it is none."""
+def _check_fields(text: str, separator: str, count: int, where: str) -> None:
+    """Raise CorpusError for a line with more fields than the first."""
+    if count * text.count("\n") + count > text.count(separator) + text.count("\n") + 1:
+        return  # there are fewer separators than the lines may have
     try:
-        number = float(word)
-    except ValueError:
-        try:
-            number = float(word.replace(",", ".")) if word.count(",") == 1 else np.nan
-        except ValueError:
-            return None
-        return None if np.isnan(number) else number
-    return number if np.isfinite(number) else np.nan
+        for line, fields in enumerate(csv.reader(io.StringIO(text), delimiter=separator), 1):
+            if len(fields) > count:
+                raise CorpusError(
+                    f"{where}:{line}: {len(fields)} fields where the first line has {count}"
+                )
+    except csv.Error as fault:
+        raise CorpusError(f"{where} is no readable table: {fault}") from fault

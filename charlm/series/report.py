@@ -31,7 +31,7 @@ def scores_table(scores: dict[str, Any]) -> str:
     if scores["season"] == 1:
         del naive["seasonal_naive"]  # the same as persistence
     for title, errors in [("network", scores), *((naive[n], scores[n]) for n in naive)]:
-        rows.append([title, *(f"{errors[name]:.4g}" for name in COLUMNS)])
+        rows.append([title, *(_shown(errors[name]) for name in COLUMNS)])
     widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
     lines = [
         "  ".join(
@@ -42,8 +42,8 @@ def scores_table(scores: dict[str, Any]) -> str:
     ]
     if scores.get("crps") is not None:
         lines.append(
-            f"distribution: CRPS {scores['crps']:.4g}; {100 * scores['coverage']:.0f} % of the "
-            f"values lie in the band for 80 % ({100 * scores['closed_loop_coverage']:.0f} % in "
+            f"distribution: CRPS {scores['crps']:.4g}; {_percent(scores['coverage'])} of the "
+            f"values lie in the band for 80 % ({_percent(scores['closed_loop_coverage'])} in "
             "closed loop)"
         )
     season = f", season of {scores['season']:,} rows" if scores["season"] > 1 else ""
@@ -52,6 +52,14 @@ def scores_table(scores: dict[str, Any]) -> str:
         f"on {scores['rows']:,} rows, one ahead; {scores['horizon']:,} ahead from {many}{season}"
     )
     return "\n".join(lines + verdict(scores))
+
+
+def _shown(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4g}"
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{100 * share:.0f} %"
 
 
 def verdict(scores: dict[str, Any]) -> list[str]:
@@ -66,10 +74,11 @@ def verdict(scores: dict[str, Any]) -> list[str]:
             lines.append(f"one step ahead the network does not beat {title} clearly: {told}")
         elif found == "worse":
             lines.append(f"one step ahead the network is worse than {title}: {told}")
-        if scores["closed_loop_mae"] > scores[name]["closed_loop_mae"]:
+        mine, theirs = scores["closed_loop_mae"], scores[name]["closed_loop_mae"]
+        if mine is not None and theirs is not None and mine > theirs:
             lines.append(
                 f"{scores['horizon']:,} steps ahead the network does not beat {title}: MAE "
-                f"{scores['closed_loop_mae']:.4g} against {scores[name]['closed_loop_mae']:.4g}"
+                f"{mine:.4g} against {theirs:.4g}"
             )
     return lines or ["the network beats them all"]
 

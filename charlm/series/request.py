@@ -60,7 +60,9 @@ class SeriesRequest(RunRequest):
     )
     lag: bool = option(True, "let the network read the value one season before the next, too")
     horizon: int | None = option(
-        None, "rows ahead over which a closed loop is judged (default: a season)"
+        None,
+        "rows ahead over which a closed loop is judged (default: a season, or a "
+        "quarter of the rows judged)",
     )
 
     head: Literal["quantiles", "gaussian", "squared", "absolute"] | None = option(

@@ -16,8 +16,10 @@ from typing import Any
 import numpy as np
 
 from charlm.errors import CorpusError
+from charlm.series.table import Table
 
-KINDS = ("standard", "min-max", "robust", "difference", "log-difference", "none")
+DIFFERENCE, LOG = "difference", "log-difference"
+KINDS = ("standard", "min-max", "robust", DIFFERENCE, LOG, "none")
 AUTO = "auto"
 KPSS_CRITICAL = 0.463  # at 5 % (Kwiatkowski et al. 1992, table 1, without trend)
 GROWTH = 1.5  # largest by smallest value, of quarters' means, from which growth is in per cent
@@ -61,20 +63,25 @@ class Scaling:
         return asdict(self)
 
 
-def fit_scaling(kind: str, values: np.ndarray, names: tuple[str, ...]) -> Scaling:
-    """Fit a scaling to values (L, C) without gaps; raise CorpusError for logarithms of 0 or less.
+def above_zero(table: Table) -> bool:
+    """Tell whether all known values of a series have a logarithm."""
+    return not bool((table.values[table.known] <= 0).any())
 
-    `auto` chooses one for all columns: of changes where a column has no level that it returns to
-    (the test of Kwiatkowski et al. 1992), and of relative ones where all is above 0 and grows.
-    """
-    if kind == AUTO:
-        kind = choose_kind(values)
-    if kind == "log-difference" and (values <= 0).any():
-        name = names[int((values <= 0).any(axis=0).argmax())]
+
+def check_scalable(kind: str, table: Table) -> None:
+    """Raise CorpusError where a series holds values that a scaling cannot take."""
+    if kind == LOG and not above_zero(table):
+        bad = table.known & (np.where(table.known, table.values, 1.0) <= 0)
+        row = int(bad.any(axis=1).argmax())
+        name = table.names[int(bad[row].argmax())]
         raise CorpusError(
-            f"column '{name}' holds values of 0 or less, which have no logarithm",
-            "--scaling difference takes them",
+            f"column '{name}', row {row + 1:,}: a value of 0 or less has no logarithm",
+            "train with --scaling difference, which takes it",
         )
+
+
+def fit_scaling(kind: str, values: np.ndarray, names: tuple[str, ...]) -> Scaling:
+    """Fit a scaling of one kind to values (L, C) without gaps."""
     raw = values
     if kind in ("difference", "log-difference"):
         raw = _changes(values, kind)[1:]
@@ -92,7 +99,11 @@ def fit_scaling(kind: str, values: np.ndarray, names: tuple[str, ...]) -> Scalin
 
 
 def choose_kind(values: np.ndarray) -> str:
-    """Choose between values and changes; values (L, C) have no gaps."""
+    """Choose between values and changes, for all columns; values (L, C) have no gaps.
+
+    Changes where a column has no level that it returns to (the test of Kwiatkowski et al. 1992),
+    and relative ones where all is above 0 and grows.
+    """
     if not any(kpss(column) > KPSS_CRITICAL for column in values.T):
         return "standard"
     if (values <= 0).any():

@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from charlm.errors import UsageError
-from charlm.series.reading import Asked, read_series, series_from
+from charlm.series.columns import Asked
+from charlm.series.reading import read_series, series_from
 from charlm.series.request import SeriesRequest
 from charlm.series.table import Table
 from charlm.series.wave import SINE, sine_wave

@@ -127,13 +127,26 @@ def test_runs_of_text_and_of_numbers_are_not_taken_for_each_other(model, text_fi
         charlm.series.train(wave(), out=str(text_run), resume=True, **SMALL)
 
 
-def test_no_forecast_knows_what_comes_after_it(model, frame):
-    end = 200
+def test_nothing_learned_knows_of_the_rows_kept_back(model, frame, tmp_path):
+    first = model.config["parts"]["valid"]
     changed = frame.copy()
+    changed.iloc[first:] = changed.iloc[first:] * 3 + 50
+    other = charlm.series.train(changed, out=str(tmp_path / "run"), **SMALL)
+    for name in ("scaling", "season", "network", "parts", "horizon"):
+        assert other.config[name] == model.config[name]
+    assert outcome(other.directory)[:2] == outcome(model.directory)[:2]
+
+
+def test_no_value_predicted_depends_on_a_later_one(model, frame):
+    def outputs(table):
+        rows = model._features.rows(table, model._roller.scaling)
+        return model._roller.read(rows, table.filled(), np.array([len(table) - 1]))[0]
+
+    end, changed = 200, frame.copy()
     changed.iloc[end:] += 50.0
-    first = model.forecast(6, data=frame.iloc[:end])
-    second = model.forecast(6, data=changed.iloc[:end])
-    assert np.array_equal(first.points, second.points)
+    first, second = outputs(model.read(frame)), outputs(model.read(changed))
+    assert np.array_equal(first[:end], second[:end])
+    assert not np.array_equal(first[end:], second[end:])
 
 
 def test_a_forecast_is_what_reading_its_own_guesses_gives(of_points, frame):
@@ -186,7 +199,12 @@ def test_more_of_a_series_is_judged_only_where_it_was_not_learned_from(model, fr
     )  # fmt: skip
     later = more.iloc[model.config["parts"]["valid"] :]
     whole, part = model.evaluate(more), model.evaluate(later)
-    assert whole.rows == part.rows == len(later)
+    assert whole == part and whole.rows == len(later)
+    new = more.iloc[len(frame) :]  # what is known before them is the model's own series
+    scores = model.evaluate(new)
+    moves = np.abs(np.diff(more.iloc[len(frame) - 1 :].to_numpy(), axis=0))
+    assert scores.rows == len(new)
+    assert scores.naive["persistence"].mae == pytest.approx(moves.mean())
 
 
 @pytest.mark.parametrize("head", ["squared", "absolute", "gaussian", "quantiles"])
@@ -287,3 +305,52 @@ def test_a_run_on_numbers_is_drawn_by_its_own_loss(model, tmp_path):
     lines = map(json.loads, (model.directory / "metrics.jsonl").read_text().splitlines())
     losses = [line["validation_nats"] for line in lines if "validation_nats" in line]
     assert summary.held_out_loss == min(losses)
+
+
+@pytest.mark.parametrize("columns", [1, 3])
+def test_an_epoch_is_a_pass_however_many_columns_there_are(tmp_path, columns):
+    options = {"epochs": 4, "hidden": 4, "embed": 2, "threads": 1, "batch": 2, "bptt": 50}
+    model = charlm.series.train(wave(1_000, columns), out=str(tmp_path / "run"), **options)
+    learned = model.config["run"]["targets"] / (columns * model.config["parts"]["train"])
+    assert 3.9 < learned < 4.2
+
+
+def test_a_column_that_is_empty_where_it_is_judged_is_told_as_unknown(tmp_path):
+    values = wave(400, 2)
+    values[300:, 1] = np.nan
+    model = charlm.series.train(values, out=str(tmp_path / "run"), **SMALL)
+    told = model.evaluate().to_json()
+    assert told["by_column"]["column2"]["rmse"] is None and told["rmse"] > 0
+    json.dumps(told, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [(np.r_[np.full(300, 2.0), np.arange(100.0)], "constant"),
+     (np.r_[np.full(300, np.nan), np.arange(100.0)], "no value")],
+)  # fmt: skip
+def test_a_column_that_cannot_be_learned_is_named(tmp_path, column, message):
+    values = np.column_stack([wave(400)[:, 0], column])
+    with pytest.raises(CorpusError, match=f"column 'column2' .*{message}"):
+        charlm.series.train(values, out=str(tmp_path / "run"), **SMALL)
+
+
+def test_rows_fewer_than_a_season_can_be_gone_on_from_but_not_judged(model, frame):
+    few = frame.iloc[:16].reset_index(drop=True)  # without times: another series
+    assert model.forecast(3, data=few).points.shape == (3, 2)
+    assert model.evaluate(few).rows == 4
+
+
+def test_a_horizon_or_samples_beyond_memory_are_refused(model):
+    with pytest.raises(UsageError, match="--horizon"):
+        model.forecast(10**6)
+    with pytest.raises(UsageError, match="too many"):
+        model.forecast(10**5)
+
+
+def test_values_without_logarithm_are_named_at_eval_too(tmp_path):
+    growth = np.exp(np.arange(300) / 50) + 0.1 * wave(300)[:, 0]
+    model = charlm.series.train(growth, scaling="log-difference", out=str(tmp_path / "r"), **SMALL)
+    growth[250] = 0.0
+    with pytest.raises(CorpusError, match="row 251"):
+        model.evaluate(growth)

@@ -13,9 +13,17 @@ from charlm.series.features import Features
 from charlm.series.heads import HEADS, probit
 from charlm.series.heads import LEVELS as HEAD_LEVELS
 from charlm.series.naive import NAIVE
-from charlm.series.scaling import KINDS, KPSS_CRITICAL, choose_kind, fit_scaling, kpss
+from charlm.series.scaling import (
+    KINDS,
+    KPSS_CRITICAL,
+    check_scalable,
+    choose_kind,
+    fit_scaling,
+    kpss,
+)
 from charlm.series.season import repetition
 from charlm.series.table import Table, forward_filled
+from charlm.series.verdict import compare
 
 
 def positive(rows=60, columns=2, seed=0):
@@ -41,11 +49,11 @@ def test_scaling_knows_nothing_of_what_comes_later(kind):
     assert np.array_equal(first.encode(values)[:40], second.encode(later)[:40])
 
 
-def test_logarithms_of_nothing_are_refused_with_the_columns_name():
+def test_logarithms_of_nothing_are_refused_with_column_and_row():
     values = positive()
     values[3, 1] = 0.0
-    with pytest.raises(CorpusError, match="column 'b'"):
-        fit_scaling("log-difference", values, ("a", "b"))
+    with pytest.raises(CorpusError, match="column 'b', row 4"):
+        check_scalable("log-difference", Table(("a", "b"), values))
 
 
 def test_a_column_without_spread_in_its_middle_can_be_scaled_robustly():
@@ -170,11 +178,24 @@ def test_crps_of_a_normal_distribution_is_the_known_one():
 def test_naive_forecasts_are_what_the_textbook_says():
     filled = np.array([[1.0], [2.0], [4.0], [3.0], [5.0], [9.0]])
     origins = np.array([3, 4])
-    assert NAIVE["persistence"](filled, origins, 2, 1)[..., 0].tolist() == [[3, 3], [5, 5]]
-    seasonal = NAIVE["seasonal_naive"](filled, origins, 3, 2)[..., 0]
+    zero = np.array([0])
+    assert NAIVE["persistence"](filled, origins, 2, 1, zero)[..., 0].tolist() == [[3, 3], [5, 5]]
+    seasonal = NAIVE["seasonal_naive"](filled, origins, 3, 2, zero)[..., 0]
     assert seasonal.tolist() == [[4, 3, 4], [3, 5, 3]]
-    drift = NAIVE["drift"](filled, origins, 2, 1)[..., 0]
+    drift = NAIVE["drift"](filled, origins, 2, 1, zero)[..., 0]
     assert np.allclose(drift, [[3 + 2 / 3, 3 + 4 / 3], [6, 7]])
+    late = np.maximum(np.arange(100.0), 90)[:, None]  # known from row 90 on
+    assert NAIVE["drift"](late, np.array([99]), 1, 1, np.array([90])).item() == 100.0
+
+
+def test_a_verdict_is_wrong_by_chance_as_seldom_as_it_says():
+    generator = np.random.default_rng(0)
+    for count in (8, 12, 24, 200):
+        wrong = 0
+        for _ in range(1_000):
+            mine, theirs = np.abs(generator.normal(size=(2, count, 1)))
+            wrong += compare(mine, theirs, np.ones(1)) != "even"
+        assert wrong < 75  # 5 % of them, and what chance adds
 
 
 @pytest.mark.parametrize("name", NAIVE)
@@ -183,5 +204,5 @@ def test_naive_forecasts_know_nothing_of_what_comes(name):
     changed = filled.copy()
     changed[20:] += 100.0
     origins = np.array([10, 19])
-    first, second = (NAIVE[name](each, origins, 5, 4) for each in (filled, changed))
+    first, second = (NAIVE[name](each, origins, 5, 4, np.array([0])) for each in (filled, changed))
     assert np.array_equal(first, second)

@@ -10,7 +10,8 @@ import pytest
 
 from charlm.errors import CorpusError, UsageError
 from charlm.series.clock import Step
-from charlm.series.reading import Asked, read_series, series_from
+from charlm.series.columns import Asked
+from charlm.series.reading import read_series, series_from
 
 ROWS = 24
 
@@ -141,7 +142,7 @@ BAD = {
     "nothing known": ([(m, "NaN") for m in months(0, ROWS)], "only missing values"),
     "out of order": (sales()[::-1], r"csv:3: the times in column 'month' are out of order"),
     "twice": (sales() + sales()[-1:], r"csv:26: the time 1950-12-01 in column 'month' comes twice"),
-    "ragged": ([*sales(), "1951-01,3,4,5"], "no readable table"),
+    "ragged": ([*sales(), "1951-01,3,4,5"], ":26: 4 fields where the first line has 2"),
 }
 
 
@@ -182,3 +183,56 @@ def test_npy_of_objects_or_three_dimensions_is_refused(tmp_path):
     np.save(tmp_path / "words.npy", np.array(["a", "b"]))
     with pytest.raises(CorpusError, match=r"no \.npy file of numbers"):
         read_series(str(tmp_path / "words.npy"), Asked())
+
+
+def test_commas_part_thousands_between_commas_and_decimals_elsewhere(csv_of):
+    plain = [987 + 5 * n for n in range(ROWS)]
+    rows = [f'"{value:,}"' for value in plain]
+    assert read_series(csv_of(rows, header="price"), Asked()).values[:, 0].tolist() == plain
+    rows = [f"{n};{n / 4:.2f}".replace(".", ",") for n in range(1, ROWS)]
+    table = read_series(csv_of(rows, header="shop;price"), Asked(("price",)))
+    assert table.values[3, 0] == 1.0
+    rows = [f"x;{value:,}" for value in range(1_100, 1_100 + ROWS)]
+    with pytest.raises(CorpusError, match="may be a decimal comma, or thousands"):
+        read_series(csv_of(rows, header="shop;price"), Asked())
+
+
+def test_a_column_that_counts_the_rows_is_left_out_and_told(csv_of):
+    rows = [(n, (n * 7) % 5) for n in range(ROWS)]
+    table = read_series(csv_of(rows, header="t,value"), Asked())
+    assert table.names == ("value",) and "rows are left out: t" in table.notes[0]
+    asked = Asked(("t", "value"))
+    assert read_series(csv_of(rows, header="t,value"), asked).names == ("t", "value")
+
+
+def test_words_like_may_and_jan_are_no_times(csv_of):
+    rows = [(("may", "june", "april")[n % 3], n % 7) for n in range(ROWS)]
+    table = read_series(csv_of(rows, header="city,value"), Asked())
+    assert table.names == ("value",) and table.clock is None
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["1,2"] * 20 + ["1,2,3"] + ["1,3"] * 9, ":22: 3 fields where the first line has 2"),
+        (["1e300,2"] * 20 + ["3,4"] * 9, "numbers reach 1e"),
+    ],
+)
+def test_surplus_fields_and_huge_numbers_are_refused(csv_of, lines, message):
+    with pytest.raises(CorpusError, match=message):
+        read_series(csv_of(lines, header="a,b"), Asked())
+
+
+def test_one_line_of_a_megabyte_is_refused(csv_of):
+    with pytest.raises(CorpusError):
+        read_series(csv_of(["x" * 1_000_000], header=""), Asked())
+
+
+def test_frames_with_zones_or_clashing_names_are_read():
+    days = pandas.date_range("2024-03-20", periods=ROWS, tz="Europe/Berlin")
+    frame = pandas.DataFrame({"time": np.arange(ROWS) % 5}, index=days)
+    table = series_from(frame, Asked())
+    assert table.names == ("time",) and table.clock.following(1) == ["2024-04-13"]
+    twice = pandas.DataFrame(np.ones((ROWS, 2)), columns=["a", "a"])
+    with pytest.raises(UsageError, match="of one name"):
+        series_from(twice, Asked())
