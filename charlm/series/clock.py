@@ -88,20 +88,35 @@ class Clock:
 
 
 def parse_times(words: Sequence[Any]) -> np.ndarray | None:
-    """Read a column of dates or times, (L,) int64 microseconds; None where some word is none."""
+    """Read a column of dates or times, (L,) int64 microseconds; None where some word is none.
+
+    With dots the day stands first; else it does where the month cannot.
+    """
     import pandas
 
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of slow ways to find out
-            stamps = pandas.to_datetime(pandas.Series(list(words)), errors="raise", utc=True)
-    except (ValueError, TypeError, OverflowError):
-        return None
-    if stamps.isna().any():
+    column, stamps = pandas.Series(list(words)), None
+    dots = all(isinstance(word, str) and word.count(".") == 2 for word in words)
+    for day_first in (dots, not dots):
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", UserWarning)  # of slow ways to find out
+                stamps = pandas.to_datetime(column, errors="raise", utc=True, dayfirst=day_first)
+                break
+        except (ValueError, TypeError, OverflowError):
+            continue
+    if stamps is None or stamps.isna().any():
         return None
     plain = stamps.dt.tz_localize(None).to_numpy().astype("datetime64[us]")
     found: np.ndarray = plain.astype(np.int64)
     return found
+
+
+def since_1970(numbers: np.ndarray) -> np.ndarray | None:
+    """Read seconds or milliseconds since 1970, (L,), as microseconds; None where they are none."""
+    for unit, least, most in ((SECOND, 1e8, 1e10), (SECOND // 1_000, 1e11, 1e13)):
+        if len(numbers) and (numbers >= least).all() and (numbers < most).all():
+            return np.round(numbers * unit).astype(np.int64)
+    return None
 
 
 def make_clock(name: str, times: np.ndarray, where: str, lines: Sequence[int]) -> Clock:

@@ -9,11 +9,13 @@ import numpy as np
 
 from charlm.errors import CorpusError
 from charlm.options import did_you_mean
-from charlm.series.clock import Clock, insert_missing_rows, make_clock, parse_times
+from charlm.series.clock import Clock, insert_missing_rows, make_clock, parse_times, since_1970
 from charlm.series.table import Table, check_table
 from charlm.series.words import LARGEST, is_missing, is_number, numbers_of
 
-TIME_NAMES = frozenset({"date", "time", "datetime", "timestamp", "ds", "t", "year", "index"})
+TIME_NAMES = frozenset(
+    {"date", "time", "datetime", "timestamp", "ds", "t", "year", "index", "ts", "epoch"}
+)
 TIME = re.compile(r"\d\D*[-/:.]\D*\d|\d{4}")
 SHOWN = 40  # characters of a word that an error shows
 
@@ -29,6 +31,8 @@ class Asked:
 def table_from(frame: Any, where: str, asked: Asked, first_line: int) -> Table:  # noqa: ANN401
     """Make a table of a data frame, whose rows stand in `where` from `first_line` on."""
     names = [str(name) for name in frame.columns]
+    if not len(frame):
+        raise CorpusError(f"{where} has a header and no rows")
     lines = [int(number) + first_line for number in range(len(frame))]
     if len(frame) and frame.index[0] == -1:
         lines = [line - 1 for line in lines]
@@ -76,7 +80,10 @@ def _clock(
     if asked.time is not None:
         times = _times(frame[asked.time])
         if times is None:
-            raise CorpusError(f"{where}: column '{asked.time}' does not hold times alone")
+            raise CorpusError(
+                f"{where}: column '{asked.time}' does not hold times alone",
+                "a column that only counts the rows is not needed: leave out --time",
+            )
         return make_clock(asked.time, times, where, lines), []
     for name in frame.columns:
         if name in asked.columns:
@@ -98,6 +105,9 @@ def _times(column: Any) -> np.ndarray | None:  # noqa: ANN401
     if all(word.isdecimal() and len(word) == 4 for word in words):
         return parse_times([f"{word}-01-01" for word in words])
     if all(map(is_number, words)):
+        found = since_1970(np.array([float(word) for word in words if not is_missing(word)]))
+        if found is not None and len(found) == len(words):
+            return found
         return None  # counted steps: the rows' order says as much
     return parse_times(words)
 
@@ -123,7 +133,9 @@ def _numbers(
     numbers = numbers_of(words, separator, f"{where}: column '{name}'")
     good = sum(number is not None for number in numbers)
     if good == len(numbers):
-        return np.array(numbers, dtype=np.float64)
+        found = np.array(numbers, dtype=np.float64)
+        check_size(found, f"{where}: column '{name}'")
+        return found
     present = sum(not is_missing(word) for word in words)
     wrong = len(numbers) - good
     if not strict and wrong > present / 2:
@@ -146,5 +158,8 @@ def _counts(name: str, values: np.ndarray) -> bool:
 def check_size(values: np.ndarray, where: str) -> None:
     """Raise CorpusError for numbers whose squares would be none."""
     largest = np.nanmax(np.abs(values), initial=0.0)
-    if largest > LARGEST:
-        raise CorpusError(f"{where} holds {largest:g}: numbers reach {LARGEST:g} at most")
+    if largest > LARGEST or 0 < largest < 1 / LARGEST:
+        raise CorpusError(
+            f"{where} holds {largest:g}: numbers reach from {1 / LARGEST:g} to {LARGEST:g}",
+            "give them in another unit",
+        )

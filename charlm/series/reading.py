@@ -21,6 +21,7 @@ from charlm.text.reading import HEAD, decompressed, read_bytes, why_not_text
 STANDARD_INPUT = "-"
 SEPARATORS = ",;\t|"
 MOST_COLUMNS = 1_000
+NUMPY = b"\x93NUMPY"
 PARQUET = b"PAR1"  # at the beginning
 NOT_A_TABLE = "a series is a CSV, Parquet or .npy file"
 
@@ -32,6 +33,10 @@ def read_series(path: str, asked: Asked) -> Table:
     """
     if path == STANDARD_INPUT:
         where, data = "standard input", sys.stdin.buffer.read()
+        if data.startswith(PARQUET):
+            return table_from(_read_parquet(data, where), where, asked, first_line=1)
+        if data.startswith(NUMPY):
+            return _from_npy(data, where, asked)
         return _from_text(_decompressed(data, where), where, asked)
     where, data = path, _bytes_of(Path(path))
     if path.endswith(".npy"):

@@ -46,6 +46,8 @@ def scores_table(scores: dict[str, Any]) -> str:
             f"values lie in the band for 80 % ({_percent(scores['closed_loop_coverage'])} in "
             "closed loop)"
         )
+    if scores.get("by_column"):
+        lines.append("errors are means over the columns; --json has each")
     season = f", season of {scores['season']:,} rows" if scores["season"] > 1 else ""
     many = f"{scores['origins']:,} origin" + ("s" if scores["origins"] != 1 else "")
     lines.append(
@@ -80,6 +82,14 @@ def verdict(scores: dict[str, Any]) -> list[str]:
                 f"{scores['horizon']:,} steps ahead the network does not beat {title}: MAE "
                 f"{mine:.4g} against {theirs:.4g}"
             )
+    for column, errors in scores.get("by_column", {}).items():
+        for name, title in TITLES.items():
+            mine, theirs = errors["mase"], errors[name]["mase"]
+            if mine is not None and theirs is not None and mine > theirs:
+                lines.append(
+                    f"column {column}: one step ahead the network does not beat {title}: MASE "
+                    f"{mine:.4g} against {theirs:.4g}"
+                )
     return lines or ["the network beats them all"]
 
 

@@ -97,6 +97,9 @@ class SeriesRequest(RunRequest):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        for name in ("test", "valid"):  # in Python a number of rows may be one
+            if isinstance(getattr(self, name), int):
+                object.__setattr__(self, name, str(getattr(self, name)))
         self.check_positive("lr", "clip_norm")
         self.check_counts(LARGEST)
         check(0 <= self.dropout < 1, f"--dropout must be in [0, 1), not {self.dropout}")

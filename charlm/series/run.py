@@ -73,6 +73,11 @@ class Run:
         """Train to the end, save, judge."""
         for note in self.table.notes:
             tell(f"note     {note}")
+        asked = self.request.horizon
+        if asked is not None and asked > self.plan.horizon:
+            tell(
+                f"note     judged {self.plan.horizon:,} rows ahead, not {asked:,}: there are no more"
+            )
         for line in describe(self.plan, self.table, self.parameters):
             tell(line)
         state = self.train(stream, stop, tell)
@@ -88,7 +93,8 @@ class Run:
         self, stream: TextIO | None, stop: Stop, tell: Tell, report: Report | None = None
     ) -> TrainState:
         """Train, from the newest checkpoint where there is one, until the budget is used up."""
-        unit = Measure(f"{self.network.kind.unit}, scaled", counted="values")
+        steered = "closed loop, held out" if self.network.kind.points else "held out"
+        unit = Measure(f"{self.network.kind.unit}, scaled", counted="values", steered=steered)
         return train_in(
             self.out,
             self._task,

@@ -17,7 +17,7 @@ def numbers_of(words: Sequence[str], separator: str, where: str) -> list[float |
     """Read words as numbers, NaN where one is missing, None where it is none.
 
     separator: of the table. Between commas a comma in a number parts thousands; elsewhere it is
-    the decimal mark. Raises CorpusError where it may be either, and for numbers too large.
+    the decimal mark. Raises CorpusError where it may be either.
     """
     plain = [_plain(word) for word in words]
     if None in plain:
@@ -32,9 +32,6 @@ def numbers_of(words: Sequence[str], separator: str, where: str) -> list[float |
             _with_commas(word, separator) if number is None else number
             for word, number in zip(words, plain, strict=True)
         ]
-    largest = max((abs(number) for number in plain if number is not None), default=0.0)
-    if largest > LARGEST:
-        raise CorpusError(f"{where} holds {largest:g}: numbers reach {LARGEST:g} at most")
     return plain
 
 

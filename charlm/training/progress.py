@@ -31,12 +31,14 @@ class Measure:
 
     held_out: the scale of the held-out text, where its targets are of another size
     counted:  what the targets are called
+    steered:  what the held-out score is called
     """
 
     name: str = "nats"
     scale: float = 1.0
     held_out: float | None = None
     counted: str = "tokens"
+    steered: str = "held out"
 
     @property
     def held_out_scale(self) -> float:
@@ -196,7 +198,7 @@ class Progress:
         if self._smooth is not None:
             text = f"{_shown(self._smooth * self.measure.scale)} {self.measure.name}"
         if self._valid is not None:
-            text += f" (held out {_shown(self._valid * self.measure.held_out_scale)})"
+            text += f" ({self.measure.steered} {_shown(self._valid * self.measure.held_out_scale)})"
         if self._speed:
             text += f", {self._speed:,.0f} {self.measure.counted}/s"
         progress = self._progress(step, seconds)

@@ -231,6 +231,7 @@ def test_a_random_walk_is_not_said_to_be_beaten(tmp_path):
     [
         ({"test": "x"}, "--test"),
         ({"test": "120%"}, "--test"),
+        ({"test": -3}, "--test"),
         ({"valid": "-3"}, "--valid"),
         ({"hidden": 0}, "--hidden"),
         ({"steps": 5, "minutes": 1}, "cannot be given together"),
@@ -245,7 +246,7 @@ def test_wrong_options_are_refused(options, message):
 
 def test_too_little_to_learn_from_is_said(tmp_path):
     with pytest.raises(CorpusError, match="rows are left to learn from"):
-        charlm.series.train(wave(30), test="20", out=str(tmp_path / "run"))
+        charlm.series.train(wave(30), test=20, out=str(tmp_path / "run"))
 
 
 def test_a_model_of_points_has_no_samples_and_no_band(tmp_path):

@@ -236,3 +236,38 @@ def test_frames_with_zones_or_clashing_names_are_read():
     twice = pandas.DataFrame(np.ones((ROWS, 2)), columns=["a", "a"])
     with pytest.raises(UsageError, match="of one name"):
         series_from(twice, Asked())
+
+
+@pytest.mark.parametrize("form", ["%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y", "%Y%m%d"])
+def test_dates_are_read_as_people_write_them(csv_of, form):
+    days = pandas.date_range("2020-12-20", periods=ROWS)
+    rows = [(day.strftime(form), n % 7) for n, day in enumerate(days)]
+    table = read_series(csv_of(rows, header="date,value"), Asked())
+    assert table.names == ("value",) and table.clock.following(1) == ["2021-01-13"]
+
+
+@pytest.mark.parametrize("unit", [1, 1_000])
+def test_seconds_since_1970_are_times(csv_of, unit):
+    rows = [((1_600_000_000 + 60 * n) * unit, n % 7) for n in range(ROWS)]
+    for asked in (Asked(), Asked(time="ts")):
+        table = read_series(csv_of(rows, header="ts,load"), asked)
+        assert table.names == ("load",) and table.clock.step == Step(microseconds=60_000_000)
+        assert table.clock.following(1) == ["2020-09-13 12:50:40"]
+
+
+def test_a_header_alone_and_tiny_numbers_are_refused(csv_of):
+    with pytest.raises(CorpusError, match="a header and no rows"):
+        read_series(csv_of([], header="a,b"), Asked())
+    with pytest.raises(CorpusError, match="numbers reach from"):
+        read_series(csv_of([f"{n % 7}e-300" for n in range(ROWS)], header="a"), Asked())
+
+
+def test_parquet_comes_through_standard_input_too(monkeypatch):
+    data = io.BytesIO()
+    pandas.DataFrame({"a": np.arange(ROWS) % 5}).to_parquet(data)
+
+    class Stream:
+        buffer = io.BytesIO(data.getvalue())
+
+    monkeypatch.setattr("sys.stdin", Stream)
+    assert read_series("-", Asked()).names == ("a",)
