@@ -104,6 +104,8 @@ def _times(column: Any) -> np.ndarray | None:  # noqa: ANN401
     words = [str(word).strip() for word in column]
     if all(word.isdecimal() and len(word) == 4 for word in words):
         return parse_times([f"{word}-01-01" for word in words])
+    if all(word.isdecimal() and len(word) == 8 and word[:2] in ("19", "20") for word in words):
+        return parse_times([f"{word[:4]}-{word[4:6]}-{word[6:]}" for word in words])
     if all(map(is_number, words)):
         found = since_1970(np.array([float(word) for word in words if not is_missing(word)]))
         if found is not None and len(found) == len(words):

@@ -75,9 +75,7 @@ class Run:
             tell(f"note     {note}")
         asked = self.request.horizon
         if asked is not None and asked > self.plan.horizon:
-            tell(
-                f"note     judged {self.plan.horizon:,} rows ahead, not {asked:,}: there are no more"
-            )
+            tell(f"note     judged {self.plan.horizon:,} rows ahead: no more are left")
         for line in describe(self.plan, self.table, self.parameters):
             tell(line)
         state = self.train(stream, stop, tell)

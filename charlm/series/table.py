@@ -101,7 +101,7 @@ def check_table(table: Table, where: str) -> Table:
     notes = table.notes
     if missing:
         notes += (
-            f"{missing:,} of {table.values.size:,} values are missing or infinite: the last known one is read "
-            "in their place; they are neither learned nor scored",
+            f"{missing:,} of {table.values.size:,} values are missing or infinite: the last known "
+            "one is read in their place; they are neither learned nor scored",
         )
     return replace(table, notes=notes)

@@ -215,7 +215,7 @@ def test_words_like_may_and_jan_are_no_times(csv_of):
     ("lines", "message"),
     [
         (["1,2"] * 20 + ["1,2,3"] + ["1,3"] * 9, ":22: 3 fields where the first line has 2"),
-        (["1e300,2"] * 20 + ["3,4"] * 9, "numbers reach 1e"),
+        (["1e300,2"] * 20 + ["3,4"] * 9, "numbers reach from 1e"),
     ],
 )
 def test_surplus_fields_and_huge_numbers_are_refused(csv_of, lines, message):
