@@ -21,7 +21,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--levels",
         type=_levels,
-        default=LEVELS,
         metavar="X,X",
         help=f"quantiles, for a model of distributions (default {LEVELS})",
     )
@@ -57,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
         horizon,
         data=arguments.file,
         samples=arguments.samples,
-        levels=arguments.levels,
+        **({} if arguments.levels is None else {"levels": arguments.levels}),
         seed=arguments.seed,
     )
     if arguments.plot is not None:

@@ -85,23 +85,24 @@ class SeriesModel:
         *,
         data: Any = None,  # noqa: ANN401
         samples: int = 0,
-        levels: Sequence[float] = LEVELS,
+        levels: Sequence[float] | None = None,
         seed: int = 1,
     ) -> Forecast:
         """Say how the series goes on, `horizon` rows ahead.
 
         data:    the rows to go on from, instead of the model's own series
         samples: ways it might go that are given, too
-        levels:  of the quantiles, made of PATHS ways; for models of distributions
+        levels:  of the quantiles (LEVELS without any), made of PATHS ways; of distributions only
         Raises UsageError for what cannot be, CorpusError for data without the model's columns.
         """
         _check_horizon(horizon)
         points = self._roller.network.kind.points
-        if points and samples:
+        if points and (samples or levels):
             raise UsageError(
-                "this model predicts points: it has no samples",
+                "this model predicts points: it has no samples and no quantiles",
                 "train with --head quantiles or --head gaussian",
             )
+        levels = LEVELS if levels is None else levels
         if any(not 0 < level < 1 for level in levels):
             raise UsageError("levels of quantiles lie between 0 and 1, such as 0.1,0.9")
         table = self.table if data is None else self.read(data)

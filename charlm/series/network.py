@@ -53,6 +53,8 @@ class SeriesNetwork(nn.Module):
     through the recurrent layers (the highway of LSTNet: Lai et al. 2018, arXiv 1703.07015).
     """
 
+    chosen: Tensor
+
     def __init__(self, config: SeriesConfig) -> None:
         super().__init__()
         self.config = config
@@ -61,6 +63,8 @@ class SeriesNetwork(nn.Module):
         self.stack = RecurrentStack(config.stack)
         outputs = features.columns * self.kind.outputs
         self.head = nn.Linear(config.hidden_size + features.input_size, outputs)
+        chosen = torch.tensor(features.chosen(), device="cpu")
+        self.register_buffer("chosen", chosen, persistent=False)
         self._begin()
 
     @torch.no_grad()
@@ -84,8 +88,7 @@ class SeriesNetwork(nn.Module):
 
         They are 0 where no value is known.
         """
-        chosen = torch.tensor(self.config.features.chosen(), device=rows.device)
-        outputs, state = self(rows.index_select(-1, chosen), state, resets)
+        outputs, state = self(rows.index_select(-1, self.chosen), state, resets)
         values = targets[..., : self.config.features.columns]
         return self.kind.loss(outputs, values) * self.known(targets), state
 

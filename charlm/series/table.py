@@ -56,7 +56,7 @@ class Table:
     def filled(self) -> np.ndarray:
         """Give the values, (L, C), with the last known one where one is missing.
 
-        That looks at nothing later. Before a column's first known value stands that one.
+        That looks at nothing later, but before a column's first known value, where that one stands.
         """
         return forward_filled(self.values)
 

@@ -55,7 +55,8 @@ class SeriesTask(StreamTask):
         """Tell which targets are learned from, (B, T): none right after a stream's beginning.
 
         There the network cannot know yet where it is, and its errors would drown all others (as the
-        burn-in of Kapturowski et al. 2019, "Recurrent Experience Replay").
+        burn-in of Kapturowski et al. 2019, "Recurrent Experience Replay"). No further than the
+        window reaches: windows are longer, unless a short --bptt was asked for.
         """
         streams, steps = batch.inputs.shape[:2]
         counted = np.ones((streams, steps), dtype=bool) if batch.mask is None else batch.mask.copy()

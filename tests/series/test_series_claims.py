@@ -5,15 +5,14 @@ import pytest
 
 import charlm
 
-QUICK = {"threads": 1, "validate_every": 0.1}
 NOISE = 0.05
 
 
 @pytest.fixture
 def learned(tmp_path):
-    """Train on a series, quickly."""
+    """Train on a series with what users get."""
     return lambda data, **options: charlm.series.train(
-        data, out=str(tmp_path / "run"), **QUICK | options
+        data, out=str(tmp_path / "run"), **{"threads": 1} | options
     )
 
 
@@ -24,10 +23,10 @@ def test_a_thousand_steps_of_the_wave_stay_close_to_it(learned, cell):
     assert scores.network.closed_loop_rmse < 0.05
 
 
-@pytest.mark.parametrize("cell", ["rnn", "lstm"])
-def test_with_noise_the_closed_loop_is_as_far_off_as_the_noise(learned, cell):
+@pytest.mark.parametrize(("cell", "times"), [("rnn", 1.1), ("lstm", 1.1), ("gru", 1.2)])
+def test_with_noise_the_closed_loop_is_as_far_off_as_the_noise(learned, cell, times):
     scores = learned("sine", noise=NOISE, cell=cell).evaluate()
-    assert scores.network.closed_loop_rmse < 1.1 * NOISE
+    assert scores.network.closed_loop_rmse < times * NOISE
 
 
 def test_airline_passengers_are_foretold_better_than_by_last_year(learned, shared_data):

@@ -253,8 +253,9 @@ def test_a_model_of_points_has_no_samples_and_no_band(tmp_path):
     model = charlm.series.train(wave(), out=str(tmp_path / "run"), head="squared", **SMALL)
     found = model.forecast(3)
     assert found.levels == () and "time,value\n" in found.to_csv()
-    with pytest.raises(UsageError, match="predicts points"):
-        model.forecast(3, samples=2)
+    for options in ({"samples": 2}, {"levels": (0.1, 0.9)}):
+        with pytest.raises(UsageError, match="predicts points"):
+            model.forecast(3, **options)
 
 
 @pytest.mark.parametrize("name", ["model.safetensors", SERIES, "config.json"])
