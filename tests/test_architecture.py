@@ -16,7 +16,7 @@ FLOORS = [
     ("predict",),
     ("evaluation", "generation", "compression"),
     ("language", "series"),
-    ("benchmark", "tuning"),
+    ("benchmark", "tuning", "serving", "adapters"),
     ("cli",),
 ]
 LEVEL = {name: level for level, names in enumerate(FLOORS) for name in names}

@@ -1,0 +1,1 @@
+"""charlm as a model of other programs: what they find by entry points."""

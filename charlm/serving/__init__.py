@@ -1,0 +1,1 @@
+"""Predictions over HTTP, for programs and for people: `charlm serve`."""
