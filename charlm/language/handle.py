@@ -25,7 +25,6 @@ from charlm.language.directory import ModelFiles, read_held_out, read_model
 from charlm.language.evaluating import DocumentReader, Evaluator
 from charlm.language.memory import Memory, read_on
 from charlm.language.parts import Parts
-from charlm.language.training_text import find_index, index_of_corpus
 from charlm.options import check_count, did_you_mean
 from charlm.predict.cache import Network
 from charlm.predict.ngram import NgramPredictor
@@ -111,6 +110,8 @@ class LanguageModel:
     @cached_property
     def text_index(self) -> TextIndex:
         """The index of the training text, in which copies are found."""
+        from charlm.language.training_text import find_index  # else nothing needs it
+
         return find_index(self.directory, self.config, lambda line: None)
 
     def find_training_text(
@@ -123,6 +124,8 @@ class LanguageModel:
         corpus: as it was given to `charlm.train`; what the run held out is left out again. Raises
         UsageError where there is none, CorpusError for another text than the model learned from.
         """
+        from charlm.language.training_text import find_index, index_of_corpus
+
         if paths := paths_of(corpus):
             self.text_index = index_of_corpus(paths, self.config, tell)
         else:
