@@ -15,11 +15,12 @@ from charlm.evaluation.lines import score_each
 from charlm.evaluation.metrics import Evaluation, LineScore
 from charlm.evaluation.scoring import FOREVER, score_stream
 from charlm.generation.copies import Copy, longest_copy
-from charlm.generation.generator import Generator, Sample
+from charlm.generation.generator import Generator
 from charlm.generation.lexicon import Lexicon
 from charlm.generation.options import SamplingOptions
 from charlm.generation.suggest import Suggestion, Suggestions, suggest
 from charlm.generation.text_index import TextIndex
+from charlm.generation.writing import Sample
 from charlm.language.combination import ADAPT, BEST, NETWORK, Combination, check_name
 from charlm.language.directory import ModelFiles, read_held_out, read_model
 from charlm.language.evaluating import DocumentReader, Evaluator
