@@ -23,7 +23,7 @@ from charlm.serving.facts import ModelFacts
 from charlm.serving.options import ServeOptions
 from charlm.serving.orders import Engine, Piece
 from charlm.serving.page import page
-from charlm.serving.refusals import Refusal, bad
+from charlm.serving.refusals import MISTAKE, Refusal, bad, refused
 from charlm.serving.work import Work, unless_gone, until_gone
 
 SUGGESTIONS = 5
@@ -55,7 +55,12 @@ def make_app(
             Route("/v1/suggest", site.suggest, methods=["POST"]),
             Route("/", site.page),
         ],
-        exception_handlers={404: _no_route, 405: _no_method},
+        exception_handlers={
+            404: _no_route,
+            405: _no_method,
+            Refusal: _refuse,
+            Exception: _fail,  # and it is raised on, to the doors, which log it
+        },
         lifespan=lifespan,
     )
     app.router.redirect_slashes = False
@@ -197,6 +202,15 @@ async def _unless_gone(coming: Any, receive: Receive) -> Any:  # noqa: ANN401
         await asyncio.gather(task, gone, return_exceptions=True)
 
 
+async def _refuse(request: Request, fault: Exception) -> Response:
+    assert isinstance(fault, Refusal)
+    return refused(fault)
+
+
+async def _fail(request: Request, fault: Exception) -> Response:
+    return refused(MISTAKE)
+
+
 async def _no_route(request: Request, fault: Exception) -> Response:
     path = request.url.path
     if "chat" in path or "responses" in path:
@@ -204,12 +218,12 @@ async def _no_route(request: Request, fault: Exception) -> Response:
     else:
         close = did_you_mean(path, ROUTES)
         hint = close or f"there are {', '.join(ROUTES)}"
-    return _refused(Refusal(404, f"there is no such path; {hint}", code="unknown_path"))
+    return refused(Refusal(404, f"there is no such path; {hint}", code="unknown_path"))
 
 
 async def _no_method(request: Request, fault: Exception) -> Response:
     allowed = getattr(fault, "headers", None) or {}
-    return _refused(
+    return refused(
         Refusal(
             405,
             f"{request.url.path} does not take {request.method[:10]}",
@@ -217,7 +231,3 @@ async def _no_method(request: Request, fault: Exception) -> Response:
             headers=dict(allowed),
         )
     )
-
-
-def _refused(refusal: Refusal) -> Response:
-    return JSONResponse(refusal.to_json(), refusal.status, refusal.headers)

@@ -132,6 +132,8 @@ class CompletionParser:
         if prompt is None:
             raise bad("prompt is missing: a text, or a list of token ids", "prompt")
         several = isinstance(prompt, list) and bool(prompt) and isinstance(prompt[0], str | list)
+        if several and len({type(each) for each in prompt}) > 1:
+            raise bad("prompt mixes texts with token ids", "prompt")
         prompts = prompt if several else [prompt]
         if len(prompts) > self._limits.max_prompts:
             raise bad(

@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable
 from urllib.parse import urlsplit
 
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from charlm.serving.options import ServeOptions
-from charlm.serving.refusals import Refusal
+from charlm.serving.refusals import MISTAKE, Refusal, refused
 
 OPEN = "/health"  # asks for no key
 ROUTES = (OPEN, "/", "/v1/models", "/v1/completions", "/v1/suggest")  # named in logs
@@ -57,12 +57,11 @@ class Doors:
             await self._app(scope, receive, answer)
         except Refusal as refusal:
             if not started:
-                await _refusal(refusal)(scope, receive, answer)
+                await refused(refusal)(scope, receive, answer)
         except Exception:
             logger.exception("a request failed")
             if not started:
-                failure = Refusal(500, "the server made a mistake; its log says more")
-                await _refusal(failure)(scope, receive, answer)
+                await refused(MISTAKE)(scope, receive, answer)
         finally:
             if self._options.log_requests:
                 path = scope["path"] if scope["path"] in ROUTES else "(no such path)"
@@ -105,10 +104,6 @@ class Doors:
                 code="invalid_api_key",
                 headers={"WWW-Authenticate": f'{challenge} realm="charlm"'},
             )
-
-
-def _refusal(refusal: Refusal) -> JSONResponse:
-    return JSONResponse(refusal.to_json(), refusal.status, refusal.headers)
 
 
 def _only(scope: Scope, name: bytes) -> bytes | None:

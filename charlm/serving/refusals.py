@@ -3,6 +3,8 @@
 import math
 from typing import Any
 
+from starlette.responses import JSONResponse, Response
+
 TYPES = {
     401: "authentication_error",
     403: "permission_error",
@@ -54,3 +56,11 @@ def busy(seconds: float) -> Refusal:
         code="busy",
         headers={"Retry-After": str(wait)},
     )
+
+
+def refused(refusal: Refusal) -> Response:
+    """Give the answer to a request that is refused."""
+    return JSONResponse(refusal.to_json(), refusal.status, refusal.headers)
+
+
+MISTAKE = Refusal(500, "the server made a mistake; its log says more")
