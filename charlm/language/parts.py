@@ -23,9 +23,10 @@ from charlm.language.combination import (
 from charlm.language.counts import read_counts
 from charlm.language.directory import ModelFiles, network_config, read_weights
 from charlm.language.memory import Memory, check_model, read_memory
-from charlm.predict.cache import Network, Places
+from charlm.predict.cache import Network
 from charlm.predict.mixture import SideBySide
 from charlm.predict.ngram import NgramPredictor
+from charlm.predict.places import Places
 from charlm.predict.predictor import Predictor
 from charlm.predict.runtime import RuntimePredictor
 
