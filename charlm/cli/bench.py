@@ -13,8 +13,6 @@ from charlm.benchmark.options import BenchOptions
 from charlm.options import add_arguments as add_options
 from charlm.options import from_arguments
 
-HELP = "measure speed and memory on this machine"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""

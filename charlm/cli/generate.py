@@ -16,8 +16,6 @@ from charlm.runs.dialogue import teller
 if TYPE_CHECKING:
     from charlm.language.handle import LanguageModel
 
-HELP = "continue a text"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""

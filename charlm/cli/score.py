@@ -10,7 +10,6 @@ from typing import BinaryIO
 from charlm.cli.arguments import add_model, add_predictor, load_model, predictor_name
 from charlm.errors import CorpusError
 
-HELP = "score each line of a text"
 CHUNK = 1 << 20  # bytes read at a time, where so many are there
 
 

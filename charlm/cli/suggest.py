@@ -6,8 +6,6 @@ import json
 from charlm.cli.arguments import add_model, add_predictor, add_state, load_model, read_text
 from charlm.errors import UsageError
 
-HELP = "suggest the next words"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
