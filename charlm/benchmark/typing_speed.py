@@ -17,8 +17,8 @@ from charlm.errors import UsageError
 from charlm.language.directory import read_held_out
 from charlm.language.handle import LanguageModel, load
 
-KEYSTROKES, QUICK_KEYSTROKES = 400, 12
-TOKENS, QUICK_TOKENS = 400, 8
+KEYSTROKES, QUICK_KEYSTROKES = 400, 2
+TOKENS, QUICK_TOKENS = 400, 4
 BEFORE = 200  # characters that are there before the first keystroke
 K = 5
 SEED = 1

@@ -46,7 +46,7 @@ WORDS = Shape("word", 2, 200, 20, 35, vocab_size=33_278, embed=200)
 WRITTEN = (CHARACTERS, WritingShape(WORDS, full=True), WritingShape(WORDS))
 QUICK = (
     WritingShape(Shape("char", 2, 8, 4, 8, vocab_size=20, embed=8), full=True),
-    WritingShape(Shape("word", 2, 8, 4, 8, vocab_size=2_000, embed=8)),
+    WritingShape(Shape("word", 2, 8, 4, 8, vocab_size=5_000, embed=8)),
 )
 
 
