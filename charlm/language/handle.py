@@ -3,7 +3,7 @@
 Generating and suggesting on a CPU never need PyTorch; evaluating loads it, for its speed.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
@@ -15,17 +15,18 @@ from charlm.evaluation.lines import score_each
 from charlm.evaluation.metrics import Evaluation, LineScore
 from charlm.evaluation.scoring import FOREVER, score_stream
 from charlm.generation.copies import Copy, longest_copy
-from charlm.generation.generator import Generator, Sample
+from charlm.generation.generator import Generator
 from charlm.generation.lexicon import Lexicon
-from charlm.generation.options import SamplingOptions
 from charlm.generation.suggest import Suggestion, Suggestions, suggest
 from charlm.generation.text_index import TextIndex
+from charlm.generation.writing import Sample
 from charlm.language.combination import ADAPT, BEST, NETWORK, Combination, check_name
 from charlm.language.directory import ModelFiles, read_held_out, read_model
 from charlm.language.evaluating import DocumentReader, Evaluator
+from charlm.language.generating import generator_keywords
 from charlm.language.memory import Memory, read_on
 from charlm.language.parts import Parts
-from charlm.options import check_count, did_you_mean
+from charlm.options import check_count
 from charlm.predict.cache import Network
 from charlm.predict.ngram import NgramPredictor
 from charlm.predict.predictor import Predictor
@@ -33,9 +34,7 @@ from charlm.text.finding import corpus_from_text, open_corpus, paths_of, standar
 from charlm.text.sources import Corpus, ReadOptions
 from charlm.text.tokenizers import Tokenizer
 
-MAX_TOKENS = 200
 FEW_LINES = 256
-TEMPERATURE = 0.8
 
 
 class LanguageModel:
@@ -252,24 +251,12 @@ class LanguageModel:
     def _lexicon(self) -> Lexicon:
         return Lexicon(self.tokenizer)
 
-    def _generator(self, prompt: str, count: int, options: dict[str, Any]) -> Generator:
-        rules: dict[str, Any] = {"temperature": TEMPERATURE}
-        own: dict[str, Any] = {"max_tokens": MAX_TOKENS}
-        for name, value in options.items():
-            if name in SamplingOptions.__dataclass_fields__:
-                rules[name] = value
-            elif name == "stop":
-                own["stops"] = [value] if isinstance(value, str) else list(value or ())
-            elif name in ("max_tokens", "seed"):
-                own[name] = value
-            else:
-                known = [*SamplingOptions.__dataclass_fields__, "stop", "max_tokens", "seed"]
-                raise UsageError(f"unknown option '{name}'", did_you_mean(name, known))
+    def _generator(self, prompt: str, count: int, options: Mapping[str, Any]) -> Generator:
+        keywords = generator_keywords(options)
+        if keywords["options"].max_copy is not None:
+            keywords["index"] = self.text_index
         check_count(count, "the number of samples")
-        sampling = SamplingOptions(**rules)
-        if sampling.max_copy is not None:
-            own["index"] = self.text_index
-        return Generator(self.predictor, self.tokenizer, prompt, sampling, count=count, **own)
+        return Generator(self.predictor, self.tokenizer, prompt, count=count, **keywords)
 
 
 def _corpus(

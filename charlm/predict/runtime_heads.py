@@ -3,29 +3,81 @@
 Legend: S streams, E size of a word's row, H size of the outputs, K softmaxes, V vocabulary.
 """
 
+from collections.abc import Callable
+from functools import cached_property
+
 import numpy as np
 
 from charlm.model.shape import NetworkConfig
 from charlm.predict.clustered import ClusteredPrediction
-from charlm.predict.predictor import DensePrediction, Prediction
+from charlm.predict.drawing import draw_simply, largest, only
+from charlm.predict.predictor import DensePrediction, LazyPrediction, Prediction, Rules
 
 CHUNK_NUMBERS = 1 << 20  # logits of a mixture held at a time
+
+Logits = Callable[[np.ndarray], np.ndarray]
+
+
+class SoftmaxPrediction(LazyPrediction):
+    """A prediction by logits (S, V): made when first asked for, normalised where that is needed."""
+
+    def __init__(self, make: Logits, outputs: np.ndarray) -> None:
+        self._logits_of, self._outputs = make, outputs
+
+    @cached_property
+    def logits(self) -> np.ndarray:
+        """Log p of every id, (S, V), up to a number for each stream."""
+        return self._logits_of(self._outputs)
+
+    @cached_property
+    def _totals(self) -> np.ndarray:
+        return log_sum_exp(self.logits)  # (S, 1)
+
+    def of(self, ids: np.ndarray) -> np.ndarray:
+        """Give log p of one id for each stream, (S,)."""
+        own: np.ndarray = self.logits[np.arange(len(self.logits)), ids]
+        return own - self._totals[:, 0]
+
+    def top(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Give the k most probable ids and their log p, both (S, k), most probable first."""
+        ids, values = largest(self.logits, k)
+        return ids, values - self._totals
+
+    def draw(self, rules: Rules, noise: np.ndarray) -> np.ndarray:
+        """Choose one id for each stream; by a temperature and a top-k alone without normalising."""
+        alone = only(rules)
+        if alone is None:
+            return super().draw(rules, noise)
+        return draw_simply(self.logits, alone, noise)
+
+    def _make(self) -> np.ndarray:
+        return self.logits - self._totals
 
 
 class Head:
     """A linear layer and a softmax."""
 
     def __init__(self, weight: np.ndarray, bias: np.ndarray) -> None:
-        self._weight, self._bias = weight.T, bias
+        # laid out by columns: a row of inputs is then multiplied fastest, and many no slower
+        self._weight = np.ascontiguousarray(weight.T)  # (E, V)
+        self._bias = bias
         self.vocab_size = len(bias)
+
+    def logits(self, outputs: np.ndarray) -> np.ndarray:
+        """Give log p of every id but for a constant: (S, E) -> (S, V)."""
+        logits: np.ndarray = outputs @ self._weight
+        logits += self._bias
+        return logits
 
     def log_probs(self, outputs: np.ndarray) -> np.ndarray:
         """Give log p of every id: (S, E) -> (S, V)."""
-        return log_softmax(outputs @ self._weight + self._bias)
+        logits = self.logits(outputs)
+        logits -= log_sum_exp(logits)
+        return logits
 
     def prediction(self, outputs: np.ndarray) -> Prediction:
         """Predict from outputs (S, E)."""
-        return DensePrediction(self.log_probs(outputs))
+        return SoftmaxPrediction(self.logits, outputs)
 
 
 class AdaptiveHead:
@@ -48,9 +100,9 @@ class MixtureHead:
 
     def __init__(self, head: Head, weights: dict[str, np.ndarray]) -> None:
         self._head = head
-        self._latent_weight = weights["head.latent_weight"].T  # (H, K·E)
+        self._latent_weight = np.ascontiguousarray(weights["head.latent_weight"].T)  # (H, K·E)
         self._latent_bias = weights["head.latent_bias"]
-        self._prior_weight = weights["head.prior_weight"].T  # (H, K)
+        self._prior_weight = np.ascontiguousarray(weights["head.prior_weight"].T)  # (H, K)
 
     def prediction(self, outputs: np.ndarray) -> Prediction:
         """Predict from outputs (S, H)."""
@@ -62,7 +114,8 @@ class MixtureHead:
     def _log_probs(self, outputs: np.ndarray) -> np.ndarray:
         """Give log p of every id, the log of the sum of pi_k p_k: (n, H) -> (n, V)."""
         latents = np.tanh(outputs @ self._latent_weight + self._latent_bias)
-        log_shares = log_softmax(outputs @ self._prior_weight)  # (n, K)
+        priors = outputs @ self._prior_weight  # (n, K)
+        log_shares = priors - log_sum_exp(priors)
         logs = self._head.log_probs(latents.reshape(log_shares.size, -1))
         logs = logs.reshape(*log_shares.shape, -1) + log_shares[..., None]  # (n, K, V)
         most = logs.max(axis=1, keepdims=True)
@@ -89,8 +142,10 @@ def head_of(
     return AdaptiveHead(first, inner, config.clusters)
 
 
-def log_softmax(logits: np.ndarray) -> np.ndarray:
-    """Normalise over the last axis."""
-    shifted = logits - logits.max(axis=-1, keepdims=True)
-    normal: np.ndarray = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
-    return normal
+def log_sum_exp(logits: np.ndarray) -> np.ndarray:
+    """Give the log of the sum of e^logits over the last axis, which is kept with length 1."""
+    most = logits.max(axis=-1, keepdims=True)
+    shifted = logits - most
+    np.exp(shifted, out=shifted)
+    total: np.ndarray = np.log(shifted.sum(axis=-1, keepdims=True)) + most
+    return total
