@@ -9,13 +9,17 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from charlm.adapters.pairs import score_pairs
+from charlm.adapters.pairs import pieces, read_texts, score_pairs
 from charlm.errors import UsageError
 from charlm.evaluation.lines import score_each
+from charlm.generation.batching import WritingBatch
+from charlm.generation.generator import fresh_seed, guards_of
+from charlm.generation.writing import Writing
 from charlm.language.combination import NETWORK
+from charlm.language.generating import generator_keywords
 from charlm.language.handle import load
-from charlm.options import check_count, did_you_mean
-from charlm.predict.predictor import Predictor
+from charlm.options import check_count
+from charlm.predict.predictor import Predictor, lanes_of
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 UNSAID = "cuda:0"
@@ -23,7 +27,6 @@ STREAMS = 64  # texts read side by side
 MANY = 20_000  # tokens that PyTorch reads sooner than NumPy, loading it included
 MAX_TOKENS = 256  # as the harness takes where a test does not say
 LENGTHS = ("max_gen_toks", "max_tokens", "max_new_tokens")  # of what is written, by any name
-RULES = ("top_k", "top_p", "min_p", "repetition_penalty", "seed")
 
 
 class Request(Protocol):
@@ -80,13 +83,38 @@ class Harness:
     def continuations(self, requests: Sequence[Request]) -> list[str]:
         """Continue contexts, (context, options) each, greedily unless the options say otherwise.
 
-        Options: until, texts before which to end; max_gen_toks; do_sample; temperature, top_k,
-        top_p, min_p, repetition_penalty, seed. Raises UsageError for others.
+        Options: until, texts before which to end; max_gen_toks; do_sample; and those of
+        `LanguageModel.generate`. Raises UsageError for others.
         """
-        return [self._continue(*request.args) for request in requests]
+        found: dict[int, str] = {}
+        order = sorted(range(len(requests)), key=lambda number: len(requests[number].args[0]))
+        for part in pieces(order, int(min(self._streams, lanes_of(self.model.predictor)))):
+            texts = self._continued([requests[number].args for number in part])
+            found |= dict(zip(part, texts, strict=True))
+        return [found[number] for number in range(len(requests))]
 
-    def _continue(self, context: str, options: Mapping[str, Any]) -> str:
-        return self.model.generate(context, **generation_options(options))
+    def _continued(self, asked: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
+        """Continue contexts side by side; what each becomes depends on itself alone."""
+        predictor = self.model.predictor
+        prompts = [self.model.tokenizer.encode(context) for context, _ in asked]
+        writings = [self._writing(ids, own) for ids, (_, own) in zip(prompts, asked, strict=True)]
+        batch = WritingBatch(predictor)
+        batch.admit(writings, read_texts(predictor, prompts))
+        while len(batch):
+            batch.step()
+        return [writing.sample().text for writing in writings]
+
+    def _writing(self, prompt: np.ndarray, asked: Mapping[str, Any]) -> Writing:
+        keywords = generator_keywords(generation_options(asked))
+        options, seed = keywords["options"], keywords.pop("seed", None)
+        index = None if options.max_copy is None else self.model.text_index
+        return Writing(
+            self.model.tokenizer,
+            seed=fresh_seed() if seed is None else seed,
+            prompt_ids=prompt,
+            guards=guards_of(options, index),
+            **keywords,
+        )
 
     def _cut(self, context: str, continuation: str) -> tuple[np.ndarray, np.ndarray]:
         """Give the ids of a context and of what follows it, as they are in the whole text."""
@@ -106,23 +134,16 @@ class Harness:
 def generation_options(asked: Mapping[str, Any]) -> dict[str, Any]:
     """Turn the harness's options of generation into those of `LanguageModel.generate`.
 
-    Raises UsageError for one that means nothing here.
+    Without do_sample a temperature above 0 asks for samples.
     """
-    rest = {name: value for name, value in asked.items() if value is not None}
-    stops = rest.pop("until", [])
-    stops = [stops] if isinstance(stops, str) else stops
-    own: dict[str, Any] = {"stop": [stop for stop in stops if stop], "max_tokens": MAX_TOKENS}
-    for name in LENGTHS:
-        own["max_tokens"] = rest.pop(name, own["max_tokens"])
-    temperature = rest.pop("temperature", 0.0)
-    samples = rest.pop("do_sample", temperature > 0)
+    own = {name: value for name, value in asked.items() if value is not None}
+    stops = own.pop("until", [])
+    lengths = [own.pop(name) for name in LENGTHS if name in own]
+    temperature = own.pop("temperature", 0.0)
+    samples = own.pop("do_sample", temperature > 0)
     own["temperature"] = (temperature or 1.0) if samples else 0.0
-    own |= {name: rest.pop(name) for name in RULES if name in rest}
-    if rest.pop("num_beams", 1) != 1 or rest:
-        name = next(iter(rest), "num_beams")
-        known = ["until", *LENGTHS, "do_sample", "temperature", *RULES]
-        raise UsageError(f"generation has no option '{name}' here", did_you_mean(name, known))
-    return own
+    own["stop"] = [stop for stop in ([stops] if isinstance(stops, str) else stops) if stop]
+    return own | {"max_tokens": lengths[0] if lengths else MAX_TOKENS}
 
 
 def _streams(batch_size: int | str | None) -> int:

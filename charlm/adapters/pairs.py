@@ -30,10 +30,10 @@ def score_pairs(
         asking.setdefault(np.asarray(context, dtype=np.int64).tobytes(), []).append(number)
     groups = sorted(asking.values(), key=lambda numbers: len(pairs[numbers[0]][0]))
     found: dict[int, tuple[float, bool]] = {}
-    for some in _pieces(groups, streams):
-        state = _read(predictor, [pairs[numbers[0]][0] for numbers in some])
+    for some in pieces(groups, streams):
+        state = read_texts(predictor, [pairs[numbers[0]][0] for numbers in some])
         members = [(row, number) for row, numbers in enumerate(some) for number in numbers]
-        for part in _pieces(members, streams):
+        for part in pieces(members, streams):
             rows, own = [row for row, _ in part], [number for _, number in part]
             ends = [pairs[number][1] for number in own]
             scores = _follow(predictor, ends, predictor.select(state, rows))
@@ -41,28 +41,30 @@ def score_pairs(
     return [found[number] for number in range(len(pairs))]
 
 
-def _read(predictor: Predictor, texts: Sequence[Ids]) -> State:
-    """Read texts of rising length from the start, side by side; give the state of all, (S,)."""
+def read_texts(predictor: Predictor, texts: Sequence[Ids]) -> State:
+    """Read texts of ids from the start, side by side; give the state of all, (S,), in order."""
+    order = sorted(range(len(texts)), key=lambda number: len(texts[number]))
     state, at, done = predictor.start(len(texts)), 0, list[State]()
-    while True:
-        first = len(done)
-        length = len(texts[first])
+    for first, number in enumerate(order):
+        length = len(texts[number])
         if length > at:
-            part = np.stack([ids[at:length] for ids in texts[first:]])
+            part = np.stack([texts[other][at:length] for other in order[first:]])
             _, state = predictor.score(part, state)
             at = length
         done.append(predictor.select(state, [0]))
-        if len(done) == len(texts):
-            return predictor.stack(done)
-        state = predictor.select(state, range(1, len(texts) - first))
+        if first + 1 < len(texts):
+            state = predictor.select(state, range(1, len(texts) - first))
+    return predictor.stack([done[place] for place in np.argsort(order)])
 
 
 def _follow(predictor: Predictor, texts: Sequence[Ids], state: State) -> list[tuple[float, bool]]:
     """Read texts on from the states of their streams; give log p of each, and whether greedy."""
     nats, greedy = np.zeros(len(texts)), np.ones(len(texts), dtype=bool)
     active = [number for number, ids in enumerate(texts) if len(ids)]
-    state, at = predictor.select(state, active), 0
-    prediction = predictor.prediction(state)
+    if active:
+        state = predictor.select(state, active)
+        prediction = predictor.prediction(state)
+    at = 0
     while active:
         ids = np.array([texts[number][at] for number in active], dtype=np.int64)
         nats[active] += prediction.of(ids)
@@ -75,6 +77,7 @@ def _follow(predictor: Predictor, texts: Sequence[Ids], state: State) -> list[tu
     return list(zip(nats.tolist(), greedy.tolist(), strict=True))
 
 
-def _pieces(things: Sequence[Thing], size: int) -> Iterator[Sequence[Thing]]:
+def pieces(things: Sequence[Thing], size: int) -> Iterator[Sequence[Thing]]:
+    """Cut a sequence into parts of a size; the last may be smaller."""
     for start in range(0, len(things), size):
         yield things[start : start + size]
