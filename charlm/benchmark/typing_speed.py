@@ -56,7 +56,7 @@ def type_here(task: Task) -> dict[str, Any]:
     lm = load(task["model"])
     keys, tokens = (QUICK_KEYSTROKES, QUICK_TOKENS) if task["quick"] else (KEYSTROKES, TOKENS)
     text = held_out_beginning(lm, BEFORE + keys)
-    times = keystroke_times(suggester(lm), text, min(BEFORE, len(text) // 2))
+    times = keystroke_times(suggester(lm), text, max(len(text) - keys, 0))
     network = load(task["model"], predictor="network")
     return {
         "model": task["model"],
