@@ -52,8 +52,8 @@ class Reading:
         self._numbers = torch.ones(numbers)
 
     def __call__(self) -> Tensor:
-        """Read: a dot product of the numbers with themselves needs each of them once."""
-        return torch.dot(self._numbers, self._numbers)
+        """Read: a sum needs each number once, and little else."""
+        return self._numbers.sum()
 
 
 def ceiling_product(bf16: bool, quick: bool) -> MatrixProduct:

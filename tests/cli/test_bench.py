@@ -64,8 +64,9 @@ def test_a_corpus_gives_the_ids_and_so_the_vocabulary(capsys, text_file):
     assert f" {len(words) + 2} words, tied" in tied["name"] and "untied" in untied["name"]
 
 
+@pytest.mark.slow
 def test_generation_is_measured_with_models_trained_for_it(capsys, text_file):
-    assert main([*QUICK, str(text_file), "--generate"]) == 0
+    assert main([*QUICK, "--rounds", "1", str(text_file), "--generate"]) == 0
     out, err = capsys.readouterr()
     for word in ("textbook loop", "charlm, NumPy", "reading", "char, ", "bpe, ", "--help"):
         assert word in out
