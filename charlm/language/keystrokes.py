@@ -6,7 +6,7 @@ import numpy as np
 
 from charlm.evaluation.keystrokes import OFFERED, Keystrokes
 from charlm.generation.lexicon import Lexicon
-from charlm.generation.suggest import offered
+from charlm.generation.session import Session
 from charlm.predict.continued import continued
 from charlm.predict.predictor import Predictor
 from charlm.text.pretokens import WORD_PATTERN
@@ -42,11 +42,12 @@ def keystrokes(
                     _, state = predictor.score(ids[None].astype(np.int64), state)
                 read, here = cut, continued(predictor, state)
                 word, space = place.group(), text[cut : place.start()]
+                session = Session(here, tokenizer, lexicon)
 
                 def among_the_best(
-                    typed: str, here: Predictor = here, word: str = word, space: str = space
+                    typed: str, session: Session = session, word: str = word, space: str = space
                 ) -> bool:
-                    return offered(here, tokenizer, space + typed, word, OFFERED, lexicon)
+                    return session.offers(space + typed, word, OFFERED)
 
                 result = result.add(word, among_the_best)
                 passed(len(chosen))
