@@ -100,7 +100,8 @@ class Fake:
         if wishes.failure and path != "/v1/models":
             return refusal(500, wishes.failure)
         if len(body.get("prompt", body.get("text", ""))) > wishes.limit:
-            return refusal(400, f"the prompt has more than {wishes.limit} tokens")
+            message = f"prompt has more tokens than the {wishes.limit} that it may"
+            return refusal(400, message, code="context_length_exceeded")
         if path == "/v1/models":
             return JSONResponse({"object": "list", "data": [{"id": "fake", "object": "model"}]})
         return await (self._suggest(body) if path == "/v1/suggest" else self._complete(body))
@@ -143,8 +144,8 @@ def event(value):
     return f"data: {json.dumps(value)}\n\n"
 
 
-def refusal(status, message, headers=None):
-    error = {"message": message, "type": "error", "param": None, "code": None}
+def refusal(status, message, headers=None, code=None):
+    error = {"message": message, "type": "error", "param": None, "code": code}
     return JSONResponse({"error": error}, status, headers)
 
 
