@@ -39,6 +39,7 @@ COMMANDS = {
     "read": Command("read", "read a text and keep what the model remembers"),
     "adapt": Command("adapt", "tune adaptation, cache and mixtures to a text"),
     "info": Command("info", "show what a model is"),
+    "export": Command("export", "write a model with its weights in another form"),
     "plot": Command("plot", "draw the course of runs into a PNG"),
     "compress": Command("compress", "compress a file by what a model expects"),
     "decompress": Command("decompress", "give back a file that compress was given"),

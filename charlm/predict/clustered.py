@@ -90,12 +90,12 @@ class ClusteredPrediction:
         order = np.argsort(ids, axis=1)
         weights = np.take_along_axis(np.exp((logs - logs[:, :1]) / temperature), order, axis=1)
         places = np.take_along_axis(order, aimed(weights, noise)[:, None], axis=1)
-        return np.take_along_axis(ids, places, axis=1)[:, 0]
+        return np.asarray(np.take_along_axis(ids, places, axis=1)[:, 0])
 
     def _open(self, number: int, rows: np.ndarray) -> np.ndarray:
         """Give log p of a cluster's words in some streams; once, if it is all of them."""
         if number in self._clusters:
-            return self._clusters[number][rows]
+            return np.asarray(self._clusters[number][rows])
         of_cluster: np.ndarray = self._first[rows, self._shortlist + number]
         logs = of_cluster[:, None] + self._inside(number, rows)
         if len(rows) == len(self._first):

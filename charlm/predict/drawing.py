@@ -58,7 +58,7 @@ def aimed(weights: np.ndarray, noise: np.ndarray) -> np.ndarray:
     cumulated = np.cumsum(weights, axis=1, dtype=np.float64)
     aims = aims_of(noise, cumulated[:, -1])
     if streams == 1:
-        return cumulated[0].searchsorted(aims, side="right")
+        return np.asarray(cumulated[0].searchsorted(aims, side="right"))
     return np.asarray(np.argmax(cumulated > aims[:, None], axis=1))
 
 

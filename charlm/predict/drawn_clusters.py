@@ -42,7 +42,7 @@ def draw_from_clusters(
 
         def inside(number: int, row: int = row) -> np.ndarray:
             logs = opened(number, np.array([row]))[0]
-            return np.exp((logs - most[row]) / temperature).cumsum(dtype=np.float64)
+            return np.asarray(np.exp((logs - most[row]) / temperature).cumsum(dtype=np.float64))
 
         regions = _Regions(cumulated[row], of_clusters[row], spread, inside)
         region, place = regions.draw(share)

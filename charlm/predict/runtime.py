@@ -5,12 +5,13 @@ Legend: S streams, N ids of each, E size of the outputs, H hidden units, G gates
 M numbers of a stream's state.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate, pairwise
 
 import numpy as np
 
+from charlm.model.rows import Weight, plain_weights
 from charlm.model.shape import GATES, NetworkConfig
 from charlm.predict.predictor import Prediction
 from charlm.predict.runtime_cells import layer_of
@@ -34,8 +35,9 @@ class RuntimePredictor:
     """Predicts with the weights of a `LanguageNetwork`, by name, in float32."""
 
     def __init__(
-        self, config: NetworkConfig, weights: dict[str, np.ndarray], boundary_id: int
+        self, config: NetworkConfig, weights: Mapping[str, Weight], boundary_id: int
     ) -> None:
+        weights = plain_weights(weights)
         self.vocab_size = config.vocab_size
         self.boundary_id = boundary_id
         self._config = config

@@ -36,7 +36,7 @@ class SoftmaxPrediction(LazyPrediction):
     def of(self, ids: np.ndarray) -> np.ndarray:
         """Give log p of one id for each stream, (S,)."""
         own: np.ndarray = self.logits[np.arange(len(self.logits)), ids]
-        return own - self._totals[:, 0]
+        return np.asarray(own - self._totals[:, 0])
 
     def top(self, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Give the k most probable ids and their log p, both (S, k), most probable first."""
@@ -51,7 +51,7 @@ class SoftmaxPrediction(LazyPrediction):
         return draw_simply(self.logits, alone, noise)
 
     def _make(self) -> np.ndarray:
-        return self.logits - self._totals
+        return np.asarray(self.logits - self._totals)
 
 
 class Head:
