@@ -47,10 +47,7 @@ class WritingShape:
 CHARACTERS = WritingShape(Shape("char", 2, 256, 64, 64, vocab_size=65, embed=256), full=True)
 WORDS = Shape("word", 2, 200, 20, 35, vocab_size=33_278, embed=200)
 WRITTEN = (CHARACTERS, WritingShape(WORDS, full=True), WritingShape(WORDS))
-QUICK = (
-    WritingShape(Shape("char", 2, 8, 4, 8, vocab_size=20, embed=8), full=True),
-    WritingShape(Shape("word", 2, 8, 4, 8, vocab_size=5_000, embed=8)),
-)
+QUICK = (WritingShape(Shape("word", 2, 8, 4, 8, vocab_size=5_000, embed=8)),)
 
 
 @dataclass(frozen=True)

@@ -67,8 +67,8 @@ def test_both_predict_the_same_with_the_same_weights(way):
 
 
 def test_the_textbook_reads_what_it_wrote_before():
-    model = textbook_of(network(full=True, shape=QUICK[0].shape))
-    writer = TextbookWriter(model, [str(number) for number in range(20)], first=3)
+    model = textbook_of(network(full=True))
+    writer = TextbookWriter(model, [str(number) for number in range(5_000)], first=3)
     torch.manual_seed(5)
     ids = [3, *map(int, (writer.write(4) + " " + writer.write(3)).split())]
     with torch.no_grad():
