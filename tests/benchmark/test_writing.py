@@ -140,10 +140,10 @@ def way(name="NumPy", exact=True, ratio=20.0, many_ratio=9.0):
 
 def test_an_aim_is_for_float32_and_its_stretch_for_any_way():
     ways = [way(ratio=13), way("int8", exact=False, ratio=41)]
-    [one, _] = verdicts([Writing("x", "char", True, 1, 1, 1, 1, ways)], [], [])
+    [one, *_] = verdicts([Writing("x", "char", True, 1, 1, 1, 1, ways)], [], [])
     assert one.aim == WRITING["char", True] and one.met and one.stretched
     assert (one.found, one.best, one.way) == (13, 41, "int8")
-    [slow, _] = verdicts(
+    [slow, *_] = verdicts(
         [Writing("x", "word", True, 1, 1, 1, 1, [*ways[1:], way(ratio=9)])], [], []
     )
     assert not slow.met and slow.found == 9 and slow.to_json()["met"] is False
