@@ -78,9 +78,9 @@ class LanguageModel:
         self.name = check_name(self._asked, combination)
 
     def fresh_predictor(self, name: str) -> Predictor:
-        """Make the predictor of a name anew, as it was trained, in NumPy on the CPU."""
+        """Make the predictor of a name anew, as it was trained, in NumPy alone on the CPU."""
         fresh = Parts(self.parts.files, "cpu", tuned=False)
-        return fresh.predictor(name, fresh.network)
+        return fresh.predictor(name, fresh.runtime(compiled=False))
 
     def generate(self, prompt: str = "", **options: Any) -> str:  # noqa: ANN401
         """Continue a prompt; the text returned is what follows it.
