@@ -35,6 +35,7 @@ COMMANDS = {
     "score": Command("score", "score each line of a text"),
     "generate": Command("generate", "continue a text"),
     "suggest": Command("suggest", "suggest the next words"),
+    "type": Command("type", "type a text with suggestions in the terminal"),
     "serve": Command("serve", "answer over HTTP: a page, suggestions, completions"),
     "compare": Command("compare", "compare two models on the same text"),
     "read": Command("read", "read a text and keep what the model remembers"),
