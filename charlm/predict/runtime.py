@@ -19,7 +19,7 @@ from charlm.model.rows import Weight, plain_weights
 from charlm.model.shape import GATES, NetworkConfig
 from charlm.predict.predictor import Prediction
 from charlm.predict.runtime_cells import layer_of
-from charlm.predict.runtime_heads import FEW, head_of
+from charlm.predict.runtime_heads import few, head_of
 
 if TYPE_CHECKING:
     from charlm.predict.runtime_compiled import CompiledSteps
@@ -56,6 +56,7 @@ class RuntimePredictor:
     ) -> None:
         self._head = head_of(config, weights)
         self._stored: Mapping[str, Weight] | None = weights
+        self._few = few(weights["embedding"])
         weights = plain_weights(weights)
         self.vocab_size = config.vocab_size
         self.boundary_id = boundary_id
@@ -201,7 +202,7 @@ class RuntimePredictor:
     def _read(self, ids: np.ndarray, before: np.ndarray) -> np.ndarray:
         """Read one id in each stream; give the numbers of the next state, in fresh memory."""
         after = np.empty(before.shape, dtype=np.float32)
-        if len(ids) <= FEW and self._read_compiled(ids, before, after):
+        if len(ids) <= self._few and self._read_compiled(ids, before, after):
             return after
         first, *others = self._layers
         if self._table is not None:
@@ -224,8 +225,6 @@ class RuntimePredictor:
                     self.compile()
         if self._steps is None:
             return False
-        if ids.min() < 0 or ids.max() >= self.vocab_size:  # they would read any memory
-            raise IndexError(f"an id is not in 0 to {self.vocab_size - 1}")
         self._steps.read(ids, before, after)
         self._project(after)
         return True

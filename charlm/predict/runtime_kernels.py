@@ -83,7 +83,12 @@ def read(ids, before, after, table, tabulated, cell, layers, numbers, scales, bi
     """Read an id in each stream, (S,): from states before (S, M) to states after (S, M).
 
     table: (V, G·H) what the first layer adds for each id if `tabulated`, else its input (V, I)
+
+    Gives whether all ids are ids; else it does nothing.
     """
+    for stream in range(len(ids)):
+        if ids[stream] < 0 or ids[stream] >= len(table):
+            return False
     for stream in range(len(ids)):
         old, new, below = before[stream], after[stream], np.int64(0)
         for number in range(len(layers)):
@@ -114,6 +119,7 @@ def read(ids, before, after, table, tabulated, cell, layers, numbers, scales, bi
                 else:
                     finish_rnn(sums, result, cell == RELU)
             below = layer[H]
+    return True
 
 
 @njit(**EXACT)
