@@ -10,7 +10,7 @@ Legend: L ids, B streams, T steps, V vocabulary.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -138,6 +138,31 @@ class TextbookLoop:
             assert parameter.grad is not None
             parameter.data.add_(parameter.grad, alpha=-self.rate)
         return loss.item()
+
+
+class TextbookWriter:
+    """Writes as such models are usually let write: the whole network called for every token.
+
+    From log p of all words come their probabilities by the exponential, from these the next word
+    by torch.multinomial, and its text from a list.
+    """
+
+    def __init__(self, model: TextbookModel, words: Sequence[str], first: int = 0) -> None:
+        self.model = model.eval()
+        self._words = words
+        self._ids = torch.tensor([[first]])  # (T = 1, B = 1)
+        self._hidden = model.initial_hidden(1)
+
+    @torch.no_grad()
+    def write(self, tokens: int) -> str:
+        """Go on by so many tokens; give their text."""
+        written = []
+        for _ in range(tokens):
+            log_probs, self._hidden = self.model(self._ids, self._hidden)
+            drawn = torch.multinomial(log_probs.squeeze().exp(), 1)
+            self._ids.fill_(drawn[0])
+            written.append(self._words[int(drawn)])
+        return " ".join(written)
 
 
 def in_streams(ids: Tensor, streams: int) -> Tensor:

@@ -3,7 +3,14 @@
 import argparse
 import json
 
-from charlm.cli.arguments import add_model, add_predictor, add_state, load_model, read_text
+from charlm.cli.arguments import (
+    add_model,
+    add_predictor,
+    add_state,
+    load_model,
+    read_text,
+    spare_threads,
+)
 from charlm.errors import UsageError
 
 
@@ -23,6 +30,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Suggest and print."""
     if arguments.k < 1:
         raise UsageError(f"-k must be 1 or more, not {arguments.k}")
+    spare_threads(arguments)
     model = load_model(arguments)
     found = model.suggestions(read_text(arguments.text), k=arguments.k)
     if arguments.json:

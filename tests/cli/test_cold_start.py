@@ -4,6 +4,7 @@ Times depend on the machine; what is loaded does not, and it is what the time is
 """
 
 import json
+import os
 import subprocess
 import sys
 
@@ -13,7 +14,7 @@ from charlm.cli.commands import COMMANDS, GROUPS
 from charlm.cli.main import main
 
 LOADED = (
-    "import json, sys\n"
+    "import json, os, sys\n"
     "from charlm.cli.main import main\n"
     "try: code = main(sys.argv[1:])\n"
     "except SystemExit: code = 0\n"
@@ -42,12 +43,19 @@ NOT_FOR_ONE_TEXT = {
 }
 
 
-def loaded(*words):
-    """Run a command line in a process of its own; give the modules that are loaded in the end."""
-    command = [sys.executable, "-c", LOADED, *words]
-    done = subprocess.run(command, capture_output=True, text=True)
+THREADS = LOADED.replace("sorted(sys.modules)", "os.environ.get('OPENBLAS_NUM_THREADS')")
+
+
+def told(code, *words, **environment):
+    """Run a command line in a process of its own; give what is said of it in the end."""
+    command = [sys.executable, "-c", code, *words]
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | environment)
     assert done.returncode == 0, done.stderr
-    return set(json.loads(done.stderr.splitlines()[-1]))
+    return json.loads(done.stderr.splitlines()[-1])
+
+
+def loaded(*words):
+    return set(told(LOADED, *words))
 
 
 @pytest.fixture(scope="module")
@@ -79,6 +87,15 @@ def test_a_continuation_and_suggestions_load_only_what_they_need(model, words):
     modules = loaded(*words, model, "the c")
     assert "numpy" in modules and "charlm.predict.runtime" in modules
     assert not modules & (HEAVY | NOT_FOR_ONE_TEXT)
+
+
+def test_numpy_gets_one_thread_unless_somebody_wants_more(model, monkeypatch):
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    assert told(THREADS, "suggest", model) == "1"
+    assert told(THREADS, "generate", model, "--threads", "2", "--max-tokens", "1") == "2"
+    assert told(THREADS, "suggest", model, OMP_NUM_THREADS="2") is None
+    assert told(THREADS, "suggest", model, "--threads", "2", OPENBLAS_NUM_THREADS="3") == "3"
 
 
 def test_every_command_has_a_module_with_what_it_needs():
