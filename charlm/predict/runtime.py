@@ -1,16 +1,18 @@
 """The network as a Predictor in NumPy alone: small, and there at once where PyTorch takes seconds.
 
-It is meant for a token at a time; long texts are scored faster by `charlm.predict.neural`.
+It is meant for a token at a time; long texts are scored faster by `charlm.predict.neural`. What it
+does is tabulated, folded and joined beforehand as far as can be (`charlm.predict.runtime_cells`);
+where numba is installed and it pays, a step is one compiled function
+(`charlm.predict.runtime_compiled`), and NumPy stays what that is tested against.
 Legend: S streams, N ids of each, E size of the outputs, H hidden units, G gates, V vocabulary,
 M numbers of a stream's state.
 """
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -29,8 +31,7 @@ CHUNK_NUMBERS = 1 << 22  # logits held at a time
 PATIENCE = 10_000  # steps of few streams by NumPy, which take longer than loading numba does
 
 
-@dataclass(frozen=True)
-class RuntimeState:
+class RuntimeState(NamedTuple):
     """What a network has read: a row for each stream, (S, M), of hidden states, then the output.
 
     Without a projection the output is the last layer's h, and stands there only once.

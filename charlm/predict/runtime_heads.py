@@ -28,11 +28,14 @@ class SoftmaxPrediction(LazyPrediction):
 
     def __init__(self, make: Logits, outputs: np.ndarray, draw: Draw = draw_simply) -> None:
         self._logits_of, self._outputs, self._draw = make, outputs, draw
+        self._logits: np.ndarray | None = None
 
-    @cached_property
+    @property
     def logits(self) -> np.ndarray:
         """Log p of every id, (S, V), up to a number for each stream."""
-        return self._logits_of(self._outputs)
+        if self._logits is None:
+            self._logits = self._logits_of(self._outputs)
+        return self._logits
 
     @cached_property
     def _totals(self) -> np.ndarray:
