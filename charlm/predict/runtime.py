@@ -1,16 +1,18 @@
 """The network as a Predictor in NumPy alone: small, and there at once where PyTorch takes seconds.
 
-It is meant for a token at a time; long texts are scored faster by `charlm.predict.neural`.
+It is meant for a token at a time; long texts are scored faster by `charlm.predict.neural`. What it
+does is tabulated, folded and joined beforehand as far as can be (`charlm.predict.runtime_cells`);
+where numba is installed and it pays, a step is one compiled function
+(`charlm.predict.runtime_compiled`), and NumPy stays what that is tested against.
 Legend: S streams, N ids of each, E size of the outputs, H hidden units, G gates, V vocabulary,
 M numbers of a stream's state.
 """
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import accumulate, pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -19,7 +21,7 @@ from charlm.model.rows import Weight, plain_weights
 from charlm.model.shape import GATES, NetworkConfig
 from charlm.predict.predictor import Prediction
 from charlm.predict.runtime_cells import layer_of
-from charlm.predict.runtime_heads import FEW, head_of
+from charlm.predict.runtime_heads import few, head_of
 
 if TYPE_CHECKING:
     from charlm.predict.runtime_compiled import CompiledSteps
@@ -29,8 +31,7 @@ CHUNK_NUMBERS = 1 << 22  # logits held at a time
 PATIENCE = 10_000  # steps of few streams by NumPy, which take longer than loading numba does
 
 
-@dataclass(frozen=True)
-class RuntimeState:
+class RuntimeState(NamedTuple):
     """What a network has read: a row for each stream, (S, M), of hidden states, then the output.
 
     Without a projection the output is the last layer's h, and stands there only once.
@@ -56,6 +57,7 @@ class RuntimePredictor:
     ) -> None:
         self._head = head_of(config, weights)
         self._stored: Mapping[str, Weight] | None = weights
+        self._few = few(weights["embedding"])
         weights = plain_weights(weights)
         self.vocab_size = config.vocab_size
         self.boundary_id = boundary_id
@@ -201,7 +203,7 @@ class RuntimePredictor:
     def _read(self, ids: np.ndarray, before: np.ndarray) -> np.ndarray:
         """Read one id in each stream; give the numbers of the next state, in fresh memory."""
         after = np.empty(before.shape, dtype=np.float32)
-        if len(ids) <= FEW and self._read_compiled(ids, before, after):
+        if len(ids) <= self._few and self._read_compiled(ids, before, after):
             return after
         first, *others = self._layers
         if self._table is not None:
@@ -224,8 +226,6 @@ class RuntimePredictor:
                     self.compile()
         if self._steps is None:
             return False
-        if ids.min() < 0 or ids.max() >= self.vocab_size:  # they would read any memory
-            raise IndexError(f"an id is not in 0 to {self.vocab_size - 1}")
         self._steps.read(ids, before, after)
         self._project(after)
         return True

@@ -18,6 +18,7 @@ from charlm.model.rows import Int8Rows, Weight
 from charlm.model.shape import GATES, NetworkConfig
 
 HALF = np.float32(0.5)
+ONE_BY_ONE = 3  # streams
 
 
 class Layer:
@@ -65,7 +66,7 @@ class Layer:
     def step_weighed(self, weighed: np.ndarray, before: np.ndarray, after: np.ndarray) -> None:
         """Take a step by a row of the table for each stream, (S, G·H)."""
         room = self._rooms.of(len(before))
-        np.matmul(before[:, self.h], self._of_state, out=room.gates)
+        times(before[:, self.h], self._of_state, room.gates)
         if self._joined:
             np.add(room.gates, weighed, out=room.gates)
         else:
@@ -82,12 +83,12 @@ class Layer:
         room = self._rooms.of(len(before))
         if self._joined:
             np.concatenate((inputs, state), axis=1, out=room.both)
-            np.matmul(room.both, self._of_both, out=room.gates)
+            times(room.both, self._of_both, room.gates)
             np.add(room.gates, self.bias, out=room.gates)
         else:
-            np.matmul(inputs, self._of_inputs, out=room.inputs)
+            times(inputs, self._of_inputs, room.inputs)
             np.add(room.inputs, self.bias, out=room.inputs)
-            np.matmul(state, self._of_state, out=room.gates)
+            times(state, self._of_state, room.gates)
         self._finish(room, before, after)
 
     def _lstm(self, room: "Room", before: np.ndarray, after: np.ndarray) -> None:
@@ -213,6 +214,19 @@ def arranged(weight: Weight, cell: str) -> Weight:
     if isinstance(weight, Int8Rows):
         return Int8Rows(weight.numbers[order], weight.scales[order] * halves)
     return np.asarray(weight[order] * halves[:, None])
+
+
+def times(vectors: np.ndarray, matrix: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    """Give vectors (S, n) times a matrix (n, m), (S, m).
+
+    A few are multiplied one by one, which is faster than a product of a flat matrix.
+    """
+    if not 1 < len(vectors) <= ONE_BY_ONE:
+        return np.asarray(np.matmul(vectors, matrix, out=out))
+    if out is None:
+        out = np.empty((len(vectors), matrix.shape[1]), dtype=vectors.dtype)
+    np.matmul(vectors[:, None], matrix, out=out[:, None])
+    return out
 
 
 def _sigmoids(cell: str) -> int:

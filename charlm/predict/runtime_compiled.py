@@ -56,8 +56,12 @@ class CompiledSteps:
         self._arguments, self._read = own, compiled("read", numbers.dtype == np.int8)
 
     def read(self, ids: np.ndarray, before: np.ndarray, after: np.ndarray) -> None:
-        """Read ids (S,): from states before (S, M) to states after, which are filled."""
-        self._read(np.ascontiguousarray(ids, np.int64), before, after, *self._arguments)
+        """Read ids (S,): from states before (S, M) to states after, which are filled.
+
+        Raises IndexError for what is no id: it would be looked up anywhere in memory.
+        """
+        if not self._read(np.ascontiguousarray(ids, np.int64), before, after, *self._arguments):
+            raise IndexError(f"one of {ids} is no id")
 
 
 class CompiledRows:
@@ -87,7 +91,7 @@ def draw_compiled(logits: np.ndarray, alone: Only, noise: np.ndarray) -> np.ndar
 
 
 @cache
-def compiled(name: str, int8: bool) -> Callable[..., None]:
+def compiled(name: str, int8: bool) -> Callable[..., Any]:
     """Compile a kernel for weights in float32 or in int8, or find it compiled by another process.
 
     Where there is no place to keep it, it is compiled for this process alone.
@@ -95,7 +99,7 @@ def compiled(name: str, int8: bool) -> Callable[..., None]:
     function, signature = getattr(kernels, name), SIGNATURES[name](types.int8 if int8 else FLOAT)
     make: Any = njit
     try:
-        found: Callable[..., None] = make(signature, cache=True, **kernels.OPTIONS)(function)
+        found: Callable[..., Any] = make(signature, cache=True, **kernels.OPTIONS)(function)
     except Exception:  # nothing can be written, a full disk, a torn file: it can do without
         found = make(signature, **kernels.OPTIONS)(function)
     return found
@@ -107,7 +111,7 @@ GIVEN = types.Array(types.int64, 1, "C", readonly=True)  # may not be ours to wr
 STATES = types.Array(FLOAT, 2, "C", readonly=True)
 NOISE = types.Array(types.float64, 1, "C", readonly=True)
 SIGNATURES: dict[str, Callable[[Any], Any]] = {
-    "read": lambda kind: types.void(
+    "read": lambda kind: types.boolean(
         GIVEN,
         STATES,
         ROWS,

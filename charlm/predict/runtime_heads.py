@@ -8,15 +8,16 @@ from functools import cached_property
 
 import numpy as np
 
-from charlm.model.rows import Weight, one_below, plain
+from charlm.model.rows import Int8Rows, Weight, one_below, plain
 from charlm.model.shape import NetworkConfig
 from charlm.predict.clustered import ClusteredPrediction
 from charlm.predict.drawing import Only, draw_simply, largest, only
 from charlm.predict.predictor import DensePrediction, LazyPrediction, Prediction, Rules
+from charlm.predict.runtime_cells import times
 
 CHUNK_NUMBERS = 1 << 20  # logits of a mixture held at a time
 
-FEW = 8  # streams up to which what is compiled takes one after the other
+FEW, FEW_BYTES = 3, 32  # streams that compiled functions read faster, one by one, than a product
 
 Logits = Callable[[np.ndarray], np.ndarray]
 Draw = Callable[[np.ndarray, Only, np.ndarray], np.ndarray]
@@ -27,11 +28,14 @@ class SoftmaxPrediction(LazyPrediction):
 
     def __init__(self, make: Logits, outputs: np.ndarray, draw: Draw = draw_simply) -> None:
         self._logits_of, self._outputs, self._draw = make, outputs, draw
+        self._logits: np.ndarray | None = None
 
-    @cached_property
+    @property
     def logits(self) -> np.ndarray:
         """Log p of every id, (S, V), up to a number for each stream."""
-        return self._logits_of(self._outputs)
+        if self._logits is None:
+            self._logits = self._logits_of(self._outputs)
+        return self._logits
 
     @cached_property
     def _totals(self) -> np.ndarray:
@@ -64,7 +68,7 @@ class Head:
     def __init__(self, weight: Weight, bias: np.ndarray) -> None:
         # laid out by columns: a row of inputs is then multiplied fastest, and many no slower
         self._weight = np.ascontiguousarray(plain(weight).T)  # (E, V)
-        self._stored, self._bias = weight, bias
+        self._stored, self._bias, self._few = weight, bias, few(weight)
         self._compiled: Logits | None = None
         self._draw: Draw = draw_simply
         self.vocab_size = len(bias)
@@ -77,9 +81,9 @@ class Head:
 
     def logits(self, outputs: np.ndarray) -> np.ndarray:
         """Give log p of every id but for a constant: (S, E) -> (S, V)."""
-        if self._compiled is not None and len(outputs) <= FEW:
+        if self._compiled is not None and len(outputs) <= self._few:
             return self._compiled(outputs)
-        logits: np.ndarray = outputs @ self._weight
+        logits = times(outputs, self._weight)
         logits += self._bias
         return logits
 
@@ -164,6 +168,11 @@ def head_of(
     )
     inner = [Head(weight[start:end], bias[start:end]) for start, end in config.clusters]
     return AdaptiveHead(first, inner, config.clusters)
+
+
+def few(weight: Weight) -> int:
+    """Give how many streams compiled functions read best, by how weights are stored."""
+    return FEW_BYTES if isinstance(weight, Int8Rows) else FEW
 
 
 def log_sum_exp(logits: np.ndarray) -> np.ndarray:

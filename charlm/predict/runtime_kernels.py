@@ -32,6 +32,24 @@ LOW = (1 << SHIFT) - 1
 BLOCK = 256  # weights that are added up before it is known where an aim falls
 
 
+@njit(**EXACT)
+def largest(values, sizes):
+    """Give the largest of values (n,), n > 0, or of their sizes: in lanes, which are one vector."""
+    first = abs(values[0]) if sizes else values[0]
+    lanes, whole = np.full(LANES, first, np.float32), len(values) - len(values) % LANES
+    for begin in range(0, whole, LANES):
+        for lane in range(LANES):
+            value = values[begin + lane]
+            value = abs(value) if sizes else value
+            lanes[lane] = value if value > lanes[lane] else lanes[lane]
+    for place in range(whole, len(values)):
+        value = abs(values[place]) if sizes else values[place]
+        lanes[0] = value if value > lanes[0] else lanes[0]
+    for lane in range(1, LANES):
+        lanes[0] = lanes[lane] if lanes[lane] > lanes[0] else lanes[0]
+    return lanes[0]
+
+
 def multiply(numbers, start, rows, scales, first_scale, vector, sums):
     """Add a matrix (rows, n), `numbers` from `start` on, times a vector (n,) to sums (rows,)."""
 
@@ -50,12 +68,10 @@ def multiply_for(numbers, start, rows, scales, first_scale, vector, sums):
             sums[row] += total
 
     def by_bytes(numbers, start, rows, scales, first_scale, vector, sums):
-        width, most = len(vector), ZERO
-        for place in range(width):
-            most = max(most, abs(vector[place]))
+        width, most = len(vector), largest(vector, True)
         if most == ZERO:
             return
-        factor, result = FINEST / most, np.empty(ROWS, np.float32)
+        factor, unit, result = FINEST / most, FLOAT(most / FINEST), np.empty(ROWS, np.float32)
         for begin in range(0, width, PIECE):
             end = min(begin + PIECE, width)
             blocks = (end - begin + LANES - 1) // LANES
@@ -73,8 +89,8 @@ def multiply_for(numbers, start, rows, scales, first_scale, vector, sums):
                     address(result, 0),
                 )
                 for each in range(min(ROWS, rows - row)):
-                    scale = scales[first_scale + row + each]
-                    sums[row + each] += result[each] * FLOAT(scale / factor)
+                    scale = unit * scales[first_scale + row + each]
+                    sums[row + each] += scale * result[each]
 
     return by_bytes if numbers.dtype == types.int8 else by_floats
 
@@ -83,7 +99,12 @@ def read(ids, before, after, table, tabulated, cell, layers, numbers, scales, bi
     """Read an id in each stream, (S,): from states before (S, M) to states after (S, M).
 
     table: (V, G·H) what the first layer adds for each id if `tabulated`, else its input (V, I)
+
+    Gives whether all ids are ids; else it does nothing.
     """
+    for stream in range(len(ids)):
+        if ids[stream] < 0 or ids[stream] >= len(table):
+            return False
     for stream in range(len(ids)):
         old, new, below = before[stream], after[stream], np.int64(0)
         for number in range(len(layers)):
@@ -114,6 +135,7 @@ def read(ids, before, after, table, tabulated, cell, layers, numbers, scales, bi
                 else:
                     finish_rnn(sums, result, cell == RELU)
             below = layer[H]
+    return True
 
 
 @njit(**EXACT)
@@ -161,9 +183,7 @@ def drawn(logits, inverse, noise, ids):
     weights, sums = np.empty(size, np.float32), np.empty((size + BLOCK - 1) // BLOCK, np.float64)
     for stream in range(len(ids)):
         own = logits[stream]
-        most = own[0]
-        for place in range(size):
-            most = max(most, own[place])
+        most = largest(own, False)
         fill_weights(own, most, inverse, weights)
         total = 0.0
         for block in range(len(sums)):
