@@ -123,7 +123,7 @@ class _Screen(Completer):
     def _end(self, event: KeyPressEvent) -> None:
         """End with the text as it stands; this key is none of it."""
         self.pressed -= 1
-        event.app.exit(event.current_buffer.text)
+        event.app.exit(result=event.current_buffer.text)
 
     def _close(self, event: KeyPressEvent) -> None:
         """Put a sign behind the word, and not behind a space that nobody typed."""
