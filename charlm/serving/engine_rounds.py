@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from charlm.errors import CharlmError
 from charlm.generation.batching import WritingBatch
 from charlm.generation.generator import fresh_seed, guards_of
+from charlm.generation.session import Sessions
 from charlm.generation.suggest import Suggestions
 from charlm.generation.writing import Writing
 from charlm.language.handle import LanguageModel
@@ -39,6 +40,7 @@ class Rounds:
         self._texts = TokenTexts(model.tokenizer)
         self._most = most
         self.steps = 0
+        self._sessions = Sessions(model.session)
         self.suggestions: deque[SuggestionJob] = deque()
         self._suggest_from = 0.0
         self._seconds = 1.0  # that a completion takes
@@ -169,7 +171,7 @@ class Rounds:
         job = self.suggestions.popleft()
         answer: Suggestions
         try:
-            answer = self._model.suggestions(job.text, job.k)
+            answer = self._sessions.suggest(job.text, job.k)
         except Exception as error:
             _fail([job], error)
         else:

@@ -12,7 +12,8 @@ import pytest
 from charlm.errors import UsageError
 from charlm.generation.generator import Generator
 from charlm.generation.options import SamplingOptions
-from charlm.generation.suggest import Suggestions, suggest
+from charlm.generation.session import Session
+from charlm.generation.suggest import Suggestions
 from charlm.serving.engine import ModelEngine
 from charlm.serving.orders import Busy, Failure, Order, Piece
 from charlm.text.learning import learn_tokenizer
@@ -48,10 +49,10 @@ def model_of(tokenizer=CHAR, predictor=None, **settings):
     for name, value in settings.items():
         setattr(predictor, name, value)
 
-    def suggestions(text, k):
-        return suggest(predictor, tokenizer, text, k)
+    def session():
+        return Session(predictor, tokenizer)
 
-    return SimpleNamespace(predictor=predictor, tokenizer=tokenizer, suggestions=suggestions)
+    return SimpleNamespace(predictor=predictor, tokenizer=tokenizer, session=session)
 
 
 class Client:
@@ -249,7 +250,7 @@ def test_suggestions_are_made_beside_streams(engine_of):
     going_on = asked(engine, order(max_tokens=200, seed=4))
     engine.suggest("the ca", 3, client)
     (found,) = client.wait().answers
-    assert isinstance(found, Suggestions) and found == model.suggestions("the ca", 3)
+    assert isinstance(found, Suggestions) and found == model.session().suggest("the ca", 3)
     assert going_on.wait().pieces()[-1].finish is not None
     client = Client()
     engine.suggest("\ud800", 3, client)
