@@ -1,51 +1,23 @@
 """The page in a real browser, against a server that does as the test wishes."""
 
 import math
-import shutil
 import time
-from pathlib import Path
 
 import pytest
 
 from charlm.evaluation.colours import DARK, LIGHT
+from tests.serving.chromium import NONE, expect, found, launched
 from tests.serving.fake_server import STORY, Fake, Wishes, nats
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-expect = sync_api.expect
+pytestmark = pytest.mark.skipif(found() is None, reason=NONE)
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-PLACES = (
-    "/usr/bin/chromium",
-    "/Applications/Chromium.app/Contents/MacOS/Chromium",
-    "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
-)
-QUIET = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # nothing leaves this machine
-]
 LEFT_OPEN = "net::ERR_"  # what Chromium says of a connection that the test broke
-
-
-def found():
-    on_path = (path for name in NAMES if (path := shutil.which(name)))
-    return next(on_path, next((place for place in PLACES if Path(place).exists()), None))
-
-
-pytestmark = pytest.mark.skipif(found() is None, reason="no Chromium is installed: no browser test")
 
 
 @pytest.fixture(scope="module")
 def browser():
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found(), args=QUIET)
+    with launched() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
