@@ -52,6 +52,7 @@ WITHOUT_TORCH = [
     "language/training_text.py",
     "benchmark/options.py",
     *(f"tuning/{n}.py" for n in ("language", "objective", "options", "report", "study", "tune")),
+    "adapters/",
     "cli/",
 ]
 FILES = sorted(path for path in PACKAGE.rglob("*.py"))

@@ -40,6 +40,22 @@ class MatrixProduct:
         return torch.mm(self._left, self._right, out=self._product)
 
 
+class Reading:
+    """Reading float32 numbers in a row, to be timed: calling it reads all of them once.
+
+    Where they are no more than a cache holds, they come from that cache from the second time on,
+    as the weights of a network do that is asked again and again.
+    """
+
+    def __init__(self, numbers: int) -> None:
+        self.bytes = 4 * numbers
+        self._numbers = torch.ones(numbers)
+
+    def __call__(self) -> Tensor:
+        """Read: a sum needs each number once, and little else."""
+        return self._numbers.sum()
+
+
 def ceiling_product(bf16: bool, quick: bool) -> MatrixProduct:
     """Make the product whose speed is the ceiling of the number format in use."""
     return MatrixProduct(QUICK_SIDE if quick else SIDE, torch.bfloat16 if bf16 else torch.float32)

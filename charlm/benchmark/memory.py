@@ -1,23 +1,16 @@
 """The most memory that training takes: each contestant in a process of its own."""
 
-import json
-import os
-import subprocess
 import sys
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
+from charlm.benchmark.child import Task, ask_child
 from charlm.benchmark.shapes import Shape
-from charlm.errors import LostProcessError, OutOfMemoryError
-from charlm.training.memory import HINT, memory_errors
 
 STEPS = 3  # the third takes no more than the second, where every buffer is there
-PROGRAM = "from charlm.benchmark.memory import serve; serve()"
 STATUS = Path("/proc/self/status")
 KILOBYTE = 1024
-KILLED = -9  # by the system, for want of memory
 
 
 @dataclass(frozen=True)
@@ -42,7 +35,8 @@ def compare_memory(shape: Shape, threads: int, bf16: bool) -> Memory | None:
     """
     if peak_bytes() is None:
         return None
-    own, other = (_in_child(who, shape, threads, bf16) for who in ("own", "textbook"))
+    task = {"shape": asdict(shape), "threads": threads, "bf16": bf16}
+    own, other = (ask_child(take_steps, task | {"who": who}) for who in ("own", "textbook"))
     return Memory(shape.name, own, other)
 
 
@@ -63,38 +57,8 @@ def peak_bytes() -> int | None:
     return most if sys.platform == "darwin" else most * KILOBYTE
 
 
-def _in_child(who: str, shape: Shape, threads: int, bf16: bool) -> int:
-    task = {"who": who, "shape": asdict(shape), "threads": threads, "bf16": bf16}
-    done = subprocess.run(
-        [sys.executable, "-c", PROGRAM],
-        input=json.dumps(task),
-        capture_output=True,
-        text=True,
-        env=dict(os.environ, PYTHONPATH=os.pathsep.join(filter(None, sys.path))),
-    )
-    if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        said = f"the process that measures memory ended with {done.returncode}: {last[:200]}"
-        short = done.returncode in (OutOfMemoryError.exit_code, KILLED)
-        if short or "bad_alloc" in done.stderr:
-            raise OutOfMemoryError(said, HINT)
-        raise LostProcessError(said)
-    return int(done.stdout)
-
-
-def serve() -> None:
-    """Do the task that standard input describes, and write the peak in bytes."""
-    task = json.loads(sys.stdin.read())
-    try:
-        with memory_errors("measuring memory"):
-            _take_steps(task)
-    except OutOfMemoryError as error:
-        sys.stderr.write(f"{error.message}\n")
-        sys.exit(error.exit_code)
-    sys.stdout.write(str(peak_bytes()))
-
-
-def _take_steps(task: dict[str, Any]) -> None:
+def take_steps(task: Task) -> int | None:
+    """Take a few steps as the contestant of a task, and give the peak: the child's part."""
     import torch
 
     from charlm.benchmark.ids import synthetic_ids
@@ -109,3 +73,4 @@ def _take_steps(task: dict[str, Any]) -> None:
     with freed_memory_kept() if own else nullcontext():  # as training keeps it
         for _ in range(STEPS):
             step()
+    return peak_bytes()

@@ -5,7 +5,9 @@ from dataclasses import dataclass
 from charlm.errors import UsageError
 from charlm.options import check, did_you_mean, option
 
-PARTS = ("ceilings", "throughput", "cells", "contest", "memory", "targets")
+GENERATION = ("writing", "typing", "starting")
+PARTS = ("ceilings", "throughput", "cells", "contest", "memory", *GENERATION, "targets")
+LONG = ("typing", "starting", "targets")  # they train models first
 QUICK_ROUNDS = 2
 
 
@@ -15,14 +17,23 @@ class BenchOptions:
 
     only: str | None = option(
         None,
-        f"parts to run, of {','.join(PARTS)} (default: all but targets)",
+        f"parts to run, of {','.join(PARTS)} (default: all but {','.join(LONG)})",
         metavar="PART,...",
+    )
+    generate: bool = option(False, f"run {','.join(GENERATION)}: what a trained model is used for")
+    model: str | None = option(
+        None,
+        "models to type and to start with (default: one of characters and one of BPE, trained on "
+        "the CORPUS, or the built-in text)",
+        metavar="MODEL,...",
     )
     rounds: int = option(5, "times that each thing is measured; the medians are told")
     threads: int | None = option(None, "processor threads to use (default: measured)")
     quick: bool = option(False, "tiny sizes and two rounds: does everything run?")
     minutes: float | None = option(
-        None, "time for each run to a target (default: the target's own)", metavar="M"
+        None,
+        "time for each run to a target (default: the target's own), or for each model (default 2)",
+        metavar="M",
     )
     target: float | None = option(
         None, "nats per token to reach (default: those known for the published corpora)"
@@ -37,6 +48,8 @@ class BenchOptions:
             if name not in PARTS:
                 hint = did_you_mean(name, PARTS) or f"parts: {', '.join(PARTS)}"
                 raise UsageError(f"--only knows no part '{name}'", hint)
+        both = self.generate and self.only is not None
+        check(not both, "--generate and --only both say what to run", "pass one of them")
         for name, value in (("rounds", self.rounds), ("seeds", self.seeds)):
             check(1 <= value <= 1000, f"--{name} must be from 1 to 1,000, not {value}")
         threads = self.threads
@@ -51,9 +64,16 @@ class BenchOptions:
     @property
     def parts(self) -> tuple[str, ...]:
         """Give the names of the parts to run."""
-        return PARTS[:-1] if self.only is None else tuple(self.only.split(","))
+        if self.only is not None:
+            return tuple(self.only.split(","))
+        return GENERATION if self.generate else tuple(part for part in PARTS if part not in LONG)
 
     @property
     def repeats(self) -> int:
         """Give how often each thing is measured."""
         return min(self.rounds, QUICK_ROUNDS) if self.quick else self.rounds
+
+    @property
+    def models(self) -> list[str]:
+        """Give the directories of the models that are named."""
+        return [] if self.model is None else self.model.split(",")

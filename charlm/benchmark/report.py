@@ -1,22 +1,24 @@
 """What was measured, as one JSON object and as a table."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from charlm.benchmark.aims import Verdict, verdicts
 from charlm.benchmark.ceilings import Ceilings
 from charlm.benchmark.contest import Contest
 from charlm.benchmark.machine import Machine
 from charlm.benchmark.memory import Memory
 from charlm.benchmark.options import BenchOptions
+from charlm.benchmark.starting import Start
+from charlm.benchmark.tables import NOTHING, Row, generation_tables, lay_out
 from charlm.benchmark.targets import Target
 from charlm.benchmark.throughput import Throughput
+from charlm.benchmark.typing_speed import Typing
+from charlm.benchmark.writing import Writing
 
 GIGA, MEGA = 1e9, 1e6
-NOTHING = "-"
-
-Row = tuple[str, ...]
 
 
 @dataclass
@@ -30,7 +32,15 @@ class Report:
     cells: list[Contest] = field(default_factory=list)
     contest: list[Contest] = field(default_factory=list)
     memory: list[Memory] = field(default_factory=list)
+    writing: list[Writing] = field(default_factory=list)
+    typing: list[Typing] = field(default_factory=list)
+    starts: list[Start] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
+
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """Give what is held to its aims; tiny sizes are not."""
+        return [] if self.options.quick else verdicts(self.writing, self.typing, self.starts)
 
     def to_json(self) -> dict[str, Any]:
         """Turn it into what JSON can hold: speeds in tokens/s, FLOP/s and bytes/s."""
@@ -39,6 +49,7 @@ class Report:
             one["ratio"] = memory.ratio
         for one, target in zip(found["targets"], self.targets, strict=True):
             one |= {"nats": target.nats, "reached": target.reached, "ratio": target.ratio}
+        found["aims"] = [one.to_json() for one in self.verdicts]
         return found
 
     def table(self) -> str:
@@ -47,24 +58,25 @@ class Report:
         return "\n\n".join(part for part in parts if part)
 
     def _tables(self) -> Iterable[str]:
-        yield _lay_out(("ceiling", "speed"), _ceiling_rows(self.ceilings))
-        yield _lay_out(
+        yield lay_out(("ceiling", "speed"), _ceiling_rows(self.ceilings))
+        yield lay_out(
             ("training step", "tokens/s", "GFLOP/s", "of ceiling"),
             [_throughput_row(one) for one in self.throughput],
         )
-        yield _lay_out(
+        yield lay_out(
             ("layer, tokens/s", "charlm", "PyTorch", "ratio"),
             [_contest_row(one) for one in self.cells],
         )
-        yield _lay_out(
+        yield lay_out(
             ("training, tokens/s", "charlm", "textbook", "ratio"),
             [_contest_row(one) for one in self.contest],
         )
-        yield _lay_out(
+        yield lay_out(
             ("peak memory, MB", "charlm", "textbook", "ratio"),
             [_memory_row(one) for one in self.memory],
         )
-        yield _lay_out(
+        yield from generation_tables(self.writing, self.typing, self.starts, self.verdicts)
+        yield lay_out(
             ("target", "given", "score", "reached in", "textbook", "ratio"),
             [_target_row(one) for one in self.targets],
         )
@@ -111,16 +123,3 @@ def _target_row(one: Target) -> Row:
         theirs,
         NOTHING if one.ratio is None else f"{one.ratio:.1f}",
     )
-
-
-def _lay_out(head: Row, rows: Sequence[Row]) -> str:
-    """Align the columns: the first to the left, the others to the right."""
-    if not rows:
-        return ""
-    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
-    lines = []
-    for row in [head, *rows]:
-        cells = [f"{cell:>{width}}" for cell, width in zip(row, widths, strict=True)]
-        cells[0] = f"{row[0]:{widths[0]}}"
-        lines.append("  ".join(cells).rstrip())
-    return "\n".join(lines)

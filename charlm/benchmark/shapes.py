@@ -33,12 +33,14 @@ class Shape:
     @property
     def name(self) -> str:
         """Describe the shape in a few words."""
+        return f"{self.network}, {self.batch} x {self.window}"
+
+    @property
+    def network(self) -> str:
+        """Describe the network alone."""
         kind = {"char": "characters", "word": "words"}[self.kind]
         tied = "" if self.kind == "char" else ", tied" if self.tied else ", untied"
-        return (
-            f"{self.layers} x {self.hidden}, {self.vocab_size:,} {kind}{tied}, "
-            f"{self.batch} x {self.window}"
-        )
+        return f"{self.layers} x {self.hidden}, {self.vocab_size:,} {kind}{tied}"
 
     @property
     def tokens(self) -> int:

@@ -1,7 +1,10 @@
 """The parts of the bench, one after the other."""
 
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
 
 import torch
 
@@ -12,6 +15,7 @@ from charlm.benchmark.goals import goals_of
 from charlm.benchmark.ids import Ids, synthetic_ids
 from charlm.benchmark.machine import this_machine
 from charlm.benchmark.memory import compare_memory
+from charlm.benchmark.models import models_for
 from charlm.benchmark.options import BenchOptions
 from charlm.benchmark.report import Report
 from charlm.benchmark.shapes import (
@@ -22,10 +26,14 @@ from charlm.benchmark.shapes import (
     WORDS,
     Shape,
 )
+from charlm.benchmark.starting import measure_starts
 from charlm.benchmark.targets import race_to
 from charlm.benchmark.texts import text_ids
 from charlm.benchmark.throughput import measure_throughput
+from charlm.benchmark.typing_speed import measure_typing
+from charlm.benchmark.writing import QUICK, WRITTEN, race_writing
 from charlm.errors import UsageError
+from charlm.language.handle import load
 from charlm.runs.dialogue import Tell
 from charlm.text.memory import freed_memory_kept
 from charlm.training.memory import memory_errors
@@ -45,22 +53,30 @@ def run_bench(corpora: Sequence[str], options: BenchOptions, tell: Tell) -> Repo
             raise UsageError("targets need a text to learn", "pass a CORPUS")
         for path in corpora:
             goals_of(path, options.target, options.minutes)  # are there any? Ask before the work
+    for model in options.models:
+        load(model)  # is it one? Ask before the work
     _set_threads(options.threads, tell)
-    suite = Suite(corpora, options, tell)
-    with freed_memory_kept():  # as training does; whoever is raced against has the gain as well
+    with (
+        tempfile.TemporaryDirectory(prefix="charlm-bench-") as folder,
+        freed_memory_kept(),  # as training does; whoever is raced against has the gain as well
+    ):
+        suite = Suite(corpora, options, tell, Path(folder))
         for part in options.parts:
             suite.run(part)
     return suite.report
 
 
 class Suite:
-    """Runs parts by name and fills a report."""
+    """Runs parts by name and fills a report; models that are trained for it go into a folder."""
 
-    def __init__(self, corpora: Sequence[str], options: BenchOptions, tell: Tell) -> None:
+    def __init__(
+        self, corpora: Sequence[str], options: BenchOptions, tell: Tell, folder: Path
+    ) -> None:
         self.report = Report(this_machine(), options)
         self._corpora, self._options, self._tell = corpora, options, tell
         self._rounds, self._quick = options.repeats, options.quick
         self._bf16 = self.report.machine.bf16
+        self._folder = folder
 
     def run(self, part: str) -> None:
         """Run one part."""
@@ -71,6 +87,9 @@ class Suite:
             "cells": self._cells,
             "contest": self._contest,
             "memory": self._memory,
+            "writing": self._writing,
+            "typing": self._typing,
+            "starting": self._starting,
             "targets": self._targets,
         }
         parts[part]()
@@ -105,6 +124,26 @@ class Suite:
             self._tell("this system does not tell what memory a process took")
         else:
             self.report.memory.append(memory)
+
+    def _writing(self) -> None:
+        for shape in QUICK if self._quick else WRITTEN:
+            fitting, ids = self._on_text(shape.shape)
+            shape = replace(shape, shape=fitting)
+            self.report.writing.append(race_writing(shape, ids, self._rounds, self._quick))
+
+    def _typing(self) -> None:
+        for model in self._models:
+            self.report.typing.append(measure_typing(model, self._quick))
+
+    def _starting(self) -> None:
+        kinds = [(load(model).tokenizer.kind, model) for model in self._models]
+        self.report.starts = measure_starts(kinds, self._rounds)
+
+    @cached_property
+    def _models(self) -> list[str]:
+        """The models to use; where they are trained, the first time they are asked for."""
+        threads = torch.get_num_threads()
+        return models_for(self._corpora, self._options, threads, self._folder, self._tell)
 
     def _targets(self) -> None:
         options, threads = self._options, torch.get_num_threads()

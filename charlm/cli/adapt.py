@@ -11,8 +11,6 @@ import sys
 from charlm.cli.arguments import add_model
 from charlm.text.sources import ReadOptions
 
-HELP = "tune adaptation, cache and mixtures to a text"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""

@@ -1,6 +1,7 @@
 """Arguments that several commands share: the model, the device, a text given in three ways."""
 
 import argparse
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,6 +71,17 @@ def predictor_name(arguments: argparse.Namespace) -> str:
         parts = set(arguments.mixed_in) - {"adapt"}
         asked = "network" if parts else str(arguments.usual_predictor)
     return "+".join(dict.fromkeys([*asked.split("+"), *arguments.mixed_in]))
+
+
+def spare_threads(arguments: argparse.Namespace) -> None:
+    """Let NumPy multiply with one thread, or with --threads; to be called before it is loaded.
+
+    The products of a stream or two are so small that to share them costs more than it saves, and
+    many times more where another program has the second processor. Who has set the numbers of
+    threads in the environment is not overruled.
+    """
+    if arguments.threads is not None or "OMP_NUM_THREADS" not in os.environ:
+        os.environ.setdefault("OPENBLAS_NUM_THREADS", str(arguments.threads or 1))
 
 
 def load_model(arguments: argparse.Namespace) -> "LanguageModel":

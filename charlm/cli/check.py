@@ -11,7 +11,6 @@ from charlm.options import add_arguments as add_options
 if TYPE_CHECKING:
     from charlm.language.checking import CorpusCheck
 
-HELP = "look at a corpus before training"
 OPTIONS = (
     "minutes",
     "tokenizer",

@@ -10,8 +10,6 @@ import sys
 
 from charlm.cli.arguments import add_device, add_predictor, predictor_name
 
-HELP = "compare two models on the same text"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""

@@ -12,8 +12,6 @@ import time
 from charlm.cli.arguments import add_predictor, predictor_name
 from charlm.cli.packing import add_files, check_output, output, progress, read_data
 
-HELP = "compress a file by what a model expects"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""

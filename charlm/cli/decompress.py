@@ -7,8 +7,6 @@ import time
 
 from charlm.cli.packing import add_files, check_output, output, progress, read_data
 
-HELP = "give back a file that compress was given"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""

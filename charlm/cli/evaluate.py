@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from charlm.language.examining import Examined
 
 TYPED = 200  # words
-HELP = "score text in bits per byte and perplexity"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

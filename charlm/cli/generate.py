@@ -7,7 +7,14 @@ import sys
 import time
 from typing import TYPE_CHECKING
 
-from charlm.cli.arguments import add_model, add_predictor, add_state, load_model, read_text
+from charlm.cli.arguments import (
+    add_model,
+    add_predictor,
+    add_state,
+    load_model,
+    read_text,
+    spare_threads,
+)
 from charlm.errors import UsageError
 from charlm.generation.options import SamplingOptions
 from charlm.options import add_arguments as add_options
@@ -15,8 +22,6 @@ from charlm.runs.dialogue import teller
 
 if TYPE_CHECKING:
     from charlm.language.handle import LanguageModel
-
-HELP = "continue a text"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -59,6 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Generate: one sample streams as it goes, several are printed one after the other."""
     if arguments.samples < 1:
         raise UsageError(f"--samples must be 1 or more, not {arguments.samples}")
+    spare_threads(arguments)
     model = load_model(arguments)
     prompt = read_text(arguments.prompt)
     names = SamplingOptions.__dataclass_fields__

@@ -4,8 +4,6 @@ import argparse
 import json
 from pathlib import Path
 
-HELP = "show what a model is"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""

@@ -4,52 +4,15 @@ import contextlib
 import errno
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Any
 
-from charlm.cli import (
-    adapt,
-    bench,
-    check,
-    compare,
-    compress,
-    decompress,
-    evaluate,
-    generate,
-    info,
-    plot,
-    prepare,
-    read,
-    score,
-    series,
-    suggest,
-    train,
-    tune,
-)
-from charlm.cli.parser import Parser, parse
+from charlm.cli.commands import COMMANDS, GROUPS, NAMES, Command
+from charlm.cli.parser import Parser, find_command, parse
 from charlm.cli.signals import Stopped, stop_signals
 from charlm.errors import CharlmError, DiskError
 from charlm.version import __version__
 
-COMMANDS = {
-    "train": train,
-    "prepare": prepare,
-    "eval": evaluate,
-    "score": score,
-    "generate": generate,
-    "suggest": suggest,
-    "compare": compare,
-    "read": read,
-    "adapt": adapt,
-    "info": info,
-    "plot": plot,
-    "compress": compress,
-    "decompress": decompress,
-    "check": check,
-    "tune": tune,
-    "bench": bench,
-}
-GROUPS = {"series": series}  # of commands with two words
 SIGNALLED = 128
 BROKEN_PIPE = 141
 SECOND_WORD = "the second word of the command"
@@ -138,7 +101,9 @@ def _one_line(message: str) -> str:
 
 
 def _run(words: Sequence[str]) -> int:
-    parser, commands = make_parser()
+    command, _ = find_command(NAMES, words)
+    asked = [name for name in NAMES if name == command or name.startswith(f"{command} ")]
+    parser, commands = make_parser(asked)
     arguments = parse(parser, commands, words)
     if arguments.run is None:
         getattr(arguments, "shown", parser).print_help()
@@ -148,8 +113,11 @@ def _run(words: Sequence[str]) -> int:
     return code
 
 
-def make_parser() -> tuple[Parser, dict[str, Parser]]:
-    """Make the parser of the whole command line, and those of its commands by name."""
+def make_parser(asked: Container[str] = NAMES) -> tuple[Parser, dict[str, Parser]]:
+    """Make the parser of the whole command line, and those of its commands by name.
+
+    asked: the commands whose modules are loaded; of the others the parsers know name and help only
+    """
     parser = Parser(
         prog="charlm",
         description="Next-word prediction with recurrent networks: train on your own text, know "
@@ -161,25 +129,30 @@ def make_parser() -> tuple[Parser, dict[str, Parser]]:
     parser.add_argument("--debug", action="store_true", help=DEBUG_HELP)
     subparsers = parser.add_subparsers(metavar="COMMAND", title="commands")
     commands = {}
-    for name, module in COMMANDS.items():
-        commands[name] = _add(subparsers, name, module)
+    for name, command in COMMANDS.items():
+        commands[name] = _add(subparsers, name, command, name in asked)
     for name, group in GROUPS.items():
-        inner = subparsers.add_parser(name, help=group.HELP, description=group.__doc__)
+        inner = subparsers.add_parser(name, help=group.help, description=group.description)
         inner.set_defaults(run=None, shown=inner)
         below = inner.add_subparsers(metavar="COMMAND", title="commands", help=SECOND_WORD)
         commands[name] = inner
-        for word, module in group.COMMANDS.items():
-            commands[f"{name} {word}"] = _add(below, word, module)
+        for word, command in group.commands.items():
+            whole = f"{name} {word}"
+            commands[whole] = _add(below, word, command, whole in asked)
     return parser, commands
 
 
-def _add(subparsers: Any, name: str, module: Any) -> Parser:  # noqa: ANN401
-    """Make the parser of a command from its module."""
-    command: Parser = subparsers.add_parser(name, help=module.HELP, description=module.__doc__)
-    command.set_defaults(run=module.run)
-    module.add_arguments(command)
-    command.add_argument("--debug", action="store_true", help=DEBUG_HELP)
-    return command
+def _add(subparsers: Any, name: str, command: Command, load: bool) -> Parser:  # noqa: ANN401
+    """Make the parser of a command, with what its module declares where that is to be loaded."""
+    if not load:
+        bare: Parser = subparsers.add_parser(name, help=command.help)
+        return bare
+    module = command.load()
+    parser: Parser = subparsers.add_parser(name, help=command.help, description=module.__doc__)
+    parser.set_defaults(run=module.run)
+    module.add_arguments(parser)
+    parser.add_argument("--debug", action="store_true", help=DEBUG_HELP)
+    return parser
 
 
 def _speak_utf8() -> None:

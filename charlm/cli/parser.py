@@ -2,7 +2,7 @@
 
 import argparse
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NoReturn
 
 from charlm.errors import UsageError
@@ -43,7 +43,7 @@ class Parser(argparse.ArgumentParser):
 
 def parse(parser: Parser, commands: dict[str, Parser], words: Sequence[str]) -> argparse.Namespace:
     """Parse the command line; raise UsageError with the closest known word for a mistyped one."""
-    command, rest = _command(commands, words)
+    command, rest = find_command(commands, words)
     if command is not None and rest is not None:  # options may stand anywhere after it
         arguments, unknown = commands[command].parse_known_intermixed_args(rest)
     else:
@@ -63,8 +63,8 @@ def parse(parser: Parser, commands: dict[str, Parser], words: Sequence[str]) -> 
     return arguments
 
 
-def _command(
-    commands: dict[str, Parser], words: Sequence[str]
+def find_command(
+    commands: Collection[str], words: Sequence[str]
 ) -> tuple[str | None, Sequence[str] | None]:
     """Find the command, of one word or of two, and the words behind it.
 

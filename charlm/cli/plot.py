@@ -7,8 +7,6 @@ import argparse
 import json
 import sys
 
-HELP = "draw the course of runs into a PNG"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""

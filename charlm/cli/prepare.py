@@ -8,7 +8,6 @@ from charlm.language.recipe import Recipe, request_from
 from charlm.language.request import TrainRequest
 from charlm.options import add_arguments as add_options
 
-HELP = "read and tokenize text once, for several runs"
 OPTIONS = (
     "force",
     "tokenizer",

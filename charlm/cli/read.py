@@ -13,8 +13,6 @@ import sys
 from charlm.cli.arguments import add_model, add_predictor, add_state, load_model
 from charlm.text.sources import ReadOptions
 
-HELP = "read a text and keep what the model remembers"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""

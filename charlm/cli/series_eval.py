@@ -7,8 +7,6 @@ naive forecast and drift.
 import argparse
 import json
 
-HELP = "judge a series model beside naive forecasts"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""

@@ -5,7 +5,6 @@ import json
 
 from charlm.errors import UsageError
 
-HELP = "forecast a series"
 LEVELS = "0.1,0.9"
 
 

@@ -14,8 +14,6 @@ from charlm.options import add_arguments as add_options
 from charlm.options import from_arguments
 from charlm.series.request import SeriesRequest
 
-HELP = "train a model on a series"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""

@@ -17,8 +17,6 @@ from charlm.options import from_arguments
 from charlm.series.request import SeriesRequest
 from charlm.tuning.options import BUDGETS, SERIES_FIXABLE, SeriesTuneOptions
 
-HELP = "search for better options for a series"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""

@@ -10,8 +10,6 @@ from charlm.language.recipe import Recipe, request_from
 from charlm.language.request import TrainRequest
 from charlm.options import add_arguments as add_options
 
-HELP = "train a model on text"
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""

@@ -18,7 +18,6 @@ from charlm.options import from_arguments
 from charlm.tuning.options import BUDGETS, FIXABLE, TuneOptions
 
 RECIPE = tuple(Recipe.__dataclass_fields__)
-HELP = "search for better options than charlm's own plan"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -86,6 +86,9 @@ class CopyGuard:
     gives nobody more of it than `most` characters.
     """
 
+    reason = "copy"
+    finished = False
+
     def __init__(self, index: TextIndex, most: int, decoder: Decoder) -> None:
         """Forbid runs of more than `most` characters; `decoder` has taken all tokens so far."""
         self._index = index
@@ -100,6 +103,6 @@ class CopyGuard:
         ends = range(max(size, len(self._recent) + 1), len(text) + 1)
         return any(self._index.holds(text[end - size : end].encode()) for end in ends)
 
-    def take(self, text: str) -> None:
-        """Take the text that the next token has added."""
+    def take(self, token: int, text: str) -> None:
+        """Take the next token, and the text that it has added."""
         self._recent = (self._recent + text)[-self._most :]

@@ -13,6 +13,8 @@ class StopFilter:
 
     def push(self, text: str) -> str:
         """Take the next piece; give what certainly stands before any stop string."""
+        if not self._stops:
+            return text
         text = self._held + text
         found = [at for at in (text.find(stop) for stop in self._stops) if at >= 0]
         if found:

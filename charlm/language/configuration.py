@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from charlm.errors import ModelError, UsageError
+from charlm.model.rows import INT8
 from charlm.model.shape import NetworkConfig
 from charlm.options import did_you_mean, from_json
 from charlm.runs.files import read_plain_json
@@ -19,6 +20,8 @@ FORMAT = 1
 SERIES = "charlm-series"  # the model_type of the other wing
 LARGEST = 2**31 - 1  # of any number that a network's shape is made of
 OBJECTS = ("run", "held_out", "held_out_text")  # entries that may be missing or null
+
+QUANTIZATION = "quantization"  # the entry that says how weights are stored, where not in float32
 
 Config = dict[str, Any]
 # By a format's number, what turns a configuration of it into one of the next format. There has
@@ -66,6 +69,18 @@ def migrated(config: Config, path: Path) -> Config:
             )
         config, number = MIGRATIONS[number](config), number + 1
     return config
+
+
+def is_int8(config: Config, path: Path) -> bool:
+    """Tell whether the matrices are stored in eight bits; ModelError for any other way."""
+    stored = config.get(QUANTIZATION)
+    if stored not in (None, INT8):
+        hint = did_you_mean(stored[:60], [INT8]) if isinstance(stored, str) else None
+        raise ModelError(
+            f"{path}: '{QUANTIZATION}' is {shown(stored)}, not {INT8}",
+            hint or "a newer charlm wrote it, or nobody did",
+        )
+    return stored == INT8
 
 
 def network_of(config: Config, path: Path) -> NetworkConfig:

@@ -15,12 +15,20 @@ import safetensors.numpy
 
 from charlm import storage
 from charlm.errors import ModelError
-from charlm.language.configuration import FORMAT, Config, network_of, read_config
+from charlm.language.configuration import (
+    FORMAT,
+    QUANTIZATION,
+    Config,
+    is_int8,
+    network_of,
+    read_config,
+)
 from charlm.language.counts import read_counted
 from charlm.language.held_out import open_held_out
+from charlm.model.rows import Weight
 from charlm.model.shape import NetworkConfig
 from charlm.runs.files import CONFIG, check_files, must_be_finished
-from charlm.runs.weights import check_weights, load_weights
+from charlm.runs.weights import check_weights, load_stored, load_weights
 from charlm.text.loading import load_tokenizer
 from charlm.text.store import STORE, TokenPart, TokenStore
 from charlm.text.tokenizers import Tokenizer
@@ -54,7 +62,8 @@ def read_model(directory: Path) -> ModelFiles:
     check_files(directory, (CONFIG, WEIGHTS, TOKENIZER))
     storage.verify(directory, ModelError, contents=False)
     network = network_of(config, directory / CONFIG)
-    check_weights(directory / WEIGHTS, network.parameter_shapes, network.num_layers)
+    int8 = is_int8(config, directory / CONFIG)
+    check_weights(directory / WEIGHTS, network.parameter_shapes, network.num_layers, int8)
     tokenizer = load_tokenizer(directory / TOKENIZER)
     if tokenizer.vocab_size != network.vocab_size:
         raise ModelError(
@@ -85,6 +94,16 @@ def read_weights(
     another shape, and, unless they are allowed, for NaN or infinity.
     """
     return load_weights(directory / WEIGHTS, shapes, allow_nonfinite)
+
+
+def stored_weights(files: ModelFiles) -> dict[str, Weight]:
+    """Read a model's weights as they are stored, in float32 or in rows of eight bits.
+
+    Raises ModelError as `read_weights`.
+    """
+    int8 = is_int8(files.config, files.directory / CONFIG)
+    shapes = network_config(files).parameter_shapes()
+    return load_stored(files.directory / WEIGHTS, shapes, int8)
 
 
 def write_model(
@@ -167,6 +186,7 @@ def describe(directory: Path, verify: bool = False) -> dict[str, Any]:
         "hidden_size": network.get("hidden_size"),
         "embed_size": network.get("embed_size"),
         "parameters": config.get("parameters"),
+        **({"weights": config[QUANTIZATION]} if QUANTIZATION in config else {}),
         "tokenizer": files.tokenizer.kind,
         "vocab_size": files.tokenizer.vocab_size,
         "corpus": run.get("corpus"),

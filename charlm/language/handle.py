@@ -3,7 +3,7 @@
 Generating and suggesting on a CPU never need PyTorch; evaluating loads it, for its speed.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
@@ -15,18 +15,19 @@ from charlm.evaluation.lines import score_each
 from charlm.evaluation.metrics import Evaluation, LineScore
 from charlm.evaluation.scoring import FOREVER, score_stream
 from charlm.generation.copies import Copy, longest_copy
-from charlm.generation.generator import Generator, Sample
+from charlm.generation.generator import Generator
 from charlm.generation.lexicon import Lexicon
-from charlm.generation.options import SamplingOptions
-from charlm.generation.suggest import Suggestion, Suggestions, suggest
+from charlm.generation.session import Session
+from charlm.generation.suggest import Suggestion, Suggestions
 from charlm.generation.text_index import TextIndex
+from charlm.generation.writing import Sample
 from charlm.language.combination import ADAPT, BEST, NETWORK, Combination, check_name
 from charlm.language.directory import ModelFiles, read_held_out, read_model
 from charlm.language.evaluating import DocumentReader, Evaluator
+from charlm.language.generating import generator_keywords
 from charlm.language.memory import Memory, read_on
 from charlm.language.parts import Parts
-from charlm.language.training_text import find_index, index_of_corpus
-from charlm.options import check_count, did_you_mean
+from charlm.options import check_count
 from charlm.predict.cache import Network
 from charlm.predict.ngram import NgramPredictor
 from charlm.predict.predictor import Predictor
@@ -34,9 +35,7 @@ from charlm.text.finding import corpus_from_text, open_corpus, paths_of, standar
 from charlm.text.sources import Corpus, ReadOptions
 from charlm.text.tokenizers import Tokenizer
 
-MAX_TOKENS = 200
 FEW_LINES = 256
-TEMPERATURE = 0.8
 
 
 class LanguageModel:
@@ -79,9 +78,9 @@ class LanguageModel:
         self.name = check_name(self._asked, combination)
 
     def fresh_predictor(self, name: str) -> Predictor:
-        """Make the predictor of a name anew, as it was trained, in NumPy on the CPU."""
+        """Make the predictor of a name anew, as it was trained, in NumPy alone on the CPU."""
         fresh = Parts(self.parts.files, "cpu", tuned=False)
-        return fresh.predictor(name, fresh.network)
+        return fresh.predictor(name, fresh.runtime(compiled=False))
 
     def generate(self, prompt: str = "", **options: Any) -> str:  # noqa: ANN401
         """Continue a prompt; the text returned is what follows it.
@@ -111,6 +110,8 @@ class LanguageModel:
     @cached_property
     def text_index(self) -> TextIndex:
         """The index of the training text, in which copies are found."""
+        from charlm.language.training_text import find_index  # else nothing needs it
+
         return find_index(self.directory, self.config, lambda line: None)
 
     def find_training_text(
@@ -123,6 +124,8 @@ class LanguageModel:
         corpus: as it was given to `charlm.train`; what the run held out is left out again. Raises
         UsageError where there is none, CorpusError for another text than the model learned from.
         """
+        from charlm.language.training_text import find_index, index_of_corpus
+
         if paths := paths_of(corpus):
             self.text_index = index_of_corpus(paths, self.config, tell)
         else:
@@ -135,8 +138,16 @@ class LanguageModel:
     def suggestions(self, text: str, k: int = 5) -> Suggestions:
         """Suggest, and say how much probability was not searched."""
         check_count(k, "k")
+        return self.session(quick=False).suggest(text, k)
+
+    def session(self, quick: bool = True) -> Session:
+        """Begin a session: suggestions for one text while it is typed, in milliseconds each.
+
+        quick: end each search as soon as no other word can be among the k most probable by one
+               spelling; else, as `suggest` does, when little is left unexplored
+        """
         lexicon = None if self.tokenizer.closed else self._lexicon
-        return suggest(self.predictor, self.tokenizer, text, k, lexicon)
+        return Session(self.predictor, self.tokenizer, lexicon, quick)
 
     def score(self, text: str) -> float:
         """Give -log p of a text in nats, by the network, read from the start."""
@@ -249,24 +260,12 @@ class LanguageModel:
     def _lexicon(self) -> Lexicon:
         return Lexicon(self.tokenizer)
 
-    def _generator(self, prompt: str, count: int, options: dict[str, Any]) -> Generator:
-        rules: dict[str, Any] = {"temperature": TEMPERATURE}
-        own: dict[str, Any] = {"max_tokens": MAX_TOKENS}
-        for name, value in options.items():
-            if name in SamplingOptions.__dataclass_fields__:
-                rules[name] = value
-            elif name == "stop":
-                own["stops"] = [value] if isinstance(value, str) else list(value or ())
-            elif name in ("max_tokens", "seed"):
-                own[name] = value
-            else:
-                known = [*SamplingOptions.__dataclass_fields__, "stop", "max_tokens", "seed"]
-                raise UsageError(f"unknown option '{name}'", did_you_mean(name, known))
+    def _generator(self, prompt: str, count: int, options: Mapping[str, Any]) -> Generator:
+        keywords = generator_keywords(options)
+        if keywords["options"].max_copy is not None:
+            keywords["index"] = self.text_index
         check_count(count, "the number of samples")
-        sampling = SamplingOptions(**rules)
-        if sampling.max_copy is not None:
-            own["index"] = self.text_index
-        return Generator(self.predictor, self.tokenizer, prompt, sampling, count=count, **own)
+        return Generator(self.predictor, self.tokenizer, prompt, count=count, **keywords)
 
 
 def _corpus(

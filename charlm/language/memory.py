@@ -24,9 +24,10 @@ import safetensors.numpy
 from charlm import storage
 from charlm.errors import ModelError, UsageError
 from charlm.language.adapting import weights_sha256
-from charlm.predict.cache import SIZE, CachedPredictor, Network, Places
+from charlm.predict.cache import SIZE, CachedPredictor, Network
 from charlm.predict.continued import continued
 from charlm.predict.ngram import NgramPredictor
+from charlm.predict.places import Places
 from charlm.predict.predictor import State
 from charlm.tensors import check_header, read_arrays
 

@@ -8,8 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from charlm.language.adapting import adapting, read_tuned
 from charlm.language.combination import (
     ADAPT,
@@ -21,11 +19,13 @@ from charlm.language.combination import (
     side_by_side,
 )
 from charlm.language.counts import read_counts
-from charlm.language.directory import ModelFiles, network_config, read_weights
+from charlm.language.directory import ModelFiles, network_config, stored_weights
 from charlm.language.memory import Memory, check_model, read_memory
-from charlm.predict.cache import Network, Places
+from charlm.model.rows import Weight, plain_weights
+from charlm.predict.cache import Network
 from charlm.predict.mixture import SideBySide
 from charlm.predict.ngram import NgramPredictor
+from charlm.predict.places import Places
 from charlm.predict.predictor import Predictor
 from charlm.predict.runtime import RuntimePredictor
 
@@ -69,16 +69,18 @@ class Parts:
         """The network alone: on a CPU the NumPy runtime, elsewhere the torch network."""
         return self.runtime() if self._device in ("auto", "cpu") else self.reader
 
-    def runtime(self) -> RuntimePredictor:
+    def runtime(self, compiled: bool | None = None) -> RuntimePredictor:
         """Make the network anew, in NumPy on the CPU, whatever the device."""
-        return RuntimePredictor(self.shape, self._weights(), self.files.tokenizer.boundary_id)
+        boundary_id = self.files.tokenizer.boundary_id
+        return RuntimePredictor(self.shape, self._weights(), boundary_id, compiled)
 
     @cached_property
     def reader(self) -> "NeuralPredictor":
         """The same network in PyTorch: it reads long texts faster, and can live on a GPU."""
         from charlm.language.network import load_predictor  # loads PyTorch
 
-        return load_predictor(self.files, self._device, self._threads, self._weights())
+        weights = plain_weights(self._weights())
+        return load_predictor(self.files, self._device, self._threads, weights)
 
     @cached_property
     def adapting(self) -> "AdaptingPredictor":
@@ -120,7 +122,7 @@ class Parts:
         """What a cache holds before anything is read."""
         return None if self.memory is None else self.memory.places
 
-    def _weights(self) -> dict[str, np.ndarray]:
+    def _weights(self) -> dict[str, Weight]:
         if self.memory is not None and self.memory.weights is not None:
             return dict(self.memory.weights)
-        return read_weights(self.directory, self.shape.parameter_shapes())
+        return stored_weights(self.files)

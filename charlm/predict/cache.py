@@ -16,17 +16,12 @@ from typing import Protocol
 
 import numpy as np
 
-from charlm.predict.predictor import (
-    DensePrediction,
-    Prediction,
-    Predictor,
-    State,
-    lanes_of,
-)
+from charlm.predict.mixed import CachePrediction
+from charlm.predict.places import NOTHING, Places
+from charlm.predict.predictor import DensePrediction, Prediction, Predictor, State, lanes_of
 
 SIZE = 2_000
 FULL = 1_000  # places, or all where it holds fewer
-NOTHING = -1  # in place of an id where a stream has read less than others
 CHUNK = 8_192  # ids whose outputs are held at a time,
 BLOCK = 512  # and that are compared with the places before them
 
@@ -55,25 +50,26 @@ class Network(Predictor, Protocol):
 
 
 @dataclass(frozen=True)
-class Places:
-    """What a cache holds: outputs (S, L, E), and the ids (S, L) that followed them."""
-
-    keys: np.ndarray
-    ids: np.ndarray
-
-
-@dataclass(frozen=True)
 class CacheState:
-    """A network's state; the outputs (S, L, E) at the places read last; the ids after them.
+    """A network's state, and the places read last.
 
     shared: the places of one stream that all of them read before these, held once: many streams
     that go on from one text, as samples and spellings do, cost little more than one
     """
 
     inner: State
-    keys: np.ndarray
-    ids: np.ndarray
+    places: Places
     shared: Places | None = None
+
+    @property
+    def keys(self) -> np.ndarray:
+        """Give the outputs, (S, L, E)."""
+        return self.places.keys
+
+    @property
+    def ids(self) -> np.ndarray:
+        """Give the ids that followed, (S, L)."""
+        return self.places.ids
 
 
 class CachedPredictor:
@@ -102,12 +98,12 @@ class CachedPredictor:
         inner = self.network.start(streams)
         width = self.network.outputs(inner).shape[1]
         keys = np.zeros((streams, 0, width), dtype=np.float32)
-        return CacheState(inner, keys, np.zeros((streams, 0), dtype=np.int64), self._places)
+        nothing = Places(keys, np.zeros((streams, 0), dtype=np.int64))
+        return CacheState(inner, nothing, self._places)
 
     def held(self, state: CacheState) -> Places:
         """Give all that each stream holds."""
-        whole = self._whole(state)
-        return Places(whole.keys, whole.ids)
+        return self._whole(state).places
 
     def prediction(self, state: CacheState) -> Prediction:
         """Predict what comes next, without reading."""
@@ -149,15 +145,15 @@ class CachedPredictor:
             pieces.append(np.stack([nats, cached], axis=-1))
             state = self._grown(inner, state, outputs, part)
         if len(ids) == 1:  # others may go on from here
-            places = Places(state.keys, state.ids)
-            state = CacheState(state.inner, state.keys[:, :0], state.ids[:, :0], places)
+            nothing = Places(state.keys[:, :0], state.ids[:, :0])
+            state = CacheState(state.inner, nothing, state.places)
         return np.concatenate(pieces, axis=1), state
 
     def select(self, state: CacheState, streams: Sequence[int] | np.ndarray) -> CacheState:
         """Take some streams of a state, in the order given."""
         index = np.asarray(streams, dtype=np.int64)
         inner = self.network.select(state.inner, index)
-        return CacheState(inner, state.keys[index], state.ids[index], state.shared)
+        return CacheState(inner, Places(state.keys[index], state.ids[index]), state.shared)
 
     def stack(self, states: Sequence[CacheState]) -> CacheState:
         """Put the streams of several states one after the other."""
@@ -177,7 +173,7 @@ class CachedPredictor:
             keys.append(own[0])
             ids.append(own[1])
         inner = self.network.stack([state.inner for state in states])
-        return CacheState(inner, np.concatenate(keys), np.concatenate(ids), shared)
+        return CacheState(inner, Places(np.concatenate(keys), np.concatenate(ids)), shared)
 
     def _whole(self, state: CacheState) -> CacheState:
         """Give each stream all its places; of those that read less the beginning is NOTHING."""
@@ -190,7 +186,7 @@ class CachedPredictor:
             order = np.argsort(ids != NOTHING, axis=1, kind="stable")
             ids = np.take_along_axis(ids, order, axis=1)
             keys = np.take_along_axis(keys, order[..., None], axis=1)
-        return CacheState(state.inner, keys[:, -self.size :], ids[:, -self.size :])
+        return CacheState(state.inner, Places(keys[:, -self.size :], ids[:, -self.size :]))
 
     def _fullness(self, places: np.ndarray) -> np.ndarray:
         """Say how much of its share a cache is worth that holds so many places, from 0 to 1."""
@@ -201,31 +197,35 @@ class CachedPredictor:
         self, inner: State, state: CacheState, keys: np.ndarray, ids: np.ndarray
     ) -> CacheState:
         """Add places and forget the oldest."""
-        keys = np.concatenate([state.keys, keys], axis=1)[:, -self.size :]
-        ids = np.concatenate([state.ids, ids], axis=1)[:, -self.size :]
-        forgotten = ids.shape[1] == self.size and bool((ids != NOTHING).all())
-        return CacheState(inner, keys, ids, None if forgotten else state.shared)
+        places = state.places.grown(keys, ids, self.size)
+        full = places.ids.shape[1] == self.size
+        forgotten = full and state.shared is not None and bool((places.ids != NOTHING).all())
+        return CacheState(inner, places, None if forgotten else state.shared)
 
     def _mixed(self, prediction: Prediction, state: CacheState) -> Prediction:
         """Mix what the network says with what the cache does."""
         queries, ids = self.network.outputs(state.inner), state.ids
-        held, likeness = ids != NOTHING, np.einsum("se,sle->sl", queries, state.keys)  # (S, L)
+        held = ids != NOTHING
+        likeness = np.matmul(state.keys, queries[:, :, None])[:, :, 0]  # (S, L)
         if state.shared is not None:
-            before = state.shared.ids.shape[1]
-            room = self.size - held.sum(axis=1)[:, None]  # (S, 1)
-            near = (np.arange(before) >= before - room) & (state.shared.ids != NOTHING)
+            room = self.size - held.sum(axis=1)  # (S,)
+            first = max(state.shared.ids.shape[1] - int(room.max()), 0)
+            shared_ids, keys = state.shared.ids[:, first:], state.shared.keys[0, first:]
+            before = shared_ids.shape[1]
+            near = shared_ids != NOTHING
+            if len(ids) > 1:  # some may have room for fewer than others
+                near = near & (np.arange(before) >= before - room[:, None])
+                shared_ids = np.repeat(shared_ids, len(ids), axis=0)
             held = np.concatenate([near, held], axis=1)
-            likeness = np.concatenate([queries @ state.shared.keys[0].T, likeness], axis=1)
-            ids = np.concatenate([np.repeat(state.shared.ids, len(ids), axis=0), ids], axis=1)
+            likeness = np.concatenate([queries @ keys.T, likeness], axis=1)
+            ids = np.concatenate([shared_ids, ids], axis=1)
         if self.share == 0 or not held.any():
             return prediction
-        weights = _softmax(np.where(held, self.flatness * likeness, -np.inf))
-        cached = np.zeros((len(held), self.vocab_size))
-        np.add.at(cached, (np.arange(len(held))[:, None], np.maximum(ids, 0)), weights)
-        logs = prediction.log_probs()
-        share = self.share * self._fullness(held.sum(axis=1))[:, None]
-        mixed = np.log((1 - share) * np.exp(logs.astype(np.float64)) + share * cached)
-        return DensePrediction(mixed.astype(np.float32))
+        weights, number = self.flatness * likeness, held.sum(axis=1)
+        if not held.all():
+            weights[~held] = -np.inf
+        share = self.share * self._fullness(number)[:, None]
+        return CachePrediction(prediction, _softmax(weights), ids, share)
 
     def positions(self, ids: np.ndarray, state: CacheState) -> tuple[Prediction, CacheState]:
         """Give what is predicted at each of ids (1, n), as n streams, and the state after."""

@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
+from charlm.predict.drawing import COLDEST, Only, aimed, largest, only
+from charlm.predict.drawn_clusters import draw_from_clusters
 from charlm.predict.predictor import DensePrediction, Rules
 
 Inside = Callable[[int, np.ndarray], np.ndarray]
@@ -27,6 +29,7 @@ class ClusteredPrediction:
         self._first, self._bounds, self._inside = first, bounds, inside
         self._shortlist = bounds[0][0]
         self._whole: DensePrediction | None = None
+        self._clusters: dict[int, np.ndarray] = {}  # those that were opened for all streams
 
     def log_probs(self) -> np.ndarray:
         """Give log p of every id, (S, V)."""
@@ -57,21 +60,47 @@ class ClusteredPrediction:
         everyone = np.arange(len(logs))
         for number, (start, end) in enumerate(self._bounds):
             of_cluster = self._first[:, self._shortlist + number]
-            least = DensePrediction(logs).top(k)[1][:, -1]
+            least = largest(logs, k)[1][:, -1]
             if logs.shape[1] < k or (of_cluster > least).any():
                 ids = np.concatenate([ids, np.arange(start, end)])
                 logs = np.concatenate([logs, self._open(number, everyone)], axis=1)
-        places, values = DensePrediction(logs).top(k)
+        places, values = largest(logs, k)
         return ids[places], values
 
     def draw(self, rules: Rules, noise: np.ndarray) -> np.ndarray:
-        """Choose one id for each stream; the rules look at all ids, so that all are opened."""
-        return self._opened().draw(rules, noise)
+        """Choose one id for each stream.
+
+        Rules that look at all ids have all clusters opened; a temperature and a top-k alone, those
+        on which the choice depends.
+        """
+        alone = only(rules)
+        if alone is None or self._whole is not None:
+            return self._opened().draw(rules, noise)
+        temperature, k = alone
+        if temperature < COLDEST or k == 1:
+            return self.top(1)[0][:, 0]
+        if not 0 < k < self._bounds[-1][1]:
+            return draw_from_clusters(self._first, self._bounds, self._open, temperature, noise)
+        return self._draw_of_best(alone, noise)
+
+    def _draw_of_best(self, alone: Only, noise: np.ndarray) -> np.ndarray:
+        """Draw from the k most probable, in the order of their ids."""
+        temperature, k = alone
+        ids, logs = self.top(k)
+        order = np.argsort(ids, axis=1)
+        weights = np.take_along_axis(np.exp((logs - logs[:, :1]) / temperature), order, axis=1)
+        places = np.take_along_axis(order, aimed(weights, noise)[:, None], axis=1)
+        return np.asarray(np.take_along_axis(ids, places, axis=1)[:, 0])
 
     def _open(self, number: int, rows: np.ndarray) -> np.ndarray:
-        """Give log p of a cluster's words in some streams."""
+        """Give log p of a cluster's words in some streams; once, if it is all of them."""
+        if number in self._clusters:
+            return np.asarray(self._clusters[number][rows])
         of_cluster: np.ndarray = self._first[rows, self._shortlist + number]
-        return of_cluster[:, None] + self._inside(number, rows)
+        logs = of_cluster[:, None] + self._inside(number, rows)
+        if len(rows) == len(self._first):
+            self._clusters[number] = logs[np.argsort(rows)]
+        return logs
 
     def _opened(self) -> DensePrediction:
         """Open every cluster, once."""

@@ -12,8 +12,9 @@ from typing import Protocol
 
 import numpy as np
 
+from charlm.predict.mixed import MixedPrediction, probs_of
 from charlm.predict.positions import positions
-from charlm.predict.predictor import LazyPrediction, Prediction, Predictor, State, lanes_of
+from charlm.predict.predictor import Prediction, Predictor, State, lanes_of
 
 ROUNDS = 200  # of expectation and maximisation: the weights move by less than 0.001 by then
 FEWEST = 50  # ids that a bucket's weights are fitted on, without those of all
@@ -154,7 +155,7 @@ class SideBySide:
         return np.concatenate(columns, axis=-1), tuple(after)
 
 
-class MixturePrediction(LazyPrediction):
+class MixturePrediction(MixedPrediction):
     """What a mixture says comes next. log_weights: (S, P), or (1, P) for all streams."""
 
     def __init__(self, parts: Sequence[Prediction], log_weights: np.ndarray) -> None:
@@ -162,15 +163,23 @@ class MixturePrediction(LazyPrediction):
 
     def of(self, ids: np.ndarray) -> np.ndarray:
         """Give log p of one id for each stream, (S,)."""
+        if self._laid_out:
+            return self._dense.of(ids)
         own = np.stack([part.of(ids) for part in self._parts], axis=-1)  # (S, P)
         return log_sum(own + self._log_weights)
 
-    def _make(self) -> np.ndarray:
-        own = [part.log_probs() for part in self._parts]
-        total = own[0] + self._log_weights[:, :1]
-        for place, each in enumerate(own[1:], start=1):
-            total = np.logaddexp(total, each + self._log_weights[:, place : place + 1])
-        return np.asarray(total)
+    def _mix(self) -> np.ndarray:
+        weights = np.exp(self._log_weights)
+        first, *others = self._parts
+        total: np.ndarray = weights[:, :1] * probs_of(first)
+        for place, part in enumerate(others, start=1):
+            total += weights[:, place : place + 1] * probs_of(part)
+        return total
+
+    def _log_mix(self, rows: np.ndarray, ids: np.ndarray) -> np.ndarray:
+        own = np.stack([part.log_probs()[rows, ids] for part in self._parts], axis=-1)  # (n, P)
+        weights = np.broadcast_to(self._log_weights, (rows.max() + 1, own.shape[1]))[rows]
+        return log_sum(own + weights)
 
 
 def log_sum(terms: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ positions at once. Legend: S streams, N ids of each, V vocabulary, K order, M n-
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -37,6 +38,23 @@ class NgramTable:
         places[places == len(self.keys)] = 0
         found = self.keys[places] == keys if len(self.keys) else np.zeros(keys.shape, dtype=bool)
         return np.where(found, places, UNSEEN)
+
+    def find_one(self, key: int) -> int:
+        """Give the number of one n-gram."""
+        place = int(self.keys.searchsorted(key))
+        return place if place < len(self.keys) and self.keys[place] == key else UNSEEN
+
+    def after(
+        self, contexts: np.ndarray, vocab_size: int
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Give all n-grams that go on with contexts (n,): whose, their last ids, their numbers."""
+        starts = contexts * vocab_size
+        first, last = self.keys.searchsorted(np.stack([starts, starts + vocab_size]))
+        counts = last - first
+        whose = np.repeat(np.arange(len(contexts)), counts)
+        skipped = first - np.concatenate([[0], counts.cumsum()[:-1]])
+        numbers = np.arange(len(whose)) + skipped[whose]
+        return whose, self.keys[numbers] - starts[whose], numbers
 
 
 class NgramPredictor:
@@ -68,8 +86,7 @@ class NgramPredictor:
 
     def step(self, ids: np.ndarray, state: np.ndarray) -> tuple[Prediction, np.ndarray]:
         """Read one id in each stream, (S,); predict what comes after it."""
-        found = self._find(np.asarray(ids)[:, None], state)
-        after = self._last(found)
+        after = self._after(np.asarray(ids), state)
         return self.prediction(after), after
 
     def score(self, ids: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -103,19 +120,42 @@ class NgramPredictor:
 
     def log_probs(self, state: np.ndarray) -> np.ndarray:
         """Give log p of every id after each stream, (S, V) float32."""
-        result = np.tile(self.tables[0].log_probs, (len(state), 1))
-        for row, contexts in zip(result, state, strict=True):
-            lengths = zip(contexts, self.tables[:-1], self.tables[1:], strict=True)
-            for context, shorter, longer in lengths:
-                if context == UNSEEN:
-                    break
-                assert shorter.log_backoff is not None
-                row += shorter.log_backoff[context]
-                edges = np.array([context, context + 1]) * self.vocab_size
-                first, last = np.searchsorted(longer.keys, edges)
-                own = longer.keys[first:last] - edges[0]
-                row[own] = longer.log_probs[first:last]
+        if len(state) == 1:
+            return self._log_probs_of_one(state[0].tolist())
+        rows, starts = np.arange(len(state)), list[tuple[np.ndarray, ...]]()
+        left = np.zeros((self.order, len(state)), dtype=np.float32)  # by each length to the shorter
+        for length, (shorter, longer) in enumerate(pairwise(self.tables)):
+            rows = rows[state[rows, length] != UNSEEN]
+            if not len(rows):
+                break
+            assert shorter.log_backoff is not None
+            contexts = state[rows, length]
+            left[length, rows] = shorter.log_backoff[contexts]
+            starts.append((rows, *longer.after(contexts, self.vocab_size)))
+        later = np.cumsum(left[::-1], axis=0)[::-1]  # of this length and all longer ones
+        result: np.ndarray = self.tables[0].log_probs + later[0][:, None]
+        for length, (own, streams, ids, places) in enumerate(starts, start=1):
+            streams = own[streams]
+            result[streams, ids] = self.tables[length].log_probs[places] + later[length][streams]
         return result
+
+    def _log_probs_of_one(self, state: list[int]) -> np.ndarray:
+        """Do the same for one stream, (1, V)."""
+        backoffs, found = list[float](), list[tuple[np.ndarray, np.ndarray]]()
+        for context, (shorter, longer) in zip(state, pairwise(self.tables), strict=True):
+            if context == UNSEEN:
+                break
+            assert shorter.log_backoff is not None
+            backoffs.append(float(shorter.log_backoff[context]))
+            start = context * self.vocab_size
+            first, last = longer.keys.searchsorted((start, start + self.vocab_size)).tolist()
+            found.append((longer.keys[first:last] - start, longer.log_probs[first:last]))
+        later = sum(backoffs)  # left to this length by all longer ones
+        result = self.tables[0].log_probs + later
+        for backoff, (ids, log_probs) in zip(backoffs, found, strict=True):
+            later -= backoff
+            result[ids] = log_probs + later
+        return np.asarray(result[None])
 
     def known(self, state: np.ndarray) -> np.ndarray:
         """Count, for each stream, the ids of the longest context that was seen before, (S,)."""
@@ -134,6 +174,26 @@ class NgramPredictor:
             numbers = table.find(before * self.vocab_size + ids)
             found.append(np.where(before == UNSEEN, UNSEEN, numbers))
         return found
+
+    def _after(self, ids: np.ndarray, state: np.ndarray) -> np.ndarray:
+        """Give the state after one id of each stream, (S,)."""
+        after = np.full(state.shape, UNSEEN, dtype=np.int64)
+        after[:, :1] = ids[:, None]
+        if len(ids) == 1:
+            token = int(ids[0])
+            for length, before in enumerate(state[0, :-1].tolist(), start=1):
+                if before != UNSEEN:
+                    after[0, length] = self.tables[length].find_one(
+                        before * self.vocab_size + token
+                    )
+            return after
+        for length in range(1, self.order - 1):
+            before = state[:, length - 1]
+            rows = np.flatnonzero(before != UNSEEN)
+            if len(rows):
+                keys = before[rows] * self.vocab_size + ids[rows]
+                after[rows, length] = self.tables[length].find(keys)
+        return after
 
     def _last(self, found: list[np.ndarray]) -> np.ndarray:
         """Give the state after the last of the ids that were found."""

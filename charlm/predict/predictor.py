@@ -20,6 +20,8 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
+from charlm.predict.drawing import draw, largest
+
 State: TypeAlias = Any
 Rules: TypeAlias = Callable[[np.ndarray], np.ndarray]
 
@@ -92,19 +94,11 @@ class DensePrediction:
 
     def top(self, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Give the k most probable ids and their log p, both (S, k), most probable first."""
-        k = min(k, self._log_probs.shape[1])
-        ids = np.argpartition(self._log_probs, -k, axis=1)[:, -k:]
-        values = np.take_along_axis(self._log_probs, ids, axis=1)
-        order = np.argsort(-values, axis=1, kind="stable")
-        return np.take_along_axis(ids, order, axis=1), np.take_along_axis(values, order, axis=1)
+        return largest(self._log_probs, k)
 
     def draw(self, rules: Rules, noise: np.ndarray) -> np.ndarray:
         """Choose one id for each stream by where its noise falls in the cumulated distribution."""
-        weights = rules(self._log_probs).astype(np.float64)
-        weights = np.exp(weights - weights.max(axis=1, keepdims=True))
-        cumulated = np.cumsum(weights, axis=1)
-        aim = np.asarray(noise)[:, None] * cumulated[:, -1:]
-        return np.asarray(np.argmax(cumulated > aim, axis=1))
+        return draw(self._log_probs, rules, noise)
 
 
 class LazyPrediction(ABC):
@@ -121,6 +115,11 @@ class LazyPrediction(ABC):
     @cached_property
     def _dense(self) -> DensePrediction:
         return DensePrediction(self._make())
+
+    @property
+    def _laid_out(self) -> bool:
+        """Tell whether all are at hand."""
+        return "_dense" in self.__dict__
 
     def log_probs(self) -> np.ndarray:
         """Give log p of every id, (S, V)."""

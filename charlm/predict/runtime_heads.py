@@ -3,29 +3,99 @@
 Legend: S streams, E size of a word's row, H size of the outputs, K softmaxes, V vocabulary.
 """
 
+from collections.abc import Callable, Mapping
+from functools import cached_property
+
 import numpy as np
 
+from charlm.model.rows import Int8Rows, Weight, one_below, plain
 from charlm.model.shape import NetworkConfig
 from charlm.predict.clustered import ClusteredPrediction
-from charlm.predict.predictor import DensePrediction, Prediction
+from charlm.predict.drawing import Only, draw_simply, largest, only
+from charlm.predict.predictor import DensePrediction, LazyPrediction, Prediction, Rules
+from charlm.predict.runtime_cells import times
 
 CHUNK_NUMBERS = 1 << 20  # logits of a mixture held at a time
+
+FEW, FEW_BYTES = 3, 32  # streams that compiled functions read faster, one by one, than a product
+
+Logits = Callable[[np.ndarray], np.ndarray]
+Draw = Callable[[np.ndarray, Only, np.ndarray], np.ndarray]
+
+
+class SoftmaxPrediction(LazyPrediction):
+    """A prediction by logits (S, V): made when first asked for, normalised where that is needed."""
+
+    def __init__(self, make: Logits, outputs: np.ndarray, draw: Draw = draw_simply) -> None:
+        self._logits_of, self._outputs, self._draw = make, outputs, draw
+        self._logits: np.ndarray | None = None
+
+    @property
+    def logits(self) -> np.ndarray:
+        """Log p of every id, (S, V), up to a number for each stream."""
+        if self._logits is None:
+            self._logits = self._logits_of(self._outputs)
+        return self._logits
+
+    @cached_property
+    def _totals(self) -> np.ndarray:
+        return log_sum_exp(self.logits)  # (S, 1)
+
+    def of(self, ids: np.ndarray) -> np.ndarray:
+        """Give log p of one id for each stream, (S,)."""
+        own: np.ndarray = self.logits[np.arange(len(self.logits)), ids]
+        return np.asarray(own - self._totals[:, 0])
+
+    def top(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+        """Give the k most probable ids and their log p, both (S, k), most probable first."""
+        ids, values = largest(self.logits, k)
+        return ids, values - self._totals
+
+    def draw(self, rules: Rules, noise: np.ndarray) -> np.ndarray:
+        """Choose one id for each stream; by a temperature and a top-k alone without normalising."""
+        alone = only(rules)
+        if alone is None:
+            return super().draw(rules, noise)
+        return self._draw(self.logits, alone, noise)
+
+    def _make(self) -> np.ndarray:
+        return np.asarray(self.logits - self._totals)
 
 
 class Head:
     """A linear layer and a softmax."""
 
-    def __init__(self, weight: np.ndarray, bias: np.ndarray) -> None:
-        self._weight, self._bias = weight.T, bias
+    def __init__(self, weight: Weight, bias: np.ndarray) -> None:
+        # laid out by columns: a row of inputs is then multiplied fastest, and many no slower
+        self._weight = np.ascontiguousarray(plain(weight).T)  # (E, V)
+        self._stored, self._bias, self._few = weight, bias, few(weight)
+        self._compiled: Logits | None = None
+        self._draw: Draw = draw_simply
         self.vocab_size = len(bias)
+
+    def compile(self) -> None:
+        """Let a few streams be multiplied, and drawn from, by compiled functions."""
+        from charlm.predict.runtime_compiled import CompiledRows, draw_compiled
+
+        self._compiled, self._draw = CompiledRows(self._stored, self._bias), draw_compiled
+
+    def logits(self, outputs: np.ndarray) -> np.ndarray:
+        """Give log p of every id but for a constant: (S, E) -> (S, V)."""
+        if self._compiled is not None and len(outputs) <= self._few:
+            return self._compiled(outputs)
+        logits = times(outputs, self._weight)
+        logits += self._bias
+        return logits
 
     def log_probs(self, outputs: np.ndarray) -> np.ndarray:
         """Give log p of every id: (S, E) -> (S, V)."""
-        return log_softmax(outputs @ self._weight + self._bias)
+        logits = self.logits(outputs)
+        logits -= log_sum_exp(logits)
+        return logits
 
     def prediction(self, outputs: np.ndarray) -> Prediction:
         """Predict from outputs (S, E)."""
-        return DensePrediction(self.log_probs(outputs))
+        return SoftmaxPrediction(self.logits, outputs, self._draw)
 
 
 class AdaptiveHead:
@@ -33,6 +103,11 @@ class AdaptiveHead:
 
     def __init__(self, first: Head, inner: list[Head], bounds: list[tuple[int, int]]) -> None:
         self._first, self._inner, self._bounds = first, inner, bounds
+
+    def compile(self) -> None:
+        """Compile what its heads can."""
+        for head in (self._first, *self._inner):
+            head.compile()
 
     def prediction(self, outputs: np.ndarray) -> Prediction:
         """Predict from outputs (S, E)."""
@@ -46,11 +121,16 @@ class AdaptiveHead:
 class MixtureHead:
     """Softmaxes over the same rows, mixed: `charlm.model.softmaxes`."""
 
-    def __init__(self, head: Head, weights: dict[str, np.ndarray]) -> None:
+    def __init__(self, head: Head, weights: Mapping[str, Weight]) -> None:
         self._head = head
-        self._latent_weight = weights["head.latent_weight"].T  # (H, K·E)
-        self._latent_bias = weights["head.latent_bias"]
-        self._prior_weight = weights["head.prior_weight"].T  # (H, K)
+        latents, priors = plain(weights["head.latent_weight"]), plain(weights["head.prior_weight"])
+        self._latent_weight = np.ascontiguousarray(latents.T)  # (H, K·E)
+        self._latent_bias = plain(weights["head.latent_bias"])
+        self._prior_weight = np.ascontiguousarray(priors.T)  # (H, K)
+
+    def compile(self) -> None:
+        """Compile what its head can."""
+        self._head.compile()
 
     def prediction(self, outputs: np.ndarray) -> Prediction:
         """Predict from outputs (S, H)."""
@@ -62,7 +142,8 @@ class MixtureHead:
     def _log_probs(self, outputs: np.ndarray) -> np.ndarray:
         """Give log p of every id, the log of the sum of pi_k p_k: (n, H) -> (n, V)."""
         latents = np.tanh(outputs @ self._latent_weight + self._latent_bias)
-        log_shares = log_softmax(outputs @ self._prior_weight)  # (n, K)
+        priors = outputs @ self._prior_weight  # (n, K)
+        log_shares = priors - log_sum_exp(priors)
         logs = self._head.log_probs(latents.reshape(log_shares.size, -1))
         logs = logs.reshape(*log_shares.shape, -1) + log_shares[..., None]  # (n, K, V)
         most = logs.max(axis=1, keepdims=True)
@@ -71,26 +152,33 @@ class MixtureHead:
 
 
 def head_of(
-    config: NetworkConfig, weights: dict[str, np.ndarray]
+    config: NetworkConfig, weights: Mapping[str, Weight]
 ) -> Head | AdaptiveHead | MixtureHead:
     """Give the head of a network, by its weights."""
     weight = weights["embedding" if config.tie_weights else "head.weight"]
-    bias = weights["head.bias"]
+    bias = plain(weights["head.bias"])
     if config.mixtures > 1:
         return MixtureHead(Head(weight, bias), weights)
     if not config.cutoffs:
         return Head(weight, bias)
     shortlist = config.cutoffs[0]
     first = Head(
-        np.concatenate([weight[:shortlist], weights["head.cluster_weight"]]),
-        np.concatenate([bias[:shortlist], weights["head.cluster_bias"]]),
+        one_below(weight[:shortlist], weights["head.cluster_weight"]),
+        np.concatenate([bias[:shortlist], plain(weights["head.cluster_bias"])]),
     )
     inner = [Head(weight[start:end], bias[start:end]) for start, end in config.clusters]
     return AdaptiveHead(first, inner, config.clusters)
 
 
-def log_softmax(logits: np.ndarray) -> np.ndarray:
-    """Normalise over the last axis."""
-    shifted = logits - logits.max(axis=-1, keepdims=True)
-    normal: np.ndarray = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
-    return normal
+def few(weight: Weight) -> int:
+    """Give how many streams compiled functions read best, by how weights are stored."""
+    return FEW_BYTES if isinstance(weight, Int8Rows) else FEW
+
+
+def log_sum_exp(logits: np.ndarray) -> np.ndarray:
+    """Give the log of the sum of e^logits over the last axis, which is kept with length 1."""
+    most = logits.max(axis=-1, keepdims=True)
+    shifted = logits - most
+    np.exp(shifted, out=shifted)
+    total: np.ndarray = np.log(shifted.sum(axis=-1, keepdims=True)) + most
+    return total

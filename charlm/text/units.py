@@ -6,11 +6,11 @@ white space (Unicode's, as str.split has it); lines are counted as line feeds.
 
 import codecs
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
 LARGE = 1 << 12  # characters from which words are counted in an array; below, str.split is faster
-_SPACES = np.array([chr(unit).isspace() for unit in range(1 << 16)])  # none is beyond 16 bits
 
 
 @dataclass(frozen=True)
@@ -99,5 +99,13 @@ def count_words(text: str) -> int:
         spaces = (codes == 32) | (codes - np.uint8(9) < 5) | (codes - np.uint8(28) < 4)
     else:
         # a character of two units is no space, and neither is any surrogate
-        spaces = _SPACES[np.frombuffer(text.encode("utf-16-le", "surrogatepass"), dtype="<u2")]
+        spaces = _white_units()[
+            np.frombuffer(text.encode("utf-16-le", "surrogatepass"), dtype="<u2")
+        ]
     return int(np.count_nonzero(spaces[:-1] > spaces[1:])) + int(not spaces[0])
+
+
+@cache
+def _white_units() -> np.ndarray:
+    """Tell of each unit of 16 bits whether it is white space, (65536,); none is beyond them."""
+    return np.array([chr(unit).isspace() for unit in range(1 << 16)])

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlm.errors import CorpusError, UsageError
-from charlm.generation import generator as generator_module
+from charlm.generation import choosing
 from charlm.generation.copies import longest_copy
 from charlm.generation.generator import Generator
 from charlm.generation.options import SamplingOptions
@@ -194,7 +194,7 @@ def test_the_prompt_does_not_count():
 
 @pytest.mark.parametrize("few", [2, 1000])
 def test_what_remains_is_drawn_as_though_all_offenders_had_been_left_out(few, monkeypatch):
-    monkeypatch.setattr(generator_module, "FEW", few)
+    monkeypatch.setattr(choosing, "FEW", few)
     tokenizer = learn_tokenizer("char", lambda: ["abcdef"])
     letters = [int(token) for token in tokenizer.encode("abcdef")]
     table = np.full((tokenizer.vocab_size,) * 2, -np.inf)

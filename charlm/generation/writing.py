@@ -1,0 +1,137 @@
+"""One sample while it is being written: what it draws by, what it has written, why it stopped."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+
+from charlm.generation.options import SamplingOptions
+from charlm.generation.stopping import StopFilter
+from charlm.text.tokenizers import Decoder, Tokenizer
+
+HISTORY = 256  # ids that the repetition penalty looks back on
+BEFORE = 8  # ids of the prompt that the decoder takes: a character may have begun in them
+
+
+class Guard(Protocol):
+    """Watches a text while it is written, and forbids tokens.
+
+    reason: what a sample was `stopped_by` if this guard leaves it no token
+    """
+
+    @property
+    def reason(self) -> str:
+        """Name it."""
+
+    @property
+    def finished(self) -> bool:
+        """Tell whether nothing may follow any more."""
+
+    def forbids(self, token: int) -> bool:
+        """Tell whether a token must not come next."""
+
+    def take(self, token: int, text: str) -> None:
+        """Take the next token, and the text that it has added."""
+
+
+GuardMaker: TypeAlias = Callable[[Decoder], Guard]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One text written by a model; `nats` is -log p of its tokens under the model itself.
+
+    stopped_by: "length", "stop" (a stop string), "end" (the model ended the text, or a guard says
+                that it is complete), or the reason of a guard that left no token: "copy" (each
+                would have copied more than `max_copy` allows)
+    """
+
+    text: str
+    tokens: int
+    nats: float
+    stopped_by: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Turn it into what JSON can hold."""
+        return asdict(self)
+
+
+class Writing:
+    """One sample while it is being written. Its noise comes from (seed, number) alone.
+
+    guards:       each is made with the decoder, which has taken all tokens so far
+    alternatives: how many of the most probable ids are wanted beside each that is written
+    """
+
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        options: SamplingOptions,
+        *,
+        max_tokens: int,
+        seed: int,
+        number: int = 0,
+        prompt_ids: Sequence[int] | np.ndarray = (),
+        stops: Sequence[str] = (),
+        guards: Sequence[GuardMaker] = (),
+        alternatives: int = 0,
+    ) -> None:
+        self.options, self.number, self.alternatives = options, number, alternatives
+        self.tokens, self.nats, self.text = 0, 0.0, list[str]()
+        self.stopped_by = "" if max_tokens else "length"
+        self._most = max_tokens
+        self._end = None if tokenizer.closed else tokenizer.boundary_id
+        self._random = np.random.default_rng([seed, number])
+        self._decoder = tokenizer.decoder()
+        self._decoder.push([int(token) for token in prompt_ids[-BEFORE:]])
+        self._stop = StopFilter(stops)
+        self._recent: deque[int] = deque(maxlen=HISTORY)
+        self.guards = [make(self._decoder) for make in guards]
+
+    def noise(self) -> float:
+        """Give the next number of its noise, uniform in [0, 1)."""
+        return self._random.random()
+
+    def history(self) -> np.ndarray:
+        """Give the last ids that were written, (HISTORY,); before them -1 for those missing."""
+        ids = np.full(HISTORY, -1, dtype=np.int64)
+        ids[HISTORY - len(self._recent) :] = self._recent
+        return ids
+
+    def forbids(self, token: int) -> bool:
+        """Tell whether a guard forbids the token."""
+        return any(guard.forbids(token) for guard in self.guards)
+
+    def take(self, token: int, nats: float) -> str:
+        """Take the next token; give the text that is certain by now, all of it at the end."""
+        self.tokens += 1
+        self.nats += nats
+        self._recent.append(token)
+        finished = token == self._end
+        text = "" if finished else self._decoder.push((token,))
+        for guard in self.guards:
+            guard.take(token, text)
+            finished = finished or guard.finished
+        piece = self._stop.push(text)
+        if self._stop.stopped:
+            self.stopped_by = "stop"
+        elif finished or self.tokens == self._most:
+            self.stopped_by = "end" if finished else "length"
+            piece += self._rest()
+        self.text.append(piece)
+        return piece
+
+    def give_up(self) -> str:
+        """End it for want of a token; give the text that was held back."""
+        self.stopped_by = self.guards[0].reason
+        self.text.append(self._rest())
+        return self.text[-1]
+
+    def sample(self) -> Sample:
+        """Give what was written."""
+        return Sample("".join(self.text), self.tokens, self.nats, self.stopped_by)
+
+    def _rest(self) -> str:
+        return self._stop.push(self._decoder.flush()) + self._stop.flush()

@@ -1,0 +1,89 @@
+"""Predictions mixed as probabilities: p = sum over k of weight_k p_k.
+
+In float32 a probability below 1e-38 is none at all; where the sum comes near that, it is taken by
+logarithms instead. Legend: S streams, V vocabulary, L places held.
+"""
+
+from abc import abstractmethod
+from functools import cached_property
+
+import numpy as np
+
+from charlm.predict.predictor import LazyPrediction, Prediction
+
+TINY = np.float32(1e-30)
+
+
+class MixedPrediction(LazyPrediction):
+    """A prediction that is made as probabilities."""
+
+    @cached_property
+    def probs(self) -> np.ndarray:
+        """Give p of every id, (S, V) float32; 0 for what float32 cannot hold."""
+        return self._mix()
+
+    @abstractmethod
+    def _mix(self) -> np.ndarray:
+        """Compute p of every id, (S, V)."""
+
+    @abstractmethod
+    def _log_mix(self, rows: np.ndarray, ids: np.ndarray) -> np.ndarray:
+        """Compute log p of some ids (n,) in the streams `rows` (n,), by logarithms."""
+
+    def _make(self) -> np.ndarray:
+        probs = self.probs
+        if probs.min() >= TINY:
+            return np.asarray(np.log(probs))
+        with np.errstate(divide="ignore"):
+            logs = np.log(probs)
+            rows, ids = np.nonzero(probs < TINY)
+            logs[rows, ids] = self._log_mix(rows, ids)
+        return np.asarray(logs)
+
+
+class CachePrediction(MixedPrediction):
+    """What a network and its cache say comes next.
+
+    weights: (S, L), each stream's add up to one; ids: (S, L) that they count for, NOTHING for none
+    share:   (S, 1) of the cache
+    """
+
+    def __init__(
+        self, network: Prediction, weights: np.ndarray, ids: np.ndarray, share: np.ndarray
+    ) -> None:
+        self._network, self._weights, self._ids, self._share = network, weights, ids, share
+
+    def of(self, ids: np.ndarray) -> np.ndarray:
+        """Give log p of one id for each stream, (S,)."""
+        if self._laid_out:
+            return self._dense.of(ids)
+        same = self._ids == np.asarray(ids)[:, None]
+        cached = (self._weights * same).sum(axis=1)
+        return self._added(self._network.of(ids), cached, self._share[:, 0])
+
+    def _mix(self) -> np.ndarray:
+        mixed: np.ndarray = (1 - self._share) * probs_of(self._network)  # (S, V)
+        streams, size = mixed.shape
+        places = np.maximum(self._ids, 0) + size * np.arange(streams)[:, None]
+        shares = self._share * self._weights
+        mixed += np.bincount(places.ravel(), shares.ravel(), mixed.size).reshape(mixed.shape)
+        return mixed
+
+    def _log_mix(self, rows: np.ndarray, ids: np.ndarray) -> np.ndarray:
+        same = self._ids[rows] == ids[:, None]
+        cached = (self._weights[rows] * same).sum(axis=1)
+        return self._added(self._network.log_probs()[rows, ids], cached, self._share[rows, 0])
+
+    @staticmethod
+    def _added(network: np.ndarray, cached: np.ndarray, share: np.ndarray) -> np.ndarray:
+        """Give log((1 - share) e^network + share · cached), (n,)."""
+        with np.errstate(divide="ignore"):
+            added = np.logaddexp(network + np.log1p(-share), np.log(share * cached))
+        return np.asarray(added, dtype=np.float32)
+
+
+def probs_of(prediction: Prediction) -> np.ndarray:
+    """Give p of every id, (S, V)."""
+    if isinstance(prediction, MixedPrediction):
+        return prediction.probs
+    return np.asarray(np.exp(prediction.log_probs()))

@@ -1,0 +1,152 @@
+"""Short ways to draw choose the id that the plain one does, by the same noise."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from charlm.generation.options import SamplingOptions
+from charlm.generation.sampling import apply_rules
+from charlm.predict import drawing
+from charlm.predict.clustered import ClusteredPrediction
+from charlm.predict.predictor import DensePrediction
+from charlm.predict.runtime_heads import SoftmaxPrediction
+
+TEMPERATURES = [0.0, 0.3, 0.8, 1.0, 1.7]
+
+
+class Simple:
+    """Rules that say that they are a temperature and a top-k alone."""
+
+    def __init__(self, temperature, top_k):
+        self.only = (temperature, top_k)
+        self.options = SamplingOptions(temperature=temperature, top_k=top_k)
+
+    def __call__(self, log_probs):
+        return apply_rules(log_probs, self.options)
+
+
+def plainly(log_probs, rules, noise):
+    """The same rules, but they do not say so."""
+    return DensePrediction(log_probs).draw(lambda logs: rules(logs), noise)
+
+
+def normal(logits):
+    return logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+
+
+@pytest.mark.parametrize("temperature", TEMPERATURES)
+@pytest.mark.parametrize("k", [0, 1, 3, 40, 10_000])
+@pytest.mark.parametrize("size", [5, 100, 5000])
+def test_logits_are_drawn_from_as_their_whole_softmax_is(temperature, k, size):
+    generator = np.random.default_rng(size + k)
+    rules = Simple(temperature, k)
+    for streams in (1, 3):
+        logits = 3 * generator.normal(size=(streams, size)) + 50
+        softmax = SoftmaxPrediction(lambda outputs: outputs, logits)
+        logs = normal(logits)
+        for _ in range(20):
+            noise = generator.random(streams)
+            expected = plainly(logs, rules, noise)
+            np.testing.assert_array_equal(softmax.draw(rules, noise), expected)
+            np.testing.assert_array_equal(DensePrediction(logs).draw(rules, noise), expected)
+
+
+def test_of_equals_the_first_are_kept():
+    logs = np.log(np.full((2, 8), 1 / 8, dtype=np.float32))
+    logs[1, 6] += 1
+    noise = np.linspace(0, 0.999, 40)
+    for k in (2, 3, 5):
+        rules = Simple(1.0, k)
+        for each in noise:
+            both = np.full(2, each)
+            drawn = DensePrediction(logs).draw(rules, both)
+            np.testing.assert_array_equal(drawn, plainly(logs, rules, both))
+
+
+@pytest.mark.parametrize("size", [3, 5000])
+@pytest.mark.parametrize("streams", [1, 2])
+def test_the_last_noise_falls_on_the_last_id_of_any_weight(size, streams):
+    weights = np.zeros((streams, size), dtype=np.float32)
+    weights[:, size - 2] = 0.1
+    for noise in (0.0, 0.5, np.nextafter(1.0, 0.0)):
+        drawn = drawing.aimed(weights, np.full(streams, noise))
+        assert drawn.tolist() == [size - 2] * streams
+
+
+@settings(deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([10, 300, 1024, 5000]), st.integers(1, 3))
+def test_an_id_without_weight_is_never_drawn(seed, size, streams):
+    generator = np.random.default_rng(seed)
+    weights = generator.random((streams, size)).astype(np.float32) ** 9
+    weights[generator.random(weights.shape) < 0.9] = 0
+    weights[:, generator.integers(size)] = 0.1
+    noise = generator.choice([0.0, generator.random(), np.nextafter(1.0, 0.0)], size=streams)
+    drawn = drawing.aimed(weights, noise)
+    assert (weights[np.arange(streams), drawn] > 0).all()
+    exact = np.cumsum(weights, axis=1, dtype=np.float64)
+    aims = drawing.aims_of(noise, exact[:, -1])
+    np.testing.assert_allclose(exact[np.arange(streams), drawn] >= aims * (1 - 1e-5), True)
+
+
+class Case:
+    """A random prediction in two levels, the same as a whole, and which clusters were opened."""
+
+    def __init__(self, seed, streams, edges, scale=2.0):
+        generator = np.random.default_rng(seed)
+        bounds = list(pairwise(edges))
+        first = normal(scale * generator.normal(size=(streams, edges[0] + len(bounds))))
+        inner = [normal(scale * generator.normal(size=(streams, b - a))) for a, b in bounds]
+        self.opened = []
+
+        def inside(number, rows):
+            self.opened.append(number)
+            return inner[number][rows]
+
+        self.one = ClusteredPrediction(first, bounds, inside)
+        pieces = [first[:, edges[0] + n, None] + logs for n, logs in enumerate(inner)]
+        self.whole = np.concatenate([first[:, : edges[0]], *pieces], axis=1)
+
+
+@settings(deadline=None)
+@given(
+    st.integers(0, 1000),
+    st.integers(1, 3),
+    st.sets(st.integers(1, 60), min_size=2, max_size=6),
+    st.sampled_from([*TEMPERATURES, 0.05, 30.0]),
+    st.sampled_from([0, 0, 1, 2, 9, 60]),
+)
+def test_clusters_are_drawn_from_as_the_whole_is(seed, streams, edges, temperature, k):
+    rules = Simple(temperature, k)
+    generator = np.random.default_rng(seed)
+    for number in range(5):
+        case = Case(seed + number, streams, sorted(edges))
+        noise = generator.random(streams)
+        drawn = case.one.draw(rules, noise)
+        np.testing.assert_array_equal(drawn, plainly(case.whole, rules, noise))
+
+
+def test_a_cluster_that_cannot_change_the_choice_stays_closed():
+    logits = np.array([[5.0, 4.0, 3.0, -9.0, -9.5]])  # three words, two clusters
+    for temperature in (0.0, 0.5, 0.8, 1.0):
+        opened = []
+        one = ClusteredPrediction(
+            normal(logits),
+            [(3, 7), (7, 11)],
+            lambda number, rows, opened=opened: opened.append(number),
+        )
+        assert one.draw(Simple(temperature, 0), np.array([0.3])).tolist() == [0]
+        assert opened == []
+
+
+def test_at_temperature_one_the_cluster_that_is_hit_is_the_only_one_opened():
+    hits = set()
+    for seed in range(60):
+        case = Case(seed, 1, [4, 10, 20, 40], scale=0.5)
+        drawn = int(case.one.draw(Simple(1.0, 0), np.random.default_rng(seed).random(1))[0])
+        hit = [number for number, (a, b) in enumerate(pairwise([4, 10, 20, 40])) if a <= drawn < b]
+        assert case.opened == hit
+        hits.update(hit)
+    assert hits == {0, 1, 2}
