@@ -112,7 +112,7 @@ class Harness:
             self.model.tokenizer,
             seed=fresh_seed() if seed is None else seed,
             prompt_ids=prompt,
-            guards=guards_of(options, index),
+            guards=guards_of(options, index, self.model.tokenizer),
             **keywords,
         )
 

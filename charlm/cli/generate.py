@@ -15,7 +15,9 @@ from charlm.cli.arguments import (
     read_text,
     spare_threads,
 )
-from charlm.errors import UsageError
+from charlm.cli.lines import text_lines
+from charlm.errors import CorpusError, UsageError
+from charlm.generation.beams import BeamOptions
 from charlm.generation.options import SamplingOptions
 from charlm.options import add_arguments as add_options
 from charlm.runs.dialogue import teller
@@ -38,6 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--max-tokens", type=int, metavar="N", help="length (default 200)")
     add_options(parser, SamplingOptions)
+    parser.add_argument(
+        "--words", metavar="FILE", help="write one of the words or phrases that are FILE's lines"
+    )
+    add_options(parser, BeamOptions)
     parser.add_argument(
         "--stop", action="append", default=[], metavar="S", help="end before this text; repeatable"
     )
@@ -67,12 +73,17 @@ def run(arguments: argparse.Namespace) -> int:
     spare_threads(arguments)
     model = load_model(arguments)
     prompt = read_text(arguments.prompt)
-    names = SamplingOptions.__dataclass_fields__
-    rules = {name: value for name, value in vars(arguments).items() if name in names}
-    keywords = rules | {"seed": arguments.seed, "stop": arguments.stop}
+    given, names = vars(arguments), SamplingOptions.__dataclass_fields__
+    rules = {name: value for name, value in given.items() if name in names}
+    rules["words"] = None if arguments.words is None else words_of(arguments.words)
+    beams = {k: v for k, v in given.items() if k in BeamOptions.__dataclass_fields__}
+    keywords = rules | beams | {"seed": arguments.seed, "stop": arguments.stop}
     if arguments.max_tokens is not None:
         keywords["max_tokens"] = arguments.max_tokens
-    SamplingOptions(**rules)  # what is wrong with them is said before a text is looked for
+    (
+        SamplingOptions(**rules),
+        BeamOptions(**beams),
+    )  # what is wrong with them is said before a text is looked for
     _find_training_text(model, arguments)
     if not arguments.json and arguments.samples == 1:
         pieces = model.stream(prompt, **keywords)
@@ -113,3 +124,11 @@ def _find_training_text(model: "LanguageModel", arguments: argparse.Namespace) -
         model.find_training_text(arguments.training_text, teller(sys.stderr))
     elif arguments.training_text:
         raise UsageError("--training-text is for --novelty and --max-copy: give one of them")
+
+
+def words_of(file: str) -> tuple[str, ...]:
+    """Read the lines of a file, or of standard input for -; empty ones count for nothing."""
+    lines = [line for some in text_lines(file) for line in some if line.strip()]
+    if not lines:
+        raise CorpusError(f"{file} holds no words", "write one a line")
+    return tuple(lines)

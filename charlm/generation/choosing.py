@@ -25,12 +25,13 @@ class Chooser:
         for row, writing in enumerate(writings):
             rows.setdefault(writing.options, []).append(row)
         self._groups = [(options, np.array(own)) for options, own in rows.items()]
+        self._rules = _Rules(self._writings, self._groups)
         self._guarded = [row for row, writing in enumerate(writings) if writing.guards]
 
     def choose(self, prediction: Prediction) -> np.ndarray:
         """Draw the next id of each, (S,); NOTHING where its guards leave none."""
         noise = np.array([writing.noise() for writing in self._writings])
-        ids = prediction.draw(self._apply, noise)
+        ids = prediction.draw(self._rules, noise)
         offenders = [row for row in self._guarded if self._writings[row].forbids(int(ids[row]))]
         if offenders:
             ids, logs = ids.copy(), prediction.log_probs()
@@ -38,8 +39,21 @@ class Chooser:
                 ids[row] = _drawn_anew(self._writings[row], logs[row : row + 1], int(ids[row]))
         return ids
 
-    def _apply(self, logs: np.ndarray) -> np.ndarray:
-        """Apply to each row of (S, V) the rules of its options."""
+
+class _Rules:
+    """The rules of several writings, each by its options: from log p (S, V) to what is drawn from.
+
+    only: (temperature, top-k) where these alone are what all rules do, else None
+    """
+
+    def __init__(
+        self, writings: Sequence[Writing], groups: Sequence[tuple[SamplingOptions, np.ndarray]]
+    ) -> None:
+        self._writings, self._groups = writings, groups
+        self.only = groups[0][0].only if len(groups) == 1 else None
+
+    def __call__(self, logs: np.ndarray) -> np.ndarray:
+        """Apply to each row the rules of its options."""
         if len(self._groups) == 1:
             return _ruled(self._writings, self._groups[0][0], logs)
         result = np.empty_like(logs)
@@ -52,7 +66,7 @@ class Chooser:
 def _ruled(writings: Sequence[Writing], options: SamplingOptions, logs: np.ndarray) -> np.ndarray:
     """Apply the rules of options that all of S writings have to (S, V)."""
     history = None
-    if options.repetition_penalty != 1.0:
+    if options.looks_back:
         history = np.stack([writing.history() for writing in writings])
     return apply_rules(logs, options, history)
 
@@ -68,6 +82,8 @@ def _drawn_anew(writing: Writing, logs: np.ndarray, token: int) -> int:
     def rules(logs: np.ndarray) -> np.ndarray:
         return _ruled([writing], writing.options, logs)
 
+    if writing.ends_before(token):
+        return NOTHING
     left, refused = logs.copy(), 0
     while writing.forbids(token):
         left[0, token], refused = -np.inf, refused + 1

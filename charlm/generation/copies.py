@@ -87,7 +87,8 @@ class CopyGuard:
     """
 
     reason = "copy"
-    finished = False
+    finished = ""
+    complete = False
 
     def __init__(self, index: TextIndex, most: int, decoder: Decoder) -> None:
         """Forbid runs of more than `most` characters; `decoder` has taken all tokens so far."""

@@ -7,7 +7,15 @@ import numpy as np
 
 from charlm.errors import UsageError
 from charlm.generation.batching import WritingBatch
+from charlm.generation.beams import BeamOptions, BeamSearch
+from charlm.generation.constraints import LanguageGuard
 from charlm.generation.copies import CopyGuard
+from charlm.generation.languages import (
+    Language,
+    PatternLanguage,
+    PrefixLanguage,
+    WordLanguage,
+)
 from charlm.generation.options import SamplingOptions
 from charlm.generation.text_index import TextIndex
 from charlm.generation.writing import GuardMaker, Sample, Writing
@@ -22,6 +30,7 @@ class Generator:
     Without a seed every run is another. Raises UsageError for numbers that make no sense.
 
     index: that of the training text, which `options.max_copy` needs
+    beams: search for the most probable texts instead of drawing some, where there are any
     """
 
     def __init__(
@@ -36,6 +45,7 @@ class Generator:
         seed: int | None = None,
         count: int = 1,
         index: TextIndex | None = None,
+        beams: BeamOptions | None = None,
     ) -> None:
         if max_tokens < 0:
             raise UsageError(f"--max-tokens must be 0 or more, not {max_tokens}")
@@ -45,6 +55,16 @@ class Generator:
             raise UsageError("a stop string cannot be empty")
         self._predictor = predictor
         self._prompt_ids = tokenizer.encode(prompt)
+        self._search: BeamSearch | None = None
+        if beams is not None and beams.beams:
+            if options.max_copy is not None:
+                raise UsageError("--max-copy is for texts that are drawn, not for --beams")
+            if count > beams.beams:
+                raise UsageError(f"{beams.beams} beams give no {count} samples")
+            self._search = BeamSearch(
+                predictor, tokenizer, beams, max_tokens, stops, language_of(options)
+            )
+        self._count = count
         seed = fresh_seed() if seed is None else seed
         self._writings = [
             Writing(
@@ -55,41 +75,63 @@ class Generator:
                 number=number,
                 prompt_ids=self._prompt_ids,
                 stops=stops,
-                guards=guards_of(options, index),
+                guards=guards_of(options, index, tokenizer),
             )
             for number in range(count)
         ]
 
     def pieces(self) -> Iterator[tuple[int, str]]:
         """Write; give (number of the sample, next piece of its text) as they come."""
+        if self._search is not None:
+            for number, sample in enumerate(self.samples()):
+                yield number, sample.text
+            return
         batch = WritingBatch(self._predictor)
-        batch.admit(self._writings, self._read_prompt())
+        batch.admit(self._writings, self._read_prompt(len(self._writings)))
         while len(batch):
             for written in batch.step():
                 yield written.writing.number, written.piece
 
     def samples(self) -> list[Sample]:
         """Write everything; give the finished samples."""
+        if self._search is not None:
+            return self._search.run(self._prompt_ids, self._read_prompt(1), self._count)
         for _ in self.pieces():
             pass
         return [writing.sample() for writing in self._writings]
 
-    def _read_prompt(self) -> State:
+    def _read_prompt(self, streams: int) -> State:
         state = self._predictor.start(1)
         if len(self._prompt_ids):
             _, state = self._predictor.score(self._prompt_ids[None, :], state)
-        return self._predictor.select(state, [0] * len(self._writings))
+        return self._predictor.select(state, [0] * streams)
 
 
-def guards_of(options: SamplingOptions, index: TextIndex | None) -> list[GuardMaker]:
+def guards_of(
+    options: SamplingOptions, index: TextIndex | None, tokenizer: Tokenizer
+) -> list[GuardMaker]:
     """Give the guards that options ask for.
 
     index: that of the training text, which `options.max_copy` needs
     """
-    if options.max_copy is None:
-        return []
-    assert index is not None
-    return [partial(CopyGuard, index, options.max_copy)]
+    guards: list[GuardMaker] = []
+    language = language_of(options)
+    if language is not None:
+        boundary = None if tokenizer.closed else tokenizer.boundary_id
+        guards.append(partial(LanguageGuard, language, boundary))
+    if options.max_copy is not None:
+        assert index is not None
+        guards.append(partial(CopyGuard, index, options.max_copy))
+    return guards
+
+
+def language_of(options: SamplingOptions) -> Language | None:
+    """Give the language that a text must be of; None where it may be any."""
+    if options.regex is not None:
+        return PatternLanguage(options.regex)
+    if options.words is not None:
+        return WordLanguage(options.words)
+    return None if options.prefix is None else PrefixLanguage(options.prefix)
 
 
 def fresh_seed() -> int:

@@ -13,10 +13,23 @@ class SamplingOptions:
     top_k: int = option(0, "draw from the k most probable tokens only; 0 from all")
     top_p: float = option(1.0, "draw from the fewest tokens that make up this probability")
     min_p: float = option(0.0, "leave out tokens below this share of the most probable one")
+    typical_p: float = option(
+        1.0, "draw from the tokens nearest to what is expected that make up this probability"
+    )
     repetition_penalty: float = option(1.0, "above 1 makes recent tokens less probable")
+    presence_penalty: float = option(0.0, "nats taken from tokens among the last 256 written")
+    frequency_penalty: float = option(0.0, "nats taken for each time a token is among them")
+    no_repeat_ngram_size: int = option(
+        0, "write no N tokens twice within 256; 0 for any", metavar="N"
+    )
     max_copy: int | None = option(
         None, "write no run of more than N characters out of the training text", metavar="N"
     )
+    regex: str | None = option(
+        None, "write what this regular expression matches as a whole", metavar="PATTERN"
+    )
+    prefix: str | None = option(None, "write a text that begins so, however it is tokenized")
+    words: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
         check(
@@ -27,6 +40,22 @@ class SamplingOptions:
         check(0 < self.top_p <= 1, f"--top-p must be above 0 and at most 1, not {self.top_p}")
         check(0 <= self.min_p <= 1, f"--min-p must be between 0 and 1, not {self.min_p}")
         check(
+            0 < self.typical_p <= 1,
+            f"--typical-p must be above 0 and at most 1, not {self.typical_p}",
+        )
+        for name in ("presence_penalty", "frequency_penalty"):
+            value, flag = getattr(self, name), name.replace("_", "-")
+            check(-1e6 < value < 1e6, f"--{flag} must be a number, not {value}")
+        check(
+            self.no_repeat_ngram_size >= 0,
+            f"--no-repeat-ngram-size must be 0 or more, not {self.no_repeat_ngram_size}",
+        )
+        constraints = [self.regex, self.prefix, self.words]
+        check(
+            sum(each is not None for each in constraints) <= 1,
+            "give one of --regex, --prefix and --words",
+        )
+        check(
             0 < self.repetition_penalty < 1e6,
             f"--repetition-penalty must be above 0, not {self.repetition_penalty}",
         )
@@ -34,3 +63,15 @@ class SamplingOptions:
             self.max_copy is None or self.max_copy >= 1,
             f"--max-copy must be 1 or more, not {self.max_copy}",
         )
+
+    @property
+    def looks_back(self) -> bool:
+        """Tell whether what was written before has a say."""
+        penalties = (self.presence_penalty, self.frequency_penalty, self.no_repeat_ngram_size)
+        return self.repetition_penalty != 1.0 or any(penalties)
+
+    @property
+    def only(self) -> tuple[float, int] | None:
+        """Give (temperature, top-k) where these alone are what the rules do, else None."""
+        others = self.looks_back or self.top_p < 1 or self.min_p > 0 or self.typical_p < 1
+        return None if others else (self.temperature, self.top_k)

@@ -19,8 +19,8 @@ def apply_rules(
 
     history: (S, W) the last ids of each stream, -1 where there are fewer
     """
-    if options.repetition_penalty != 1.0 and history is not None:
-        log_probs = penalise_repetition(log_probs, history, options.repetition_penalty)
+    if history is not None:
+        log_probs = _look_back(log_probs, options, history)
     if options.temperature < COLDEST:
         return keep_top_k(log_probs, 1)
     if options.temperature != 1.0:
@@ -31,6 +31,20 @@ def apply_rules(
         log_probs = keep_top_p(log_probs, options.top_p)
     if options.min_p > 0.0:
         log_probs = keep_min_p(log_probs, options.min_p)
+    if options.typical_p < 1.0:
+        log_probs = keep_typical(log_probs, options.typical_p)
+    return log_probs
+
+
+def _look_back(log_probs: np.ndarray, options: SamplingOptions, history: np.ndarray) -> np.ndarray:
+    if options.repetition_penalty != 1.0:
+        log_probs = penalise_repetition(log_probs, history, options.repetition_penalty)
+    if options.presence_penalty or options.frequency_penalty:
+        log_probs = penalise_presence(
+            log_probs, history, options.presence_penalty, options.frequency_penalty
+        )
+    if options.no_repeat_ngram_size:
+        log_probs = forbid_repeated_ngrams(log_probs, history, options.no_repeat_ngram_size)
     return log_probs
 
 
@@ -61,6 +75,56 @@ def keep_min_p(log_probs: np.ndarray, p: float) -> np.ndarray:
     """Keep ids at least p times as probable as the most probable one (Nguyen et al. 2024)."""
     limit = log_probs.max(axis=1, keepdims=True) + np.log(p)
     return np.where(log_probs >= limit, log_probs, np.array(NEVER, dtype=log_probs.dtype))
+
+
+def keep_typical(log_probs: np.ndarray, p: float) -> np.ndarray:
+    """Keep the fewest ids that make up p of those whose surprise is nearest to the expected one.
+
+    Locally typical sampling, Meister et al. 2023 (arXiv 2202.00666), equation 9.
+    """
+    logs = log_probs.astype(np.float64)
+    logs -= logs.max(axis=1, keepdims=True)
+    logs -= np.log(np.exp(logs).sum(axis=1, keepdims=True))
+    shares = np.exp(logs)
+    expected = -(shares * np.where(shares > 0, logs, 0.0)).sum(axis=1, keepdims=True)
+    order = np.argsort(np.abs(-logs - expected), axis=1, kind="stable")
+    ordered = np.take_along_axis(shares, order, axis=1)
+    before = np.cumsum(ordered, axis=1) - ordered
+    own = np.take_along_axis(log_probs, order, axis=1)
+    kept = np.empty_like(log_probs)
+    chosen = np.where(before < p, own, np.array(NEVER, dtype=log_probs.dtype))
+    np.put_along_axis(kept, order, chosen, axis=1)
+    return kept
+
+
+def penalise_presence(
+    log_probs: np.ndarray, history: np.ndarray, presence: float, frequency: float
+) -> np.ndarray:
+    """Take nats from ids of the recent past: once, and for each time they came, as OpenAI does."""
+    result = log_probs.copy()
+    for row, past in zip(result, history, strict=True):
+        seen, times = np.unique(past[past >= 0], return_counts=True)
+        row[seen] -= presence + frequency * times
+    return result
+
+
+def forbid_repeated_ngrams(log_probs: np.ndarray, history: np.ndarray, n: int) -> np.ndarray:
+    """Forbid ids that would complete n ids which came in that order before (Hugging Face's rule).
+
+    A row whose ids all would is left as it is.
+    """
+    result = log_probs.copy()
+    for row, past in zip(result, history, strict=True):
+        ids = past[past >= 0]
+        if len(ids) < n:
+            continue
+        windows = np.lib.stride_tricks.sliding_window_view(ids, n)
+        alike = (windows[:, :-1] == ids[len(ids) - n + 1 :]).all(axis=1)
+        own = row.copy()
+        own[windows[alike, -1]] = NEVER
+        if np.isfinite(own).any():
+            row[:] = own
+    return result
 
 
 def penalise_repetition(log_probs: np.ndarray, history: np.ndarray, penalty: float) -> np.ndarray:

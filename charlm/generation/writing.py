@@ -16,18 +16,19 @@ BEFORE = 8  # ids of the prompt that the decoder takes: a character may have beg
 
 
 class Guard(Protocol):
-    """Watches a text while it is written, and forbids tokens.
-
-    reason: what a sample was `stopped_by` if this guard leaves it no token
-    """
+    """Watches a text while it is written, and forbids tokens."""
 
     @property
     def reason(self) -> str:
-        """Name it."""
+        """Say what a sample is `stopped_by` if this guard leaves it no token, or it ends here."""
 
     @property
-    def finished(self) -> bool:
-        """Tell whether nothing may follow any more."""
+    def finished(self) -> str:
+        """Say what a sample is `stopped_by` as nothing may follow; "" where something may."""
+
+    @property
+    def complete(self) -> bool:
+        """Tell whether a sample ends here if what is drawn next is forbidden."""
 
     def forbids(self, token: int) -> bool:
         """Tell whether a token must not come next."""
@@ -43,9 +44,9 @@ GuardMaker: TypeAlias = Callable[[Decoder], Guard]
 class Sample:
     """One text written by a model; `nats` is -log p of its tokens under the model itself.
 
-    stopped_by: "length", "stop" (a stop string), "end" (the model ended the text, or a guard says
-                that it is complete), or the reason of a guard that left no token: "copy" (each
-                would have copied more than `max_copy` allows)
+    stopped_by: "length", "stop" (a stop string), "end" (the model ended the text), "match" (it is
+                complete, as a constraint asked for it), "stuck" (no token could go on with what a
+                constraint asks for) or "copy" (each would have copied more than `max_copy` allows)
     """
 
     text: str
@@ -109,12 +110,16 @@ class Writing:
         """Tell whether a guard forbids the token."""
         return any(guard.forbids(token) for guard in self.guards)
 
+    def ends_before(self, token: int) -> bool:
+        """Tell whether the text, complete as it is, ends rather than go on with the token."""
+        return any(guard.complete and guard.forbids(token) for guard in self.guards)
+
     def take(self, token: int, nats: float) -> str:
         """Take the next token; give the text that is certain by now, all of it at the end."""
         self.tokens += 1
         self.nats += nats
         self._recent.append(token)
-        finished = token == self._end
+        finished = "end" if token == self._end else ""
         text = "" if finished else self._decoder.push((token,))
         self.characters += len(text)
         for guard in self.guards:
@@ -124,14 +129,15 @@ class Writing:
         if self._stop.stopped:
             self.stopped_by = "stop"
         elif finished or self.tokens == self._most:
-            self.stopped_by = "end" if finished else "length"
+            self.stopped_by = finished or "length"
             piece += self._rest()
         self.text.append(piece)
         return piece
 
     def give_up(self) -> str:
         """End it for want of a token; give the text that was held back."""
-        self.stopped_by = self.guards[0].reason
+        complete = [guard.reason for guard in self.guards if guard.complete]
+        self.stopped_by = [*complete, self.guards[0].reason][0]
         self.text.append(self._rest())
         return self.text[-1]
 

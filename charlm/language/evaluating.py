@@ -1,6 +1,8 @@
 """Evaluating a model: a corpus or the held-out text, by several predictors in one reading."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,7 +12,8 @@ from charlm.evaluation.metrics import Evaluation
 from charlm.evaluation.scoring import FOREVER, Score, Scorer, score_documents, score_stream
 from charlm.language.directory import read_held_out
 from charlm.text.documents import Piece
-from charlm.text.sources import Corpus
+from charlm.text.finding import corpus_from_text, open_corpus, paths_of, standard_input
+from charlm.text.sources import Corpus, ReadOptions
 from charlm.text.store import TokenPart
 from charlm.text.tokenizers import Tokenizer
 from charlm.text.units import UnitCounter, Units, count_units
@@ -131,3 +134,14 @@ class DocumentReader:
         if self._tokenizer.unknown_id is not None:
             self.unknown_tokens += int((ids == self._tokenizer.unknown_id).sum())
         return ids
+
+
+def open_texts(
+    text: str | bytes | None,
+    path: str | Path | Sequence[str | Path] | None,
+    options: ReadOptions,
+) -> AbstractContextManager[Corpus]:
+    """Open a text, or else files."""
+    if text is not None:
+        return corpus_from_text(text, options)
+    return open_corpus(paths_of(path or ()), options, standard_input())

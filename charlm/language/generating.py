@@ -1,35 +1,104 @@
-"""The options of generation, as people give them by name, made ready for the Generator."""
+"""The options of generation, as people name them, made ready; and a model's own defaults."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from charlm.errors import UsageError
+from charlm.errors import ModelError, UsageError
+from charlm.generation.beams import BeamOptions
 from charlm.generation.options import SamplingOptions
-from charlm.options import did_you_mean
+from charlm.language.directory import GENERATION_CONFIG
+from charlm.options import checked, did_you_mean
+from charlm.runs.files import read_plain_json
 
-MAX_TOKENS = 200
-TEMPERATURE = 0.8
+MAX_TOKENS, TEMPERATURE = 200, 0.8
 OTHERS = ("stop", "max_tokens", "seed")
+ALIASES = {  # names that people know from elsewhere
+    "max_new_tokens": "max_tokens",
+    "stop_strings": "stop",
+    "num_beams": "beams",
+    "n": "count",
+    "num_return_sequences": "count",
+}
+KEPT = (  # of generation_config.json, under the names of Hugging Face
+    "temperature",
+    "top_k",
+    "top_p",
+    "min_p",
+    "typical_p",
+    "repetition_penalty",
+    "no_repeat_ngram_size",
+)
 
 
-def sampling_defaults() -> dict[str, Any]:
-    """Give the sampling options that count where none are given."""
-    return {"temperature": TEMPERATURE}
+def read_defaults(directory: Path) -> dict[str, Any]:
+    """Give the options that count where none are given, from a model's generation_config.json.
+
+    What it does not say is as charlm has it; keys of which charlm knows nothing count for nothing.
+    Raises ModelError for a value that makes no sense.
+    """
+    defaults: dict[str, Any] = {"temperature": TEMPERATURE, "max_tokens": MAX_TOKENS}
+    path = directory / GENERATION_CONFIG
+    if not path.exists():
+        return defaults
+    value = read_plain_json(path)
+    if not isinstance(value, dict):
+        raise ModelError(f"{path} is not a JSON object")
+    given = {name: value[name] for name in KEPT if value.get(name) is not None}
+    try:
+        SamplingOptions(**checked(SamplingOptions, given))
+    except UsageError as fault:
+        raise ModelError(f"{path}: {fault.message.removeprefix('--')}", fault.hint) from fault
+    most, sampled = value.get("max_new_tokens"), value.get("do_sample")
+    if most is not None:
+        if not isinstance(most, int) or isinstance(most, bool) or most < 0:
+            raise ModelError(f"{path}: max_new_tokens must be 0 or more, not {most!r:.40}")
+        given["max_tokens"] = most
+    if sampled not in (None, True, False):
+        raise ModelError(f"{path}: do_sample must be true or false, not {sampled!r:.40}")
+    if sampled is False:
+        given["temperature"] = 0.0
+    return defaults | given
 
 
-def generator_keywords(options: Mapping[str, Any]) -> dict[str, Any]:
+def sampling_defaults(directory: Path) -> dict[str, Any]:
+    """Give those of them that are of sampling."""
+    return {k: v for k, v in read_defaults(directory).items() if k not in OTHERS}
+
+
+def by_own_names(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Give options by charlm's names; raise UsageError for one that is given by two."""
+    named: dict[str, Any] = {}
+    for name, value in options.items():
+        own = ALIASES.get(name, name)
+        if own in named:
+            raise UsageError(f"'{name}' and '{own}' are the same option: give one")
+        named[own] = value
+    return named
+
+
+def generator_keywords(
+    options: Mapping[str, Any], defaults: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
     """Give the Generator's keywords for options by name.
 
     Raises UsageError for a name that is none, and for values that make no sense.
     """
-    rules = sampling_defaults()
+    sampling, beams = SamplingOptions.__dataclass_fields__, BeamOptions.__dataclass_fields__
+    known = [*sampling, *beams, *OTHERS]
+    rules: dict[str, Any] = {"temperature": TEMPERATURE}
     own: dict[str, Any] = {"max_tokens": MAX_TOKENS}
-    known = [*SamplingOptions.__dataclass_fields__, *OTHERS]
-    for name, value in options.items():
+    for name, value in {**(defaults or {}), **by_own_names(options)}.items():
         if name not in known:
-            raise UsageError(f"unknown option '{name}'", did_you_mean(name, known))
+            raise UsageError(f"unknown option '{name}'", did_you_mean(name, [*known, *ALIASES]))
         if name == "stop":
             own["stops"] = [value] if isinstance(value, str) else list(value or ())
+        elif name in beams:
+            own.setdefault("beams", {})[name] = value
+        elif name == "words" and value is not None:
+            rules[name] = value if isinstance(value, str) else tuple(value)
         else:
             (own if name in OTHERS else rules)[name] = value
+    if "beams" in own:
+        own["beams"] = BeamOptions(**own["beams"])
     return own | {"options": SamplingOptions(**rules)}

@@ -4,7 +4,6 @@ Generating and suggesting on a CPU never need PyTorch; evaluating loads it, for 
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -23,15 +22,15 @@ from charlm.generation.text_index import TextIndex
 from charlm.generation.writing import Sample
 from charlm.language.combination import ADAPT, BEST, NETWORK, Combination, check_name
 from charlm.language.directory import ModelFiles, read_held_out, read_model
-from charlm.language.evaluating import DocumentReader, Evaluator
-from charlm.language.generating import generator_keywords
+from charlm.language.evaluating import DocumentReader, Evaluator, open_texts
+from charlm.language.generating import by_own_names, generator_keywords, read_defaults
 from charlm.language.memory import Memory, read_on
 from charlm.language.parts import Parts
 from charlm.options import check_count
 from charlm.predict.cache import Network
 from charlm.predict.ngram import NgramPredictor
 from charlm.predict.predictor import Predictor
-from charlm.text.finding import corpus_from_text, open_corpus, paths_of, standard_input
+from charlm.text.finding import paths_of
 from charlm.text.sources import Corpus, ReadOptions
 from charlm.text.tokenizers import Tokenizer
 
@@ -70,6 +69,11 @@ class LanguageModel:
         """What says what comes next, in `generate` and `suggest`: the combination that is best."""
         return self.parts.predictor(self.name, self.parts.network)
 
+    @cached_property
+    def generation_defaults(self) -> dict[str, Any]:
+        """The options of `generate` that count where none are given: generation_config.json."""
+        return read_defaults(self.directory)
+
     def equip(self, counts: NgramPredictor | None, combination: Combination | None) -> None:
         """Give the model, while it is made, counts and shares that are not in its directory yet."""
         self.parts.combination = combination
@@ -85,8 +89,11 @@ class LanguageModel:
     def generate(self, prompt: str = "", **options: Any) -> str:  # noqa: ANN401
         """Continue a prompt; the text returned is what follows it.
 
-        Options: max_tokens, temperature, top_k, top_p, min_p, repetition_penalty, stop, seed, and
-        max_copy, which forbids longer runs, in characters, out of the training text.
+        Options, by the names of Hugging Face or OpenAI where they have others: max_tokens, stop,
+        seed; temperature, top_k, top_p, min_p, typical_p, repetition_penalty, presence_penalty,
+        frequency_penalty, no_repeat_ngram_size; regex, prefix or words, which the text must be
+        of; max_copy, which forbids longer runs, in characters, out of the training text; beams and
+        length_penalty, to search and not draw. Those not given are the model's own defaults.
         """
         return self.samples(prompt, **options)[0].text
 
@@ -98,7 +105,8 @@ class LanguageModel:
 
     def samples(self, prompt: str = "", count: int = 1, **options: Any) -> list[Sample]:  # noqa: ANN401
         """Continue a prompt `count` times; options as for `generate`."""
-        return self._generator(prompt, count, options).samples()
+        options = by_own_names(options)
+        return self._generator(prompt, options.pop("count", count), options).samples()
 
     def copied(self, text: str) -> Copy:
         """Find the longest run of a text that stands verbatim in the training text.
@@ -168,7 +176,7 @@ class LanguageModel:
         options = replace(options or ReadOptions(), raw=self.tokenizer.kind == "byte")
         if (text is None) == (path is None):
             raise UsageError("give a text or a path to read, and not both")
-        with _corpus(text, path, options) as corpus:
+        with open_texts(text, path, options) as corpus:
             documents = DocumentReader(self.tokenizer, corpus.pieces()).documents()
             chunks = (ids for document in documents for ids in document)
             return read_on(self.parts, chunks, self.name.endswith(ADAPT))
@@ -207,7 +215,7 @@ class LanguageModel:
         name, raw = check_name(predictor, self.combination), self.tokenizer.kind == "byte"
         options = ReadOptions(encoding, strict, raw=raw, text_column=text_column)
         if text is not None or path is not None:
-            with _corpus(text, path, options) as corpus:
+            with open_texts(text, path, options) as corpus:
                 return self.evaluate_corpus(corpus, name, tell)
         part = read_held_out(self.directory, self.config)
         evaluation = None if part is None else self._evaluator(name).held_out(part)
@@ -261,22 +269,11 @@ class LanguageModel:
         return Lexicon(self.tokenizer)
 
     def _generator(self, prompt: str, count: int, options: Mapping[str, Any]) -> Generator:
-        keywords = generator_keywords(options)
+        keywords = generator_keywords(options, self.generation_defaults)
         if keywords["options"].max_copy is not None:
             keywords["index"] = self.text_index
         check_count(count, "the number of samples")
         return Generator(self.predictor, self.tokenizer, prompt, count=count, **keywords)
-
-
-def _corpus(
-    text: str | bytes | None,
-    path: str | Path | Sequence[str | Path] | None,
-    options: ReadOptions,
-) -> AbstractContextManager[Corpus]:
-    """Open a text, or else files."""
-    if text is not None:
-        return corpus_from_text(text, options)
-    return open_corpus(paths_of(path or ()), options, standard_input())
 
 
 def load(

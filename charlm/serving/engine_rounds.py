@@ -159,7 +159,7 @@ class Rounds:
             number=number,
             prompt_ids=order.prompt,
             stops=order.stops,
-            guards=guards_of(order.options, index),
+            guards=guards_of(order.options, index, self._model.tokenizer),
             alternatives=order.logprobs or 0,
         )
 

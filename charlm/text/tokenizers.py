@@ -156,6 +156,14 @@ class Decoder:
         self._utf8.setstate(state)
         return text
 
+    def pending(self, ids: Iterable[int] = ()) -> bytes:
+        """Give the bytes of a character that would be incomplete after ids; takes nothing."""
+        state = self._utf8.getstate()
+        self.push(ids)
+        bytes_left: bytes = self._utf8.getstate()[0]
+        self._utf8.setstate(state)
+        return bytes_left
+
     def flush(self) -> str:
         """End the text; a character left incomplete becomes U+FFFD."""
         return self._utf8.decode(b"", final=True)

@@ -190,13 +190,14 @@ class Short:
     """A guard that lets three tokens through, and nothing that follows an end."""
 
     reason = "short"
+    complete = False
 
     def __init__(self, decoder):
         self.taken = []
 
     @property
     def finished(self):
-        return len(self.taken) == 3
+        return "short" if len(self.taken) == 3 else ""
 
     def forbids(self, token):
         return token == CHAR.boundary_id or token in self.taken
@@ -214,5 +215,5 @@ def test_a_guard_ends_a_sample_that_is_complete_for_it():
     while len(batch):
         batch.step()
     for writing in writings:
-        assert (writing.tokens, writing.stopped_by) == (3, "end")
+        assert (writing.tokens, writing.stopped_by) == (3, "short")
         assert len(set(writing.guards[0].taken)) == 3

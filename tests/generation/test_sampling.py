@@ -7,7 +7,15 @@ from hypothesis import strategies as st
 
 from charlm.errors import UsageError
 from charlm.generation.options import SamplingOptions
-from charlm.generation.sampling import apply_rules, keep_min_p, keep_top_k, keep_top_p
+from charlm.generation.sampling import (
+    apply_rules,
+    forbid_repeated_ngrams,
+    keep_min_p,
+    keep_top_k,
+    keep_top_p,
+    keep_typical,
+    penalise_presence,
+)
 
 
 def logs(seed=0, size=30):
@@ -83,3 +91,38 @@ def test_the_defaults_change_nothing():
 def test_senseless_numbers_are_refused(values):
     with pytest.raises(UsageError, match="--" + next(iter(values)).replace("_", "-")):
         SamplingOptions(**values)
+
+
+@given(st.integers(0, 1000), st.floats(0.05, 0.99))
+def test_typical_sampling_keeps_the_fewest_nearest_to_the_expected_surprise(seed, p):
+    logs = np.log(np.random.default_rng(seed).dirichlet(np.ones(12), size=2))
+    for row, kept in zip(logs, keep_typical(logs, p), strict=True):
+        shares = np.exp(row)
+        distance = np.abs(-row + (shares * row).sum())
+        inside = np.isfinite(kept)
+        assert shares[inside].sum() >= p - 1e-9
+        assert distance[inside].max() <= distance[~inside].min(initial=np.inf)
+        farthest = np.flatnonzero(inside)[distance[inside].argmax()]
+        assert shares[inside].sum() - shares[farthest] < p
+        assert (kept[inside] == row[inside]).all()
+
+
+def test_penalties_take_nats_once_and_for_each_time():
+    logs, history = np.log(np.full((1, 4), 0.25)), np.array([[-1, 2, 1, 2]])
+    taken = logs - penalise_presence(logs, history, 0.5, 0.25)
+    np.testing.assert_allclose(taken[0], [0, 0.75, 1.0, 0])
+
+
+def test_no_ids_are_written_twice_in_the_same_order():
+    logs, history = np.log(np.full((1, 4), 0.25)), np.array([[-1, 0, 1, 2, 0, 1]])
+    assert np.isfinite(forbid_repeated_ngrams(logs, history, 3)[0]).tolist() == [1, 1, 0, 1]
+    assert np.isfinite(forbid_repeated_ngrams(logs, history, 1)[0]).tolist() == [0, 0, 0, 1]
+    everything = np.array([[0, 1, 2, 3]])
+    assert np.isfinite(forbid_repeated_ngrams(logs, everything, 1)).all()  # something must come
+
+
+def test_a_temperature_and_a_top_k_alone_are_told_as_such():
+    assert SamplingOptions(temperature=0.5, top_k=3).only == (0.5, 3)
+    for other in ("top_p", "min_p", "typical_p", "repetition_penalty", "presence_penalty"):
+        assert SamplingOptions(**{other: 0.5}).only is None
+    assert SamplingOptions(no_repeat_ngram_size=2).only is None

@@ -1,0 +1,66 @@
+"""The guard of a text that must be of a language: it forbids what leads out of it.
+
+Where a text is complete, to end is a choice, as probable as all tokens together that would lead out
+of the language: when such a one is drawn, the text ends before it.
+"""
+
+from charlm.generation.languages import Language
+from charlm.text.tokenizers import Decoder
+
+BROKEN = "�"
+
+
+class LanguageGuard:
+    """Watches one text while it is written.
+
+    boundary_id: of the token by which a model ends a text; None where it cannot
+    """
+
+    def __init__(self, language: Language, boundary_id: int | None, decoder: Decoder) -> None:
+        self._language, self._boundary, self._decoder = language, boundary_id, decoder
+        self._text, self._probes = "", language.probes()
+        self._verdicts: dict[int, bool] = {}  # of tokens, after the text as it is
+
+    @property
+    def complete(self) -> bool:
+        """Tell whether the text may end here because it is of the language."""
+        return self._language.ends and not self._decoder.pending() and self._holds()
+
+    @property
+    def reason(self) -> str:
+        """Say why no token is left."""
+        return "match" if self.complete else "stuck"
+
+    @property
+    def finished(self) -> str:
+        """Say why nothing may follow any more; "" where something may."""
+        if not self.complete:
+            return ""
+        goes_on = any(self._language.begins(self._text + probe) for probe in self._probes)
+        return "" if goes_on else "match"
+
+    def forbids(self, token: int) -> bool:
+        """Tell whether a token leads out of the language, or ends a text that is not complete."""
+        if token not in self._verdicts:
+            self._verdicts[token] = not self._allows(token)
+        return self._verdicts[token]
+
+    def take(self, token: int, text: str) -> None:
+        """Take the next token, and the text that it has added."""
+        self._text += text
+        self._verdicts.clear()
+
+    def _holds(self) -> bool:
+        return self._language.holds(self._text)
+
+    def _allows(self, token: int) -> bool:
+        if token == self._boundary:
+            return not self._decoder.pending() and self._holds()
+        added, pending = self._decoder.peek([token]), self._decoder.pending([token])
+        if BROKEN in added:  # bytes that are no character
+            return False
+        text = self._text + added
+        if not pending:
+            return bool(added) and self._language.begins(text)
+        begun = (probe for probe in self._probes if probe.encode().startswith(pending))
+        return any(self._language.begins(text + probe) for probe in begun)

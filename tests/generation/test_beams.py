@@ -1,0 +1,98 @@
+"""Beam search: the best of all texts where beams are enough, greedy where there is one."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from charlm.errors import UsageError
+from charlm.generation.beams import BeamOptions
+from charlm.generation.generator import Generator
+from charlm.generation.options import SamplingOptions
+from charlm.text.learning import learn_tokenizer
+from tests.predictors import Bigram
+
+TOKENIZER = learn_tokenizer("char", lambda: ["abc "])
+LETTERS = [int(TOKENIZER.encode(letter)[0]) for letter in "abc "]
+
+
+def of_letters(seed):
+    """Make a random model of four letters and the end."""
+    used = [*LETTERS, TOKENIZER.boundary_id]
+    table = np.full((TOKENIZER.vocab_size,) * 2, -60.0)
+    for row in used:
+        table[row, used] = np.log(np.random.default_rng([seed, row]).dirichlet(np.ones(5)))
+    return Bigram(table, TOKENIZER.boundary_id)
+
+
+def search(predictor, beams, count=1, prompt="a", max_tokens=4, penalty=1.0, **options):
+    stops = options.pop("stops", ())
+    return Generator(
+        predictor,
+        TOKENIZER,
+        prompt,
+        SamplingOptions(**options),
+        max_tokens=max_tokens,
+        stops=stops,
+        count=count,
+        beams=BeamOptions(beams, penalty),
+    ).samples()
+
+
+def all_texts(predictor, length, penalty):
+    """Score every text of up to so many letters, with its end, or of the full length."""
+    start, end = LETTERS[0], TOKENIZER.boundary_id
+    for size in range(length + 1):
+        for letters in itertools.product(LETTERS, repeat=size):
+            ids = [start, *letters] + ([end] if size < length else [])
+            p = sum(predictor.table[a, b] for a, b in itertools.pairwise(ids))
+            yield float(p / (len(ids) - 1) ** penalty), TOKENIZER.decode(letters), float(p)
+
+
+@pytest.mark.parametrize("penalty", [0.0, 0.7, 1.0, 2.0, -1.0])
+@pytest.mark.parametrize("seed", range(5))
+def test_enough_beams_find_the_best_of_all_texts(seed, penalty):
+    predictor = of_letters(seed)
+    best = sorted(all_texts(predictor, 3, penalty), reverse=True)[:3]
+    found = search(predictor, 125, count=3, penalty=penalty, max_tokens=3)
+    for (_, _, p), sample in zip(best, found, strict=True):  # two texts may be as probable
+        assert sample.nats == pytest.approx(-p, abs=1e-4)
+    assert len({sample.text for sample in found}) == 3
+
+
+def test_one_beam_is_greedy():
+    predictor = of_letters(7)
+    greedy = Generator(
+        predictor, TOKENIZER, "b", SamplingOptions(temperature=0), max_tokens=1
+    ).samples()[0]
+    assert search(predictor, 1, prompt="b", max_tokens=1, penalty=0.0)[0].text == greedy.text
+
+
+def test_beams_are_the_same_every_time_and_in_order():
+    predictor = of_letters(3)
+    found = search(predictor, 6, count=6, penalty=0.0)
+    assert found == search(predictor, 6, count=6, penalty=0.0)
+    assert [one.nats for one in found] == sorted(one.nats for one in found)
+    assert len({(one.text, one.stopped_by) for one in found}) == 6
+
+
+def test_a_stop_string_ends_a_beam():
+    for sample in search(of_letters(1), 8, count=8, max_tokens=6, stops=["b"]):
+        assert "b" not in sample.text
+
+
+def test_beams_keep_to_a_language():
+    found = search(of_letters(2), 20, count=4, max_tokens=5, regex="[ab]{2,3}c?")
+    assert found and all(set(one.text) <= set("abc") and len(one.text) >= 2 for one in found)
+    assert {one.stopped_by for one in found} <= {"match", "end"}
+    [best] = search(of_letters(2), 20, max_tokens=5, words=("ab", "ba", "cab"))
+    assert best.text.strip() in ("ab", "ba", "cab")
+
+
+def test_what_makes_no_sense_is_refused():
+    for options in ({"count": 3, "beams": 2}, {"beams": 2, "max_copy": 5}):
+        with pytest.raises(UsageError):
+            search(of_letters(0), **options)
+    for values in ((-1, 1.0), (1001, 1.0), (2, float("nan"))):
+        with pytest.raises(UsageError):
+            BeamOptions(*values)

@@ -1,0 +1,113 @@
+"""A model's own defaults of generation, and the names that people know options by."""
+
+import json
+import shutil
+
+import pytest
+
+import charlm
+from charlm.cli.main import main
+from charlm.errors import ModelError, UsageError
+from charlm.language.generating import MAX_TOKENS, generator_keywords, read_defaults
+from tests.conftest import SENTENCES
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    where = tmp_path_factory.mktemp("generating")
+    (where / "book.txt").write_text(SENTENCES * 40)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CHARLM_CACHE", str(where / "cache"))
+        charlm.train(
+            where / "book.txt", steps=30, hidden=16, threads=1, seed=1, out=where / "model"
+        )
+    return where / "model"
+
+
+@pytest.fixture
+def model(trained, tmp_path):
+    copy = tmp_path / "model"
+    shutil.copytree(trained, copy)
+    return copy
+
+
+def configure(model, **values):
+    """Change generation_config.json, and the manifest that knows its size."""
+    path = model / "generation_config.json"
+    path.write_text(json.dumps(values))
+    manifest = json.loads((model / "MANIFEST.json").read_text())
+    manifest["files"][path.name]["size"] = path.stat().st_size
+    (model / "MANIFEST.json").write_text(json.dumps(manifest))
+
+
+def test_the_models_own_defaults_count_where_nothing_is_given(model):
+    configure(model, temperature=0.1, max_new_tokens=7, top_k=4, of_another_library=1)
+    lm = charlm.load(model)
+    sample = lm.samples("the c", seed=1)[0]
+    assert sample.tokens == 7
+    given = {"temperature": 0.1, "top_k": 4, "max_tokens": 7, "seed": 1}
+    assert sample == lm.samples("the c", **given)[0]
+    assert lm.samples("the c", max_tokens=3, seed=1)[0].tokens == 3
+
+
+def test_not_to_sample_is_the_most_probable(model):
+    configure(model, do_sample=False, temperature=1.5)
+    assert read_defaults(model)["temperature"] == 0.0
+    lm = charlm.load(model)
+    assert lm.generate("the c", max_tokens=9) == lm.generate("the c", max_tokens=9)
+
+
+def test_without_the_file_charlms_own_count(model):
+    (model / "generation_config.json").unlink()
+    assert read_defaults(model) == {"temperature": 0.8, "max_tokens": MAX_TOKENS}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"temperature": "hot"},
+        {"temperature": -1},
+        {"top_p": 2},
+        {"top_k": 1.5},
+        {"max_new_tokens": -1},
+        {"max_new_tokens": True},
+        {"do_sample": "yes"},
+    ],
+)
+def test_a_senseless_default_is_refused_by_its_name(model, values, capsys):
+    configure(model, **values)
+    with pytest.raises(ModelError, match="generation_config"):
+        read_defaults(model)
+    assert main(["generate", str(model), "x"]) == 4
+    error = capsys.readouterr().err
+    assert next(iter(values)).replace("_", "-") in error.replace("_", "-")
+
+
+def test_options_have_the_names_of_other_libraries_too(trained):
+    lm = charlm.load(trained)
+    ours = lm.samples("the", 2, max_tokens=9, stop=["q"], seed=1)
+    assert lm.samples("the", n=2, max_new_tokens=9, stop_strings=["q"], seed=1) == ours
+    beams = lm.samples("the", num_return_sequences=2, num_beams=3, max_tokens=5)
+    assert len(beams) == 2
+    with pytest.raises(UsageError, match="same option"):
+        lm.generate("the", max_tokens=1, max_new_tokens=1)
+    with pytest.raises(UsageError, match="unknown"):
+        generator_keywords({"temprature": 1})
+
+
+def test_the_command_constrains_and_searches(trained, tmp_path, capsys):
+    (tmp_path / "words.txt").write_text("cat\ndog\n\n")
+
+    def samples(*words):
+        assert main(["generate", str(trained), "the ", *words, "--json"]) == 0
+        return json.loads(capsys.readouterr().out)["samples"]
+
+    for one in samples("--words", str(tmp_path / "words.txt"), "-n", "5"):
+        assert one["text"].strip() in ("cat", "dog") and one["stopped_by"] == "match"
+    assert samples("--regex", "[0-9]{3}")[0]["text"].isdigit()
+    assert samples("--prefix", "zebra", "--max-tokens", "20")[0]["text"].startswith("zebra")
+    assert len(samples("--beams", "3", "-n", "3", "--max-tokens", "5")) == 3
+    for words in (["--regex", "("], ["--regex", "a", "--prefix", "b"], ["--beams", "-1"]):
+        assert main(["generate", str(trained), "x", *words]) == 2
+    (tmp_path / "empty.txt").write_text("\n")
+    assert main(["generate", str(trained), "x", "--words", str(tmp_path / "empty.txt")]) == 3
