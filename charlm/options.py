@@ -11,6 +11,7 @@ An option is written once, as one line of a dataclass that stands beside the cod
 import argparse
 import dataclasses
 import difflib
+import os
 import types
 import typing
 from collections.abc import Callable, Container, Iterable, Mapping
@@ -93,6 +94,14 @@ def checked(cls: type[Any], values: Mapping[str, Any], where: str = "") -> dict[
         if not _fits(value, hints[name]):
             raise UsageError(f"{where}option '{name}' cannot be {value!r}", _wanted(hints[name]))
     return {name: _from_list(value) for name, value in values.items()}
+
+
+def without_paths(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Give options with their paths as texts, as the command line has them."""
+    return {
+        name: os.fspath(value) if isinstance(value, os.PathLike) else value
+        for name, value in options.items()
+    }
 
 
 def check(condition: bool, message: str, hint: str | None = None) -> None:

@@ -87,18 +87,13 @@ def _of_writing(found: Sequence[Writing]) -> Iterable[Verdict]:
             own = max(exact, key=_ratio)
             best = max(one.ways, key=_ratio)
             yield Verdict(aim, own.ratio, best.ratio, best.way)
-    for one in found[:1]:
-        many = max(one.ways, key=_many, default=None)
-        if many is not None and many.streams == STREAMS:
-            yield Verdict(MANY, many.many_ratio, many.many_ratio, many.way)
+    for way in found[0].ways if found else []:
+        if way.streams == STREAMS:
+            yield Verdict(MANY, way.many_ratio, way.many_ratio, way.way)
 
 
 def _ratio(way: WaySpeed) -> float:
     return way.ratio
-
-
-def _many(way: WaySpeed) -> float:
-    return way.many
 
 
 def _of_typing(found: Sequence[Typing]) -> Iterable[Verdict]:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from charlm.errors import LostProcessError, OutOfMemoryError
+from charlm.errors import CharlmError, LostProcessError, OutOfMemoryError
 from charlm.training.memory import HINT, memory_errors
 
 KILLED = -9  # by the system, for want of memory
@@ -36,13 +36,17 @@ def ask_child(
         env=child_environment() | dict(environment or {}),
     )
     if done.returncode != 0:
-        last = (done.stderr.strip().splitlines() or ["it said nothing"])[-1]
-        said = f"a process that measures ended with {done.returncode}: {last[:200]}"
-        short = done.returncode in (OutOfMemoryError.exit_code, KILLED)
-        if short or "bad_alloc" in done.stderr:
-            raise OutOfMemoryError(said, HINT)
-        raise LostProcessError(said)
+        raise fault_of(done.returncode, done.stderr)
     return json.loads(done.stdout)
+
+
+def fault_of(code: int, said: str) -> CharlmError:
+    """Give the error that tells of a child that ended with a code, after some last words."""
+    last = (said.strip().splitlines() or ["it said nothing"])[-1]
+    told = f"a process that measures ended with {code}: {last[:200]}"
+    if code in (OutOfMemoryError.exit_code, KILLED) or "bad_alloc" in said or "MemoryError" in said:
+        return OutOfMemoryError(told, HINT)
+    return LostProcessError(told)
 
 
 def answer(function: Callable[[Task], Any]) -> None:

@@ -1,8 +1,8 @@
-"""The networks that write: of one shape for charlm and the textbook, with the same weights.
+"""The networks that write.
 
 Their weights are random but for the head's biases: these are log-frequencies of ids, so that what
 is drawn is as unevenly frequent as text, and clusters of words are opened as often.
-Legend: E embedding, H hidden, V vocabulary.
+Legend: V vocabulary.
 """
 
 from dataclasses import dataclass, replace
@@ -11,7 +11,6 @@ import numpy as np
 import torch
 
 from charlm.benchmark.shapes import Shape, planned
-from charlm.benchmark.textbook import TextbookModel
 from charlm.language.network import network_weights
 from charlm.model.network import LanguageNetwork
 from charlm.model.shape import GATES, NetworkConfig
@@ -45,21 +44,6 @@ def writing_network(shape: Shape, full: bool, counts: np.ndarray) -> WritingNetw
         inside = [counts[start:end].sum() for start, end in config.clusters]
         weights["head.cluster_bias"] = np.log(inside / counts.sum()).astype(np.float32)
     return WritingNetwork(config, weights)
-
-
-def textbook_of(network: WritingNetwork) -> TextbookModel:
-    """Give the textbook's model the same weights; its softmax is always a full one, and tied."""
-    config, weights = network.config, network.weights
-    sizes = config.embed_size, config.hidden_size, config.num_layers
-    model = TextbookModel(config.vocab_size, *sizes, dropout=0.2, tied=True)
-    with torch.no_grad():
-        model.embedding.weight.copy_(torch.from_numpy(weights["embedding"]))
-        model.decoder.bias.copy_(torch.from_numpy(weights["head.bias"]))
-        for layer in range(config.num_layers):
-            for kind in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
-                own = torch.from_numpy(weights[f"stack.layers.{layer}.{kind}"])
-                getattr(model.lstm, f"{kind}_l{layer}").copy_(own)
-    return model
 
 
 def weights_touched(config: NetworkConfig) -> int:

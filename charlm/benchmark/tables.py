@@ -39,12 +39,13 @@ def generation_tables(
                 one.name,
                 "tokens/s",
                 "ratio",
+                "kept",
                 "of reading",
                 f"{one.ways[0].streams if one.ways else 0} streams",
                 "ratio",
             ),
             [
-                _textbook_row(one),
+                *_textbook_rows(one),
                 *map(_way_row, one.ways),
                 _reading_row(one),
             ],
@@ -70,8 +71,11 @@ def generation_tables(
     )
 
 
-def _textbook_row(one: Writing) -> Row:
-    return "textbook loop", f"{one.textbook:,.0f}", NOTHING, NOTHING, NOTHING, NOTHING
+def _textbook_rows(one: Writing) -> Iterable[Row]:
+    """Tell the textbook loop's speed, and what it is if the memory that it frees is kept."""
+    kept = one.textbook_kept / one.textbook
+    yield "textbook loop", f"{one.textbook:,.0f}", *[NOTHING] * 5
+    yield "textbook loop, memory kept", f"{one.textbook_kept:,.0f}", f"{kept:.1f}", *[NOTHING] * 4
 
 
 def _way_row(way: WaySpeed) -> Row:
@@ -79,6 +83,7 @@ def _way_row(way: WaySpeed) -> Row:
         f"charlm, {way.way}",
         f"{way.tokens_per_second:,.0f}",
         f"{way.ratio:.1f}",
+        f"{way.kept_ratio:.1f}",
         f"{way.share:.0%}",
         f"{way.many:,.0f}",
         f"{way.many_ratio:.1f}",
@@ -89,7 +94,8 @@ def _reading_row(one: Writing) -> Row:
     """Tell the bound: every token reads its weights once."""
     most = one.reading / one.bytes_per_token
     name = f"reading {one.bytes_per_token / MEGA:.1f} MB at {one.reading / GIGA:.0f} GB/s"
-    return name, f"{most:,.0f}", f"{most / one.textbook:.1f}", "100%", NOTHING, NOTHING
+    ratios = [f"{most / speed:.1f}" for speed in (one.textbook, one.textbook_kept)]
+    return name, f"{most:,.0f}", *ratios, "100%", NOTHING, NOTHING
 
 
 def _typing_row(one: Typing) -> Row:

@@ -10,11 +10,15 @@ Legend: L ids, B streams, T steps, V vocabulary.
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from charlm.text.memory import freed_memory_kept
 
 BATCH, WINDOW = 20, 35
 VALIDATION_BATCH = 10
@@ -23,6 +27,7 @@ CLIP_NORM = 0.25
 WEIGHT_RANGE = 0.1
 
 Hidden = tuple[Tensor, Tensor]
+_KEPT = ExitStack()  # what stays as it is until the process ends
 
 
 class TextbookModel(nn.Module):
@@ -177,3 +182,17 @@ def windows(streams: Tensor, window: int) -> Iterator[tuple[Tensor, Tensor]]:
     for start in range(0, len(streams) - 1, window):
         end = min(start + window, len(streams) - 1)
         yield streams[start:end], streams[start + 1 : end + 1].flatten()
+
+
+def writers(task: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Callable[[], object]]]:
+    """Make the writer of a task, in a process of its own, as one contestant without facts."""
+    torch.set_num_threads(1)
+    torch.manual_seed(1)
+    model = TextbookModel(task["vocab_size"], task["embed"], task["hidden"], task["layers"])
+    with torch.no_grad():  # what is drawn is as unevenly frequent as text
+        counts = torch.tensor(task["counts"], dtype=torch.float32) + 1
+        model.decoder.bias.copy_((counts / counts.sum()).log())
+    writer = TextbookWriter(model, [f"w{number}" for number in range(task["vocab_size"])])
+    if task["keep"]:
+        _KEPT.enter_context(freed_memory_kept())
+    return {}, {task["name"]: lambda: writer.write(task["tokens"])}

@@ -1,11 +1,13 @@
 """The ways in which charlm can write with a network's weights on a CPU; to add one, add a line."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.util import find_spec
 
 import numpy as np
 
 from charlm.benchmark.networks import WritingNetwork
+from charlm.model.rows import Weight, quantised_weights
 from charlm.predict.predictor import Predictor
 from charlm.predict.runtime import RuntimePredictor
 
@@ -29,10 +31,20 @@ class Way:
 
 
 def _numpy(network: WritingNetwork) -> Predictor:
-    return RuntimePredictor(network.config, network.weights, BOUNDARY)
+    return RuntimePredictor(network.config, network.weights, BOUNDARY, compiled=False)
 
 
-WAYS = (Way("NumPy", True, 4, _numpy),)
+def _compiled(network: WritingNetwork, weights: Mapping[str, Weight]) -> Predictor | None:
+    if find_spec("numba") is None:
+        return None
+    return RuntimePredictor(network.config, weights, BOUNDARY, compiled=True)
+
+
+WAYS = (
+    Way("NumPy", True, 4, _numpy),
+    Way("compiled", True, 4, lambda network: _compiled(network, network.weights)),
+    Way("compiled, int8", False, 1, lambda n: _compiled(n, quantised_weights(n.weights))),
+)
 
 
 class Writer:

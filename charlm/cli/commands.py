@@ -35,6 +35,7 @@ COMMANDS = {
     "score": Command("score", "score each line of a text"),
     "generate": Command("generate", "continue a text"),
     "suggest": Command("suggest", "suggest the next words"),
+    "type": Command("type", "type a text with suggestions in the terminal"),
     "compare": Command("compare", "compare two models on the same text"),
     "read": Command("read", "read a text and keep what the model remembers"),
     "adapt": Command("adapt", "tune adaptation, cache and mixtures to a text"),

@@ -2,6 +2,8 @@
 
 import argparse
 import json
+import sys
+from typing import TYPE_CHECKING, Any
 
 from charlm.cli.arguments import (
     add_model,
@@ -11,7 +13,13 @@ from charlm.cli.arguments import (
     read_text,
     spare_threads,
 )
-from charlm.errors import UsageError
+from charlm.cli.lines import text_lines
+from charlm.errors import CharlmError, UsageError
+
+if TYPE_CHECKING:
+    from charlm.generation.session import Session
+
+MOST = 1000  # words that a line may ask for
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,7 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_predictor(parser, "best")
     add_state(parser)
     parser.add_argument(
-        "text", nargs="?", default="", metavar="TEXT", help="what was typed; -, @FILE as PROMPT"
+        "text",
+        nargs="?",
+        default="",
+        metavar="TEXT",
+        help="what was typed; @FILE a file; - for programs: answers each line of standard input, a "
+        'text or {"text": ..., "k": ...}, with a line of JSON, quickly where texts go on',
     )
     parser.add_argument("-k", type=int, default=5, metavar="K", help="suggestions (default 5)")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
@@ -32,6 +45,13 @@ def run(arguments: argparse.Namespace) -> int:
         raise UsageError(f"-k must be 1 or more, not {arguments.k}")
     spare_threads(arguments)
     model = load_model(arguments)
+    if arguments.text == "-":
+        session = model.session()
+        for lines in text_lines("-", errors="replace"):
+            for line in lines:
+                print(json.dumps(answer(session, line, arguments.k), ensure_ascii=False))
+                sys.stdout.flush()  # who asks waits
+        return 0
     found = model.suggestions(read_text(arguments.text), k=arguments.k)
     if arguments.json:
         print(json.dumps(found.to_json(), ensure_ascii=False))
@@ -39,3 +59,30 @@ def run(arguments: argparse.Namespace) -> int:
     for suggestion in found.suggestions:
         print(f"{suggestion.probability:7.2%}  {suggestion.word}")
     return 0
+
+
+def answer(session: "Session", line: str, k: int) -> dict[str, Any]:
+    """Answer a line: a text, or a JSON object with `text` and perhaps `k`; mistakes are told."""
+    try:
+        text, k = _asked(line, k)
+        return session.suggest(text, k).to_json()
+    except CharlmError as error:
+        return {"error": error.message}
+
+
+def _asked(line: str, k: int) -> tuple[str, int]:
+    """Give the text of a line, and how many words it asks for."""
+    if not line.startswith("{"):
+        return line, k
+    try:
+        asked = json.loads(line)
+    except (ValueError, RecursionError):
+        return line, k  # a text may begin so
+    if not isinstance(asked.get("text"), str):
+        raise UsageError('a line in JSON needs "text", which is a text')
+    k = asked.get("k", k)
+    if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k <= MOST:
+        raise UsageError(f'"k" must be a whole number between 1 and {MOST}')
+    if unknown := sorted(asked.keys() - {"text", "k"}):
+        raise UsageError(f"unknown field '{unknown[0]}': there are text and k")
+    return asked["text"], k

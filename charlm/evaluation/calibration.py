@@ -8,6 +8,7 @@ probability it gives that one. A calibrated predictor is right about as often as
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -53,6 +54,16 @@ class Calibration:
     def expected_error(self) -> float:
         """Give the expected calibration error: |accuracy - confidence|, averaged over tokens."""
         return float(np.abs(self.right - self.confidence).sum() / max(self.total, 1))
+
+    def to_json(self) -> dict[str, Any]:
+        """Give the bins that hold anything, and the expected error, as plain data."""
+        rows = zip(self.tokens, self.mean_confidence, self.accuracy, strict=True)
+        bins = [
+            {"count": int(count), "given": round(float(given), 4), "came": round(float(came), 4)}
+            for count, given, came in rows
+            if count
+        ]
+        return {"count": self.total, "expected_error": self.expected_error, "bins": bins}
 
     def interval(self) -> tuple[np.ndarray, np.ndarray]:
         """Give the 95 % interval of each accuracy, (bins,) each, if tokens were independent.

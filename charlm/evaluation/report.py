@@ -47,7 +47,19 @@ def examination_table(facts: Mapping[str, Any]) -> str:
     ]
     shown = [(name, form.format(value)) for name, value, form in rows if value is not None]
     lines = [f"{name:20}{value:>12}" for name, value in shown]
+    lines += _suggested(facts.get("suggestions"))
     return "".join("\n" + line for line in ["", *lines]) if lines else ""
+
+
+def _suggested(facts: Mapping[str, Any] | None) -> list[str]:
+    """Lay out how often suggested words came, beside the probabilities given to them."""
+    if not facts or not facts["count"]:
+        return []
+    rows = [
+        f"{one['given']:>8.1%}  {one['came']:>8.1%}  {one['count']:>8,}" for one in facts["bins"]
+    ]
+    title = f"{'given':>8}  {'came':>8}  {'words':>8}    suggested before their first letter"
+    return ["", title, *rows, f"expected error{facts['expected_error']:>18.2%}"]
 
 
 def _side_by_side(evaluations: Mapping[str, Evaluation]) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 from charlm.text.pretokens import APOSTROPHES, WORD, WORD_PATTERN
 from charlm.text.tokenizers import Tokenizer
 
+UNKNOWN = -1  # until somebody needs to know
 _PLAIN = re.compile(f" ?{WORD}+")
 
 
@@ -27,6 +28,8 @@ class Lexicon:
     """The roles of all tokens of a lossless tokenizer, as (V,) masks.
 
     lengths: (V,) bytes of each token
+    ..._tokens: the ids (n,) of some; `first_tokens` may begin a word after white space
+    after_letter: 1 where a word can go on with it after a letter, 0 where it cannot, or UNKNOWN
     plain:   those of nothing but word characters, with a space before them or not, or white space
     """
 
@@ -41,6 +44,12 @@ class Lexicon:
         self.goes_on = self.letters | (roles == Role.APOSTROPHE)
         self.ends = self.begins | self.blank | (roles == Role.OTHER)
         self.plain = self.blank | [_PLAIN.fullmatch(text) is not None for text in texts]
+        self.after_letter = np.where(self.plain & self.letters, 1, UNKNOWN)
+        self.letters_tokens = np.flatnonzero(self.letters)
+        self.goes_on_tokens = np.flatnonzero(self.goes_on)
+        self.ends_tokens = np.flatnonzero(self.ends)
+        self.letters_or_blank_tokens = np.flatnonzero(self.letters | self.blank)
+        self.first_tokens = np.flatnonzero(self.letters | self.blank | self.begins)
         self._sorted = sorted(range(len(self.pieces)), key=self.pieces.__getitem__)
         self._in_order = [self.pieces[token] for token in self._sorted]
         times = Counter(self.pieces)

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from charlm.generation.lexicon import Lexicon
-from charlm.generation.word_search import WordSearch
-from charlm.predict.predictor import Predictor, State
+from charlm.predict.predictor import Prediction
 from charlm.text.pretokens import TYPED_PATTERN
-from charlm.text.tokenizers import Tokenizer, refuse_surrogates
+from charlm.text.tokenizers import Tokenizer
+
+LONGEST = 1000  # characters of a word that is completed
 
 
 @dataclass(frozen=True)
@@ -43,72 +43,23 @@ class Suggestions:
         return asdict(self)
 
 
-def suggest(
-    predictor: Predictor,
-    tokenizer: Tokenizer,
-    text: str,
-    k: int = 5,
-    lexicon: Lexicon | None = None,
+def cut_typed(tokenizer: Tokenizer, text: str) -> tuple[str, str]:
+    """Cut a text where the word begins that it ends in, or where the next one would."""
+    if tokenizer.closed:
+        words = text.split()
+        typed = words[-1] if words and not text[-1].isspace() else ""
+    else:
+        found = TYPED_PATTERN.search(text, max(0, len(text) - LONGEST))
+        typed = found.group() if found else ""
+    cut = len(text) - len(typed)
+    return text[:cut], typed
+
+
+def closed_suggestions(
+    tokenizer: Tokenizer, prediction: Prediction, text: str, typed: str, k: int
 ) -> Suggestions:
-    """Find the k most probable next words of `text`, or completions of the word it ends in.
-
-    Raises CorpusError where the text holds a lone surrogate.
-    """
-    refuse_surrogates(text)
-    if tokenizer.closed:
-        return _suggest_closed(predictor, tokenizer, text, k)
-    search = _search(predictor, tokenizer, text, k, lexicon)
-    suggestions = tuple(Suggestion(*found) for found in search.best(k))
-    return Suggestions(text, suggestions, search.unexplored())
-
-
-def offered(
-    predictor: Predictor,
-    tokenizer: Tokenizer,
-    text: str,
-    word: str,
-    k: int,
-    lexicon: Lexicon | None = None,
-) -> bool:
-    """Tell whether a word is among the k that `suggest` finds; the search ends when that is sure.
-
-    So it says what a search without an end would, also where `suggest` had to stop before.
-    """
-    if tokenizer.closed:
-        found = _suggest_closed(predictor, tokenizer, text, k).suggestions
-        return word in [suggestion.word for suggestion in found]
-    best = _search(predictor, tokenizer, text, k, lexicon, word).best(k)
-    return word in [found for found, _, _ in best]
-
-
-def _search(
-    predictor: Predictor,
-    tokenizer: Tokenizer,
-    text: str,
-    k: int,
-    lexicon: Lexicon | None,
-    word: str | None = None,
-) -> WordSearch:
-    found = TYPED_PATTERN.search(text)
-    typed = found.group() if found else ""
-    context = text[: len(text) - len(typed)]
-    search = WordSearch(predictor, lexicon or Lexicon(tokenizer), typed)
-    search.run(_read(predictor, tokenizer, context), k, word)
-    return search
-
-
-def _read(predictor: Predictor, tokenizer: Tokenizer, text: str) -> State:
-    """Read a text from the start; give the state after it."""
-    state, ids = predictor.start(1), tokenizer.encode(text)
-    return predictor.score(ids[None, :], state)[1] if len(ids) else state
-
-
-def _suggest_closed(predictor: Predictor, tokenizer: Tokenizer, text: str, k: int) -> Suggestions:
     """In the closed form every word is one token: one prediction answers everything."""
-    words = text.split()
-    typed = words[-1] if words and not text[-1].isspace() else ""
-    state = _read(predictor, tokenizer, text[: len(text) - len(typed)])
-    logs = predictor.prediction(state).log_probs()[0].astype(np.float64)
+    logs = prediction.log_probs()[0].astype(np.float64)
     pieces = [piece.decode() for piece in tokenizer.pieces]
     hidden = (tokenizer.boundary_id, tokenizer.unknown_id)
     agreeing = [i for i, w in enumerate(pieces) if w.startswith(typed) and i not in hidden]

@@ -10,21 +10,21 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from charlm.generation.lexicon import Lexicon
-from charlm.predict.predictor import Predictor, State
+from charlm.generation.lexicon import UNKNOWN, Lexicon
+from charlm.generation.memo import Memo
 from charlm.text.pretokens import APOSTROPHES, WORD_PATTERN
 
 WIDTH = 32  # spellings opened at a time
 BRANCHES = 64  # tokens followed from one spelling
 MAX_OPENED = 1024
 ENOUGH = 0.01  # unexplored share at which the search ends
+FAINT = 1e-6  # share of a token that is not worth opening
 
 
 @dataclass
 class _Source:
-    """A spelling that was opened: its bytes after the context, and which state has read it.
+    """A spelling that was opened: its bytes after the context, and its number in the memo.
 
-    batch, row:     of the states that the search holds
     tokens, masses: (n,) that can follow, the most probable first; the first `taken` were opened
     begun:          what every word that it leads to begins with
     rest:           mass of the tokens that never are opened
@@ -33,8 +33,7 @@ class _Source:
 
     spelled: bytes
     begun: str
-    batch: int
-    row: int
+    number: int
     tokens: np.ndarray
     masses: np.ndarray
     rest: float
@@ -46,12 +45,11 @@ class _Source:
 class WordSearch:
     """Best-first search over spellings that agree with what was typed."""
 
-    def __init__(self, predictor: Predictor, lexicon: Lexicon, typed: str) -> None:
-        self._predictor = predictor
+    def __init__(self, memo: Memo, lexicon: Lexicon, typed: str) -> None:
+        self._memo = memo
         self._lexicon = lexicon
         self._typed = typed
         self._prefix = typed.encode()
-        self._states: list[State] = []  # a batch for each step
         self._sources: list[_Source] = []
         self._next: list[tuple[float, int, _Source]] = []  # a heap: minus the mass of the next
         self._order = itertools.count()
@@ -61,24 +59,23 @@ class WordSearch:
         self._word: str | None = None
         self.words: dict[str, float] = {}
 
-    def run(self, state: State, k: int, word: str | None = None) -> None:
-        """Search until little is left to find, or until it is certain if `word` is among k best."""
+    def run(self, k: int, word: str | None = None, quick: bool = False) -> None:
+        """Search until little is left to find, or until it is certain if `word` is among k best.
+
+        quick: until no word that was not met can be more probable than the k best by one spelling
+        """
         self._word = word
-        self._states.append(state)
-        self._open(b"", 1.0, self._predictor.prediction(state).log_probs()[0], 0)
+        self._open(b"", 1.0, 0)
         opened = 0
-        while self._next and opened < MAX_OPENED and not self._settled(k):
-            spellings = [self._take() for _ in range(min(WIDTH, MAX_OPENED - opened)) if self._next]
+        while self._next and opened < MAX_OPENED and not self._settled(k, quick):
+            least = self._least(k) if quick else 0.0
+            spellings = [self._take()]
+            while self._next and len(spellings) < WIDTH and -self._next[0][0] > least:
+                spellings.append(self._take())
             opened += len(spellings)
-            spellings.sort(key=lambda spelling: spelling[0].batch)
-            prediction, states = self._predictor.step(
-                np.array([token for _, token, _ in spellings]),
-                self._gathered([source for source, _, _ in spellings]),
-            )
-            self._states.append(states)
-            for row, (source, token, mass) in enumerate(spellings):
-                spelled = source.spelled + self._lexicon.pieces[token]
-                self._open(spelled, mass, prediction.log_probs()[row], row)
+            numbers = self._memo.open([(source.number, token) for source, token, _ in spellings])
+            for number, (source, token, mass) in zip(numbers, spellings, strict=True):
+                self._open(source.spelled + self._lexicon.pieces[token], mass, number)
 
     def best(self, k: int) -> list[tuple[str, str, float]]:
         """Give the best words, what remains to be typed of each, and its share, at least."""
@@ -102,13 +99,20 @@ class WordSearch:
                 shorter += float(masses[short].sum())
         return self._agreeing + shorter
 
-    def _settled(self, k: int) -> bool:
+    def _settled(self, k: int, quick: bool) -> bool:
         """Tell whether the search may end."""
         if not self._agreeing:
             return False
         if self._open_mass <= ENOUGH * self._agreeing:
             return True
+        if quick and self._least(k) >= -self._next[0][0]:
+            return True
         return self._word is not None and self._decided(self._word, k)
+
+    def _least(self, k: int) -> float:
+        """Give the mass of the last of the k best words; 0 while there are fewer."""
+        best = heapq.nlargest(k, self.words.values())
+        return best[-1] if len(best) == k else 0.0
 
     def _decided(self, word: str, k: int) -> bool:
         """Tell whether nothing still open could bring a word among the k best, or out of them.
@@ -153,42 +157,36 @@ class WordSearch:
         self._offer(source)
         return source, token, mass
 
-    def _gathered(self, sources: list[_Source]) -> State:
-        """Put the states of sources, which are in the order of their batches, side by side."""
-        own = self._predictor
-        return own.stack(
-            [
-                own.select(self._states[batch], [source.row for source in group])
-                for batch, group in itertools.groupby(sources, lambda source: source.batch)
-            ]
-        )
-
     def _offer(self, source: _Source) -> None:
         if source.taken < len(source.tokens):
             entry = (-float(source.masses[source.taken]), next(self._order), source)
             heapq.heappush(self._next, entry)
 
-    def _open(self, spelled: bytes, mass: float, logs: np.ndarray, row: int) -> None:
+    def _open(self, spelled: bytes, mass: float, number: int) -> None:
         """Open a spelling of some mass: end a word there, and see which tokens go on with it."""
-        masses = np.exp(logs.astype(np.float64)) * mass
+        masses = self._memo.shares(number) * mass
         rest = np.zeros(0, dtype=np.int64)
         if len(spelled) < len(self._prefix):
             tokens = self._towards(spelled, masses)
         else:
             tokens = self._within(spelled, masses)
-            if len(tokens) > BRANCHES:
-                order = np.argpartition(-masses[tokens], BRANCHES)
-                tokens, rest = tokens[order[:BRANCHES]], tokens[order[BRANCHES:]]
+            own = masses[tokens]
+            strong = own > FAINT * mass
+            if np.count_nonzero(strong) > BRANCHES:
+                strong[:] = False
+                strong[np.argpartition(-own, BRANCHES)[:BRANCHES]] = True
+            tokens, rest = tokens[strong], tokens[~strong]
             tokens = self._that_spell(spelled, tokens)
-        tokens = tokens[np.argsort(-masses[tokens], kind="stable")]
+        own = masses[tokens]
+        order = np.argsort(-own, kind="stable")
+        tokens, own = tokens[order], own[order]
         bests = None
         if self._word is not None and len(rest):
             bests = self._lexicon.bests(rest, masses[rest])
         left = float(masses[rest].sum())
         begun = spelled.decode(errors="ignore").strip().rstrip(APOSTROPHES)
-        batch = len(self._states) - 1
-        source = _Source(spelled, begun, batch, row, tokens, masses[tokens], left, bests)
-        self._open_mass += left + float(source.masses.sum())
+        source = _Source(spelled, begun, number, tokens, own, left, bests)
+        self._open_mass += left + float(own.sum())
         self._sources.append(source)
         self._offer(source)
 
@@ -204,30 +202,29 @@ class WordSearch:
         """End the word, and give the tokens that go on with it."""
         lexicon, word = self._lexicon, _word(spelled)
         if word is None:  # a character is cut in two: it must be completed
-            return np.flatnonzero(lexicon.letters)
+            return lexicon.letters_tokens
         if word:
-            self._end_word(word, spelled, float(masses[lexicon.ends].sum()))
-            return np.flatnonzero(lexicon.goes_on)
-        follow: np.ndarray = lexicon.letters | lexicon.blank
-        if not spelled or spelled.decode()[-1:].isspace():
-            follow = follow | lexicon.begins
-        return np.flatnonzero(follow)
+            self._end_word(word, spelled, float(masses[lexicon.ends_tokens].sum()))
+            return lexicon.goes_on_tokens
+        blank = not spelled or spelled.decode()[-1:].isspace()
+        return lexicon.first_tokens if blank else lexicon.letters_or_blank_tokens
 
     def _that_spell(self, spelled: bytes, tokens: np.ndarray) -> np.ndarray:
         """Keep the tokens after which a spelling is still white space, then a word, or less."""
-        lexicon = self._lexicon
-        keep, word = lexicon.plain[tokens], _word(spelled)
-        if word is None or spelled.decode().endswith(tuple(APOSTROPHES)):
-            keep = np.zeros_like(keep)
-        elif word:
-            keep &= lexicon.letters[tokens]
+        lexicon, word = self._lexicon, _word(spelled)
+        if word and not spelled.decode().endswith(tuple(APOSTROPHES)):
+            known = lexicon.after_letter
+            for token in tokens[known[tokens] == UNKNOWN].tolist():
+                known[token] = _may_be_word(b"a" + lexicon.pieces[token])
+            return np.asarray(tokens[known[tokens] == 1])
+        keep = lexicon.plain[tokens] if word == "" else np.zeros(len(tokens), dtype=bool)
         for place in np.flatnonzero(~keep).tolist():
             keep[place] = _may_be_word(spelled + lexicon.pieces[int(tokens[place])])
         return np.asarray(tokens[keep])
 
     def _end_word(self, word: str, spelled: bytes, mass: float) -> None:
         text = spelled.decode().rstrip(APOSTROPHES)
-        if len(text) < len(self._typed):
+        if not mass or len(text) < len(self._typed):
             return  # what was typed goes beyond this word, by an apostrophe
         self.words[word] = self.words.get(word, 0.0) + mass
         if mass > self._spellings.get(word, (0.0, ""))[0]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from charlm.evaluation.accuracy import Accuracy, AccuracyCounter
-from charlm.evaluation.calibration import CalibrationCounter
+from charlm.evaluation.calibration import Calibration, CalibrationCounter
 from charlm.evaluation.curve import LearningCurve, read_learning_curve
 from charlm.evaluation.keystrokes import Keystrokes
 from charlm.evaluation.metrics import Evaluation
@@ -73,6 +73,7 @@ class Examined:
     evaluation: Evaluation
     accuracy: Accuracy | None = None
     keystrokes: Keystrokes | None = None
+    suggested: Calibration | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Give all of it as plain data."""
@@ -82,6 +83,8 @@ class Examined:
         if self.keystrokes is not None:
             values |= {"keystrokes_saved": self.keystrokes.saved}
             values |= {"words_typed": self.keystrokes.words}
+        if self.suggested is not None:
+            values |= {"suggestions": self.suggested.to_json()}
         return values
 
 
@@ -121,7 +124,7 @@ def examine(
         else:
             corpus, evaluation = None, model.evaluate(predictor=predictor, tell=tell)
         name, parts = check_name(predictor, model.combination), model.parts
-        accuracy, keys = None, None
+        accuracy, keys, suggested = None, None, None
         if wanted.predictions:
             counter = AccuracyCounter()
             asked = parts.predictor(name, parts.reader)
@@ -136,8 +139,10 @@ def examine(
         if wanted.keystrokes is not None:
             asked = parts.predictor(name, parts.network)
             documents = documents_of(model, corpus)
-            keys = keystrokes(asked, model.tokenizer, documents, wanted.keystrokes, typed)
-    return Examined(evaluation, accuracy, keys)
+            keys, suggested = keystrokes(
+                asked, model.tokenizer, documents, wanted.keystrokes, typed
+            )
+    return Examined(evaluation, accuracy, keys, suggested)
 
 
 def _draw(

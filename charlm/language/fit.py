@@ -16,7 +16,7 @@ from charlm.language.recipe import NAMES, request_from
 from charlm.language.record import check_corpus
 from charlm.language.request import TrainRequest
 from charlm.language.result import FitResult, finished_result
-from charlm.options import did_you_mean
+from charlm.options import did_you_mean, without_paths
 from charlm.runs.dialogue import NeverStop, Stop, teller
 from charlm.runs.place import Place, find_place
 from charlm.sinks.names import require
@@ -35,7 +35,7 @@ def train(corpus: str | Path | Sequence[str | Path] = (), **options: Any) -> Lan
     if unknown := sorted(options.keys() - {*NAMES, "preset", "config"}):
         hint = did_you_mean(unknown[0], NAMES) or "see charlm train --help"
         raise UsageError(f"unknown option '{unknown[0]}'", hint)
-    result = fit(paths_of(corpus), request_from(options))
+    result = fit(paths_of(corpus), request_from(without_paths(options)))
     if result is None:
         raise UsageError("this process only helped: the first one has the model")
     return result.model

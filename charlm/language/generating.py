@@ -12,12 +12,17 @@ TEMPERATURE = 0.8
 OTHERS = ("stop", "max_tokens", "seed")
 
 
+def sampling_defaults() -> dict[str, Any]:
+    """Give the sampling options that count where none are given."""
+    return {"temperature": TEMPERATURE}
+
+
 def generator_keywords(options: Mapping[str, Any]) -> dict[str, Any]:
     """Give the Generator's keywords for options by name.
 
     Raises UsageError for a name that is none, and for values that make no sense.
     """
-    rules: dict[str, Any] = {"temperature": TEMPERATURE}
+    rules = sampling_defaults()
     own: dict[str, Any] = {"max_tokens": MAX_TOKENS}
     known = [*SamplingOptions.__dataclass_fields__, *OTHERS]
     for name, value in options.items():

@@ -17,7 +17,8 @@ from charlm.evaluation.scoring import FOREVER, score_stream
 from charlm.generation.copies import Copy, longest_copy
 from charlm.generation.generator import Generator
 from charlm.generation.lexicon import Lexicon
-from charlm.generation.suggest import Suggestion, Suggestions, suggest
+from charlm.generation.session import Session
+from charlm.generation.suggest import Suggestion, Suggestions
 from charlm.generation.text_index import TextIndex
 from charlm.generation.writing import Sample
 from charlm.language.combination import ADAPT, BEST, NETWORK, Combination, check_name
@@ -77,9 +78,9 @@ class LanguageModel:
         self.name = check_name(self._asked, combination)
 
     def fresh_predictor(self, name: str) -> Predictor:
-        """Make the predictor of a name anew, as it was trained, in NumPy on the CPU."""
+        """Make the predictor of a name anew, as it was trained, in NumPy alone on the CPU."""
         fresh = Parts(self.parts.files, "cpu", tuned=False)
-        return fresh.predictor(name, fresh.network)
+        return fresh.predictor(name, fresh.runtime(compiled=False))
 
     def generate(self, prompt: str = "", **options: Any) -> str:  # noqa: ANN401
         """Continue a prompt; the text returned is what follows it.
@@ -137,8 +138,16 @@ class LanguageModel:
     def suggestions(self, text: str, k: int = 5) -> Suggestions:
         """Suggest, and say how much probability was not searched."""
         check_count(k, "k")
+        return self.session(quick=False).suggest(text, k)
+
+    def session(self, quick: bool = True) -> Session:
+        """Begin a session: suggestions for one text while it is typed, in milliseconds each.
+
+        quick: end each search as soon as no other word can be among the k most probable by one
+               spelling; else, as `suggest` does, when little is left unexplored
+        """
         lexicon = None if self.tokenizer.closed else self._lexicon
-        return suggest(self.predictor, self.tokenizer, text, k, lexicon)
+        return Session(self.predictor, self.tokenizer, lexicon, quick)
 
     def score(self, text: str) -> float:
         """Give -log p of a text in nats, by the network, read from the start."""

@@ -1,17 +1,20 @@
-"""Typing a text with a model's suggestions: the keys they would spare."""
+"""Typing a text with a model's suggestions: the keys they would spare, and how true they are."""
 
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 
+from charlm.evaluation.calibration import Calibration, calibration
 from charlm.evaluation.keystrokes import OFFERED, Keystrokes
 from charlm.generation.lexicon import Lexicon
-from charlm.generation.suggest import offered
+from charlm.generation.session import Session
 from charlm.predict.continued import continued
 from charlm.predict.predictor import Predictor
 from charlm.text.pretokens import WORD_PATTERN
 from charlm.text.tokenizers import Tokenizer
 
+SUGGESTED = 5  # words, whose probabilities are compared with how often they come
+BINS = 10
 MOST_TOKENS = 500_000  # of the text, whose words are typed
 
 
@@ -21,8 +24,11 @@ def keystrokes(
     documents: Iterable[Iterable[np.ndarray]],
     words: int,
     passed: Callable[[int], object] = lambda total: None,
-) -> Keystrokes:
+) -> tuple[Keystrokes, Calibration]:
     """Type so many words of a text, evenly spaced over it, each after all that stands before it.
+
+    Gives the keys, and how often the words came that were suggested before a word's first letter,
+    beside the probabilities given to them.
 
     passed: is told after each word how many there are
     """
@@ -32,6 +38,7 @@ def keystrokes(
     chosen = set(np.linspace(0, total - 1, min(words, total)).round().astype(int).tolist())
     lexicon = None if tokenizer.closed else Lexicon(tokenizer)
     result, number = Keystrokes(), 0
+    given, came = list[float](), list[bool]()
     for text, found in zip(texts, places, strict=True):
         state, read = predictor.start(1), 0
         for place in found:
@@ -42,16 +49,20 @@ def keystrokes(
                     _, state = predictor.score(ids[None].astype(np.int64), state)
                 read, here = cut, continued(predictor, state)
                 word, space = place.group(), text[cut : place.start()]
+                session = Session(here, tokenizer, lexicon)
 
                 def among_the_best(
-                    typed: str, here: Predictor = here, word: str = word, space: str = space
+                    typed: str, session: Session = session, word: str = word, space: str = space
                 ) -> bool:
-                    return offered(here, tokenizer, space + typed, word, OFFERED, lexicon)
+                    return session.offers(space + typed, word, OFFERED)
 
+                for suggestion in session.suggest(space, SUGGESTED).suggestions:
+                    given.append(suggestion.probability)
+                    came.append(suggestion.word == word)
                 result = result.add(word, among_the_best)
                 passed(len(chosen))
             number += 1
-    return result
+    return result, calibration(np.array(given), np.array(came, dtype=bool), BINS)
 
 
 def _texts(tokenizer: Tokenizer, documents: Iterable[Iterable[np.ndarray]]) -> Iterator[str]:

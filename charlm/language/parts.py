@@ -69,9 +69,10 @@ class Parts:
         """The network alone: on a CPU the NumPy runtime, elsewhere the torch network."""
         return self.runtime() if self._device in ("auto", "cpu") else self.reader
 
-    def runtime(self) -> RuntimePredictor:
+    def runtime(self, compiled: bool | None = None) -> RuntimePredictor:
         """Make the network anew, in NumPy on the CPU, whatever the device."""
-        return RuntimePredictor(self.shape, self._weights(), self.files.tokenizer.boundary_id)
+        boundary_id = self.files.tokenizer.boundary_id
+        return RuntimePredictor(self.shape, self._weights(), boundary_id, compiled)
 
     @cached_property
     def reader(self) -> "NeuralPredictor":

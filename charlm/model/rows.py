@@ -30,6 +30,10 @@ class Int8Rows:
         """Give the shape of the matrix."""
         return self.numbers.shape
 
+    def __getitem__(self, rows: slice) -> "Int8Rows":
+        """Take some rows."""
+        return Int8Rows(self.numbers[rows], self.scales[rows])
+
     def dequantised(self) -> np.ndarray:
         """Give the matrix that it stands for, (R, C) float32."""
         return np.asarray(self.numbers * self.scales[:, None], dtype=np.float32)
@@ -54,12 +58,22 @@ def quantised_weights(weights: Mapping[str, np.ndarray]) -> dict[str, Weight]:
     }
 
 
+def plain(weight: Weight) -> np.ndarray:
+    """Give a weight as float32."""
+    return weight.dequantised() if isinstance(weight, Int8Rows) else weight
+
+
+def one_below(first: Weight, second: Weight) -> Weight:
+    """Put the rows of two matrices below each other."""
+    if isinstance(first, Int8Rows) and isinstance(second, Int8Rows):
+        numbers = np.concatenate([first.numbers, second.numbers])
+        return Int8Rows(numbers, np.concatenate([first.scales, second.scales]))
+    return np.concatenate([plain(first), plain(second)])
+
+
 def plain_weights(weights: Mapping[str, Weight]) -> dict[str, np.ndarray]:
     """Give every weight as float32."""
-    return {
-        name: weight.dequantised() if isinstance(weight, Int8Rows) else weight
-        for name, weight in weights.items()
-    }
+    return {name: plain(weight) for name, weight in weights.items()}
 
 
 def as_arrays(weights: Mapping[str, Weight]) -> dict[str, np.ndarray]:

@@ -208,12 +208,17 @@ class CachedPredictor:
         held = ids != NOTHING
         likeness = np.matmul(state.keys, queries[:, :, None])[:, :, 0]  # (S, L)
         if state.shared is not None:
-            before = state.shared.ids.shape[1]
-            room = self.size - held.sum(axis=1)[:, None]  # (S, 1)
-            near = (np.arange(before) >= before - room) & (state.shared.ids != NOTHING)
+            room = self.size - held.sum(axis=1)  # (S,)
+            first = max(state.shared.ids.shape[1] - int(room.max()), 0)
+            shared_ids, keys = state.shared.ids[:, first:], state.shared.keys[0, first:]
+            before = shared_ids.shape[1]
+            near = shared_ids != NOTHING
+            if len(ids) > 1:  # some may have room for fewer than others
+                near = near & (np.arange(before) >= before - room[:, None])
+                shared_ids = np.repeat(shared_ids, len(ids), axis=0)
             held = np.concatenate([near, held], axis=1)
-            likeness = np.concatenate([queries @ state.shared.keys[0].T, likeness], axis=1)
-            ids = np.concatenate([np.repeat(state.shared.ids, len(ids), axis=0), ids], axis=1)
+            likeness = np.concatenate([queries @ keys.T, likeness], axis=1)
+            ids = np.concatenate([shared_ids, ids], axis=1)
         if self.share == 0 or not held.any():
             return prediction
         weights, number = self.flatness * likeness, held.sum(axis=1)

@@ -13,7 +13,7 @@ import numpy as np
 
 COLDEST = 1e-6  # a lower temperature takes the most probable, as 0 does
 BLOCK = 256  # ids whose weights are added up before it is known in which of the sums the aim falls
-LARGE = 4096  # ids from which that pays
+LARGE, SEVERAL = 4096, 1024  # ids from which that pays, for one stream and for several
 
 Only = tuple[float, int]
 
@@ -53,7 +53,7 @@ def draw_simply(logits: np.ndarray, alone: Only, noise: np.ndarray) -> np.ndarra
 def aimed(weights: np.ndarray, noise: np.ndarray) -> np.ndarray:
     """Give the id of each stream at which the cumulated weights (S, V) pass noise · sum, (S,)."""
     streams, size = weights.shape
-    if size >= LARGE:
+    if size >= (LARGE if streams == 1 else SEVERAL):
         return _aimed_in_blocks(weights, noise)
     cumulated = np.cumsum(weights, axis=1, dtype=np.float64)
     aims = aims_of(noise, cumulated[:, -1])
@@ -80,17 +80,22 @@ def place_in(cumulated: np.ndarray, aim: float) -> int:
 def _aimed_in_blocks(weights: np.ndarray, noise: np.ndarray) -> np.ndarray:
     """Do the same by sums of BLOCK weights, and then the weights of one block."""
     streams, size = weights.shape
-    whole = size - size % BLOCK
+    whole, rows = size - size % BLOCK, np.arange(streams)
     sums = weights[:, :whole].reshape(streams, -1, BLOCK).sum(axis=2)
-    rest = weights[:, whole:].sum(axis=1, keepdims=True)
-    cumulated = np.cumsum(np.concatenate([sums, rest], axis=1), axis=1, dtype=np.float64)
-    ids = np.empty(streams, dtype=np.int64)
-    for row, aim in enumerate(aims_of(noise, cumulated[:, -1]).tolist()):
-        block = int(cumulated[row].searchsorted(aim, side="right"))
-        left = aim - (cumulated[row, block - 1] if block else 0.0)
-        inside = weights[row, block * BLOCK :][:BLOCK].cumsum(dtype=np.float64)
-        ids[row] = block * BLOCK + place_in(inside, left)
-    return ids
+    if whole < size:
+        rest = weights[:, whole:].sum(axis=1, keepdims=True)
+        sums = np.concatenate([sums, rest], axis=1)
+    cumulated = np.cumsum(sums, axis=1, dtype=np.float64)
+    aims = aims_of(noise, cumulated[:, -1])
+    blocks = np.argmax(cumulated > aims[:, None], axis=1)
+    places = blocks[:, None] * BLOCK + np.arange(BLOCK)  # (S, BLOCK)
+    own = weights[rows[:, None], np.minimum(places, size - 1)]
+    own[places >= size] = 0
+    inside = np.cumsum(own, axis=1, dtype=np.float64)
+    # by a rounding, what the sums before leave of the aim may be less than none, or all there is
+    left = np.maximum(aims - (cumulated[rows, blocks] - sums[rows, blocks]), 0.0)
+    left = np.minimum(left, np.nextafter(inside[:, -1], 0.0))
+    return np.asarray(blocks * BLOCK + np.argmax(inside > left[:, None], axis=1))
 
 
 def largest(values: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

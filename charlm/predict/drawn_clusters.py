@@ -37,61 +37,73 @@ def draw_from_clusters(
     spread = [float(end - start) ** (1 - 1 / temperature) for start, end in bounds]
     cumulated = weights[:, : starts[1]].cumsum(axis=1, dtype=np.float64)
     of_clusters = weights[:, starts[1] :].tolist()
-    ids = np.empty(len(first), dtype=np.int64)
-    for row, share in enumerate(np.asarray(noise).tolist()):
+    streams = [
+        _Regions(share, words, clusters, spread)
+        for share, words, clusters in zip(
+            np.asarray(noise).tolist(), cumulated, of_clusters, strict=True
+        )
+    ]
+    while wanted := _wanted(streams):
+        for region, rows in wanted.items():  # what several need is opened for all of them at once
+            logs = opened(region - 1, np.array(rows))
+            words = np.exp((logs - most[rows, None]) / logs.dtype.type(temperature))
+            for row, own in zip(rows, words.cumsum(axis=1, dtype=np.float64), strict=True):
+                streams[row].open(region, own)
+    return np.array([starts[each.region] + each.place for each in streams], dtype=np.int64)
 
-        def inside(number: int, row: int = row) -> np.ndarray:
-            logs = opened(number, np.array([row]))[0]
-            return np.asarray(np.exp((logs - most[row]) / temperature).cumsum(dtype=np.float64))
 
-        regions = _Regions(cumulated[row], of_clusters[row], spread, inside)
-        region, place = regions.draw(share)
-        ids[row] = starts[region] + place
-    return ids
+def _wanted(streams: Sequence["_Regions"]) -> dict[int, list[int]]:
+    """Give the streams that cannot choose yet, by the region that each has to see first."""
+    wanted: dict[int, list[int]] = {}
+    for row, each in enumerate(streams):
+        if each.place < 0 and (region := each.choose()):
+            wanted.setdefault(region, []).append(row)
+    return wanted
 
 
 class _Regions:
     """The shortlist and the clusters of one stream, and what is known of their weights.
 
+    noise:    share of the whole weight at which the choice falls
     words:    cumulated weights of the shortlist's words
     clusters: weight of each cluster, if it were one word
     spread:   factor of that, if it were spread evenly
-    inside:   gives the cumulated weights of a cluster's words
+    region, place: what was chosen, once it is; until then the place is -1
     """
 
     def __init__(
-        self,
-        words: np.ndarray,
-        clusters: list[float],
-        spread: list[float],
-        inside: Callable[[int], np.ndarray],
+        self, noise: float, words: np.ndarray, clusters: list[float], spread: list[float]
     ) -> None:
-        self._inside = inside
-        self._words: dict[int, np.ndarray] = {0: words}
+        self.region, self.place = 0, -1
+        self._noise, self._words = noise, {0: words}
         known = float(words[-1])
         ends = [(one, one * even) for one, even in zip(clusters, spread, strict=True)]
         self._least = [known, *map(min, ends)]
         self._most = [known, *map(max, ends)]
 
-    def draw(self, noise: float) -> tuple[int, int]:
-        """Give the region into which the noise falls, and the place in it."""
-        while True:
-            region = next(r for r in range(len(self._least)) if self._left(noise, r + 1)[1] < 0)
-            low, high = self._left(noise, region)
-            if region and low < 0:
-                self._open(self._worst())
-            elif region not in self._words:
-                self._open(region)
-            else:
-                words = self._words[region]
-                place = place_in(words, low)
-                if place == place_in(words, high):
-                    return region, place
-                self._open(self._worst())
+    def choose(self) -> int:
+        """Choose, if enough is known; else give the region to be opened."""
+        region = next(r for r in range(len(self._least)) if self._left(r + 1)[1] < 0)
+        low, high = self._left(region)
+        if region and low < 0:
+            return self._worst()
+        if region not in self._words:
+            return region
+        words = self._words[region]
+        place = place_in(words, low)
+        if place != place_in(words, high):
+            return self._worst()
+        self.region, self.place = region, place
+        return 0
 
-    def _left(self, noise: float, region: int) -> tuple[float, float]:
+    def open(self, region: int, words: np.ndarray) -> None:
+        """Learn the cumulated weights of a region's words."""
+        self._words[region] = words
+        self._least[region] = self._most[region] = float(words[-1])
+
+    def _left(self, region: int) -> tuple[float, float]:
         """Bound what is left of the aim where a region begins: noise · total - all before it."""
-        low = high = 0.0
+        low, high, noise = 0.0, 0.0, self._noise
         for number, (least, most) in enumerate(zip(self._least, self._most, strict=True)):
             if number < region:
                 low, high = low - (1 - noise) * most, high - (1 - noise) * least
@@ -103,7 +115,3 @@ class _Regions:
         """Give the closed region whose weight is known worst."""
         closed = [number for number in range(len(self._least)) if number not in self._words]
         return max(closed, key=lambda number: self._most[number] - self._least[number])
-
-    def _open(self, region: int) -> None:
-        words = self._words[region] = self._inside(region - 1)
-        self._least[region] = self._most[region] = float(words[-1])

@@ -141,18 +141,20 @@ class NgramPredictor:
 
     def _log_probs_of_one(self, state: list[int]) -> np.ndarray:
         """Do the same for one stream, (1, V)."""
-        backoffs, found = list[np.float32](), list[tuple[np.ndarray, np.ndarray]]()
+        backoffs, found = list[float](), list[tuple[np.ndarray, np.ndarray]]()
         for context, (shorter, longer) in zip(state, pairwise(self.tables), strict=True):
             if context == UNSEEN:
                 break
             assert shorter.log_backoff is not None
-            backoffs.append(shorter.log_backoff[context])
+            backoffs.append(float(shorter.log_backoff[context]))
             start = context * self.vocab_size
             first, last = longer.keys.searchsorted((start, start + self.vocab_size)).tolist()
             found.append((longer.keys[first:last] - start, longer.log_probs[first:last]))
-        result = self.tables[0].log_probs + sum(backoffs)
-        for length, (ids, log_probs) in enumerate(found, start=1):
-            result[ids] = log_probs + sum(backoffs[length:])
+        later = sum(backoffs)  # left to this length by all longer ones
+        result = self.tables[0].log_probs + later
+        for backoff, (ids, log_probs) in zip(backoffs, found, strict=True):
+            later -= backoff
+            result[ids] = log_probs + later
         return np.asarray(result[None])
 
     def known(self, state: np.ndarray) -> np.ndarray:

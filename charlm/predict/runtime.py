@@ -1,28 +1,37 @@
 """The network as a Predictor in NumPy alone: small, and there at once where PyTorch takes seconds.
 
-It is meant for a token at a time; long texts are scored faster by `charlm.predict.neural`.
+It is meant for a token at a time; long texts are scored faster by `charlm.predict.neural`. What it
+does is tabulated, folded and joined beforehand as far as can be (`charlm.predict.runtime_cells`);
+where numba is installed and it pays, a step is one compiled function
+(`charlm.predict.runtime_compiled`), and NumPy stays what that is tested against.
 Legend: S streams, N ids of each, E size of the outputs, H hidden units, G gates, V vocabulary,
 M numbers of a stream's state.
 """
 
+import contextlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from importlib.util import find_spec
 from itertools import accumulate, pairwise
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from charlm.errors import UsageError
 from charlm.model.rows import Weight, plain_weights
 from charlm.model.shape import GATES, NetworkConfig
 from charlm.predict.predictor import Prediction
 from charlm.predict.runtime_cells import layer_of
-from charlm.predict.runtime_heads import head_of
+from charlm.predict.runtime_heads import few, head_of
+
+if TYPE_CHECKING:
+    from charlm.predict.runtime_compiled import CompiledSteps
 
 MAX_TABLE = 1 << 22  # numbers in the table of the first layer's inputs
 CHUNK_NUMBERS = 1 << 22  # logits held at a time
+PATIENCE = 10_000  # steps of few streams by NumPy, which take longer than loading numba does
 
 
-@dataclass(frozen=True)
-class RuntimeState:
+class RuntimeState(NamedTuple):
     """What a network has read: a row for each stream, (S, M), of hidden states, then the output.
 
     Without a projection the output is the last layer's h, and stands there only once.
@@ -32,11 +41,23 @@ class RuntimeState:
 
 
 class RuntimePredictor:
-    """Predicts with the weights of a `LanguageNetwork`, by name, in float32."""
+    """Predicts with the weights of a `LanguageNetwork`, by name, in float32 or rows of int8.
+
+    compiled: whether few streams are read by compiled functions, which numba, the extra `fast`,
+    makes: True from the beginning, False never. None where it pays: after PATIENCE steps by NumPy,
+    which took longer than loading numba does. Both give the same to some roundings.
+    """
 
     def __init__(
-        self, config: NetworkConfig, weights: Mapping[str, Weight], boundary_id: int
+        self,
+        config: NetworkConfig,
+        weights: Mapping[str, Weight],
+        boundary_id: int,
+        compiled: bool | None = None,
     ) -> None:
+        self._head = head_of(config, weights)
+        self._stored: Mapping[str, Weight] | None = weights
+        self._few = few(weights["embedding"])
         weights = plain_weights(weights)
         self.vocab_size = config.vocab_size
         self.boundary_id = boundary_id
@@ -56,11 +77,45 @@ class RuntimePredictor:
             self._projection = (self._outputs, weight, weights["projection.bias"])
             self._width += config.head_size
             self._outputs = slice(edges[-1], self._width)
-        self._head = head_of(config, weights)
         self._embedding = weights["embedding"]
         self._table: np.ndarray | None = None
         if config.vocab_size * GATES[config.cell] * self._layers[0].units <= MAX_TABLE:
             self._table = self._layers[0].table(self._embedding)  # (V, G·H)
+        self._steps: CompiledSteps | None = None
+        self._to_wait = PATIENCE if compiled is None and find_spec("numba") else 0
+        if compiled:
+            self.compile()
+        elif not self._to_wait:
+            self._stored = None
+
+    @property
+    def compiled(self) -> bool:
+        """Tell whether few streams are read by compiled functions."""
+        return self._steps is not None
+
+    def compile(self) -> None:
+        """Read few streams by compiled functions from now on; raise UsageError without numba.
+
+        It takes some tenths of a second to load, and, once on a machine, some seconds to compile. A
+        server does it when it starts; else it happens by itself where it pays.
+        """
+        stored = self._stored
+        if stored is None:
+            return
+        try:
+            from charlm.predict.runtime_compiled import CompiledSteps
+        except ImportError as fault:
+            raise UsageError(
+                f"the compiled way to read needs the package numba: {fault}",
+                "pip install 'charlm-toolkit[fast]'",
+            ) from fault
+        self._to_wait = 0
+        self._head.compile()
+        if not self._config.mogrifier:
+            tabulated = self._table is not None
+            table = self._embedding if self._table is None else self._table
+            self._steps = CompiledSteps(self._config, stored, self._layers, table, tabulated)
+        self._stored = None
 
     def start(self, streams: int) -> RuntimeState:
         """Give the state of S streams that have read nothing but the boundary."""
@@ -148,6 +203,8 @@ class RuntimePredictor:
     def _read(self, ids: np.ndarray, before: np.ndarray) -> np.ndarray:
         """Read one id in each stream; give the numbers of the next state, in fresh memory."""
         after = np.empty(before.shape, dtype=np.float32)
+        if len(ids) <= self._few and self._read_compiled(ids, before, after):
+            return after
         first, *others = self._layers
         if self._table is not None:
             first.step_weighed(self._table[ids], before, after)
@@ -157,7 +214,24 @@ class RuntimePredictor:
         for layer in others:
             layer.step(after[:, below.h], before, after)
             below = layer
+        self._project(after)
+        return after
+
+    def _read_compiled(self, ids: np.ndarray, before: np.ndarray, after: np.ndarray) -> bool:
+        """Read by the compiled functions, if they are there, or their time has come."""
+        if self._to_wait:
+            self._to_wait -= 1
+            if not self._to_wait:
+                with contextlib.suppress(UsageError):  # a numba that does not fit what is here
+                    self.compile()
+        if self._steps is None:
+            return False
+        self._steps.read(ids, before, after)
+        self._project(after)
+        return True
+
+    def _project(self, after: np.ndarray) -> None:
+        """Fill the outputs of states, where a projection makes them."""
         if self._projection is not None:
             last, weight, bias = self._projection
             after[:, self._outputs] = after[:, last] @ weight + bias
-        return after

@@ -10,12 +10,15 @@ Legend: S streams, I inputs, H hidden units, G gates (4 LSTM, 3 GRU, 1 RNN).
 
 import threading
 from collections.abc import Callable
+from typing import overload
 
 import numpy as np
 
+from charlm.model.rows import Int8Rows, Weight
 from charlm.model.shape import GATES, NetworkConfig
 
 HALF = np.float32(0.5)
+ONE_BY_ONE = 3  # streams
 
 
 class Layer:
@@ -37,14 +40,12 @@ class Layer:
         names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
         of_inputs, of_state, bias, state_bias = (weights[prefix + name] for name in names)
         self.size, self.units = of_inputs.shape[1], of_state.shape[1]
-        self.h, self._c = places[0], places[-1]
+        self.h, self.c = places[0], places[-1]
         self._relu = config.nonlinearity == "relu"
-        order = _order(config.cell, self.units)
-        halves = np.ones((len(order), 1), dtype=np.float32)
-        halves[: _sigmoids(config.cell) * self.units] = HALF
-        self._of_inputs = np.ascontiguousarray((of_inputs[order] * halves).T)  # (I, G·H)
-        self._of_state = np.ascontiguousarray((of_state[order] * halves).T)  # (H, G·H)
-        self._bias = (bias + state_bias)[order] * halves[:, 0]
+        self._of_inputs = np.ascontiguousarray(arranged(of_inputs, config.cell).T)  # (I, G·H)
+        self._of_state = np.ascontiguousarray(arranged(of_state, config.cell).T)  # (H, G·H)
+        self.bias = arranged((bias + state_bias)[:, None], config.cell)[:, 0]
+        self.candidate_bias = np.zeros(self.units, dtype=np.float32)
         self._joined = config.cell != "gru"
         if self._joined:
             self._of_both = np.concatenate([self._of_inputs, self._of_state])  # (I + H, G·H)
@@ -52,20 +53,20 @@ class Layer:
             self._of_state = self._of_both[self.size :]
         else:  # the candidate's second bias is multiplied by r before it is added
             last = slice(2 * self.units, None)
-            self._bias[last], self._candidate_bias = bias[last], state_bias[last]
+            self.bias[last], self.candidate_bias = bias[last], state_bias[last]
         self._rooms = Rooms(lambda streams: Room(streams, self.size, self.units, config.cell))
         self._finish = {"lstm": self._lstm, "gru": self._gru, "rnn": self._rnn}[config.cell]
 
     def table(self, embedding: np.ndarray) -> np.ndarray | None:
         """Give what `step` takes for each id, (V, G·H), if it can be known; embedding (V, I)."""
         table: np.ndarray = embedding @ self._of_inputs
-        table += self._bias
+        table += self.bias
         return table
 
     def step_weighed(self, weighed: np.ndarray, before: np.ndarray, after: np.ndarray) -> None:
         """Take a step by a row of the table for each stream, (S, G·H)."""
         room = self._rooms.of(len(before))
-        np.matmul(before[:, self.h], self._of_state, out=room.gates)
+        times(before[:, self.h], self._of_state, room.gates)
         if self._joined:
             np.add(room.gates, weighed, out=room.gates)
         else:
@@ -82,12 +83,12 @@ class Layer:
         room = self._rooms.of(len(before))
         if self._joined:
             np.concatenate((inputs, state), axis=1, out=room.both)
-            np.matmul(room.both, self._of_both, out=room.gates)
-            np.add(room.gates, self._bias, out=room.gates)
+            times(room.both, self._of_both, room.gates)
+            np.add(room.gates, self.bias, out=room.gates)
         else:
-            np.matmul(inputs, self._of_inputs, out=room.inputs)
-            np.add(room.inputs, self._bias, out=room.inputs)
-            np.matmul(state, self._of_state, out=room.gates)
+            times(inputs, self._of_inputs, room.inputs)
+            np.add(room.inputs, self.bias, out=room.inputs)
+            times(state, self._of_state, room.gates)
         self._finish(room, before, after)
 
     def _lstm(self, room: "Room", before: np.ndarray, after: np.ndarray) -> None:
@@ -96,8 +97,8 @@ class Layer:
         np.multiply(room.sigmoids, HALF, out=room.sigmoids)
         np.add(room.sigmoids, HALF, out=room.sigmoids)
         i, f, o, g = room.parts
-        memory = after[:, self._c]
-        np.multiply(f, before[:, self._c], out=memory)
+        memory = after[:, self.c]
+        np.multiply(f, before[:, self.c], out=memory)
         np.multiply(i, g, out=i)
         np.add(memory, i, out=memory)
         np.tanh(memory, out=g)
@@ -110,7 +111,7 @@ class Layer:
         np.multiply(room.sigmoids, HALF, out=room.sigmoids)
         np.add(room.sigmoids, HALF, out=room.sigmoids)
         r, z, n = room.parts
-        np.add(n, self._candidate_bias, out=n)
+        np.add(n, self.candidate_bias, out=n)
         np.multiply(n, r, out=n)
         np.add(n, room.input_candidate, out=n)
         np.tanh(n, out=n)
@@ -196,10 +197,36 @@ def layer_of(
     return kind(config, weights, number, places)
 
 
-def _order(cell: str, units: int) -> np.ndarray:
-    """Give PyTorch's rows in our order, sigmoids first: of an LSTM i, f, o, g for i, f, g, o."""
+@overload
+def arranged(weight: np.ndarray, cell: str) -> np.ndarray: ...
+@overload
+def arranged(weight: Weight, cell: str) -> Weight: ...
+def arranged(weight: Weight, cell: str) -> Weight:
+    """Give the rows of a weight (G·H, n) in our order, those of sigmoids halved.
+
+    Sigmoids come first: of an LSTM's gates i, f, o, g, where PyTorch has i, f, g, o.
+    """
+    units = weight.shape[0] // GATES[cell]
     gates = [0, 1, 3, 2] if cell == "lstm" else range(GATES[cell])
-    return np.concatenate([np.arange(units) + gate * units for gate in gates])
+    order = np.concatenate([np.arange(units) + gate * units for gate in gates])
+    halves = np.ones(len(order), dtype=np.float32)
+    halves[: _sigmoids(cell) * units] = HALF
+    if isinstance(weight, Int8Rows):
+        return Int8Rows(weight.numbers[order], weight.scales[order] * halves)
+    return np.asarray(weight[order] * halves[:, None])
+
+
+def times(vectors: np.ndarray, matrix: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+    """Give vectors (S, n) times a matrix (n, m), (S, m).
+
+    A few are multiplied one by one, which is faster than a product of a flat matrix.
+    """
+    if not 1 < len(vectors) <= ONE_BY_ONE:
+        return np.asarray(np.matmul(vectors, matrix, out=out))
+    if out is None:
+        out = np.empty((len(vectors), matrix.shape[1]), dtype=vectors.dtype)
+    np.matmul(vectors[:, None], matrix, out=out[:, None])
+    return out
 
 
 def _sigmoids(cell: str) -> int:

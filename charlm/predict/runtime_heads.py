@@ -3,31 +3,39 @@
 Legend: S streams, E size of a word's row, H size of the outputs, K softmaxes, V vocabulary.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 
 import numpy as np
 
+from charlm.model.rows import Int8Rows, Weight, one_below, plain
 from charlm.model.shape import NetworkConfig
 from charlm.predict.clustered import ClusteredPrediction
-from charlm.predict.drawing import draw_simply, largest, only
+from charlm.predict.drawing import Only, draw_simply, largest, only
 from charlm.predict.predictor import DensePrediction, LazyPrediction, Prediction, Rules
+from charlm.predict.runtime_cells import times
 
 CHUNK_NUMBERS = 1 << 20  # logits of a mixture held at a time
 
+FEW, FEW_BYTES = 3, 32  # streams that compiled functions read faster, one by one, than a product
+
 Logits = Callable[[np.ndarray], np.ndarray]
+Draw = Callable[[np.ndarray, Only, np.ndarray], np.ndarray]
 
 
 class SoftmaxPrediction(LazyPrediction):
     """A prediction by logits (S, V): made when first asked for, normalised where that is needed."""
 
-    def __init__(self, make: Logits, outputs: np.ndarray) -> None:
-        self._logits_of, self._outputs = make, outputs
+    def __init__(self, make: Logits, outputs: np.ndarray, draw: Draw = draw_simply) -> None:
+        self._logits_of, self._outputs, self._draw = make, outputs, draw
+        self._logits: np.ndarray | None = None
 
-    @cached_property
+    @property
     def logits(self) -> np.ndarray:
         """Log p of every id, (S, V), up to a number for each stream."""
-        return self._logits_of(self._outputs)
+        if self._logits is None:
+            self._logits = self._logits_of(self._outputs)
+        return self._logits
 
     @cached_property
     def _totals(self) -> np.ndarray:
@@ -48,7 +56,7 @@ class SoftmaxPrediction(LazyPrediction):
         alone = only(rules)
         if alone is None:
             return super().draw(rules, noise)
-        return draw_simply(self.logits, alone, noise)
+        return self._draw(self.logits, alone, noise)
 
     def _make(self) -> np.ndarray:
         return np.asarray(self.logits - self._totals)
@@ -57,15 +65,25 @@ class SoftmaxPrediction(LazyPrediction):
 class Head:
     """A linear layer and a softmax."""
 
-    def __init__(self, weight: np.ndarray, bias: np.ndarray) -> None:
+    def __init__(self, weight: Weight, bias: np.ndarray) -> None:
         # laid out by columns: a row of inputs is then multiplied fastest, and many no slower
-        self._weight = np.ascontiguousarray(weight.T)  # (E, V)
-        self._bias = bias
+        self._weight = np.ascontiguousarray(plain(weight).T)  # (E, V)
+        self._stored, self._bias, self._few = weight, bias, few(weight)
+        self._compiled: Logits | None = None
+        self._draw: Draw = draw_simply
         self.vocab_size = len(bias)
+
+    def compile(self) -> None:
+        """Let a few streams be multiplied, and drawn from, by compiled functions."""
+        from charlm.predict.runtime_compiled import CompiledRows, draw_compiled
+
+        self._compiled, self._draw = CompiledRows(self._stored, self._bias), draw_compiled
 
     def logits(self, outputs: np.ndarray) -> np.ndarray:
         """Give log p of every id but for a constant: (S, E) -> (S, V)."""
-        logits: np.ndarray = outputs @ self._weight
+        if self._compiled is not None and len(outputs) <= self._few:
+            return self._compiled(outputs)
+        logits = times(outputs, self._weight)
         logits += self._bias
         return logits
 
@@ -77,7 +95,7 @@ class Head:
 
     def prediction(self, outputs: np.ndarray) -> Prediction:
         """Predict from outputs (S, E)."""
-        return SoftmaxPrediction(self.logits, outputs)
+        return SoftmaxPrediction(self.logits, outputs, self._draw)
 
 
 class AdaptiveHead:
@@ -85,6 +103,11 @@ class AdaptiveHead:
 
     def __init__(self, first: Head, inner: list[Head], bounds: list[tuple[int, int]]) -> None:
         self._first, self._inner, self._bounds = first, inner, bounds
+
+    def compile(self) -> None:
+        """Compile what its heads can."""
+        for head in (self._first, *self._inner):
+            head.compile()
 
     def prediction(self, outputs: np.ndarray) -> Prediction:
         """Predict from outputs (S, E)."""
@@ -98,11 +121,16 @@ class AdaptiveHead:
 class MixtureHead:
     """Softmaxes over the same rows, mixed: `charlm.model.softmaxes`."""
 
-    def __init__(self, head: Head, weights: dict[str, np.ndarray]) -> None:
+    def __init__(self, head: Head, weights: Mapping[str, Weight]) -> None:
         self._head = head
-        self._latent_weight = np.ascontiguousarray(weights["head.latent_weight"].T)  # (H, K·E)
-        self._latent_bias = weights["head.latent_bias"]
-        self._prior_weight = np.ascontiguousarray(weights["head.prior_weight"].T)  # (H, K)
+        latents, priors = plain(weights["head.latent_weight"]), plain(weights["head.prior_weight"])
+        self._latent_weight = np.ascontiguousarray(latents.T)  # (H, K·E)
+        self._latent_bias = plain(weights["head.latent_bias"])
+        self._prior_weight = np.ascontiguousarray(priors.T)  # (H, K)
+
+    def compile(self) -> None:
+        """Compile what its head can."""
+        self._head.compile()
 
     def prediction(self, outputs: np.ndarray) -> Prediction:
         """Predict from outputs (S, H)."""
@@ -124,22 +152,27 @@ class MixtureHead:
 
 
 def head_of(
-    config: NetworkConfig, weights: dict[str, np.ndarray]
+    config: NetworkConfig, weights: Mapping[str, Weight]
 ) -> Head | AdaptiveHead | MixtureHead:
     """Give the head of a network, by its weights."""
     weight = weights["embedding" if config.tie_weights else "head.weight"]
-    bias = weights["head.bias"]
+    bias = plain(weights["head.bias"])
     if config.mixtures > 1:
         return MixtureHead(Head(weight, bias), weights)
     if not config.cutoffs:
         return Head(weight, bias)
     shortlist = config.cutoffs[0]
     first = Head(
-        np.concatenate([weight[:shortlist], weights["head.cluster_weight"]]),
-        np.concatenate([bias[:shortlist], weights["head.cluster_bias"]]),
+        one_below(weight[:shortlist], weights["head.cluster_weight"]),
+        np.concatenate([bias[:shortlist], plain(weights["head.cluster_bias"])]),
     )
     inner = [Head(weight[start:end], bias[start:end]) for start, end in config.clusters]
     return AdaptiveHead(first, inner, config.clusters)
+
+
+def few(weight: Weight) -> int:
+    """Give how many streams compiled functions read best, by how weights are stored."""
+    return FEW_BYTES if isinstance(weight, Int8Rows) else FEW
 
 
 def log_sum_exp(logits: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from charlm.errors import CorpusError, ModelError, UsageError
-from charlm.options import did_you_mean
+from charlm.options import did_you_mean, without_paths
 from charlm.runs.dialogue import NeverStop, Stop, teller
 from charlm.runs.place import Place, find_place
 from charlm.series.directory import SERIES, digest, read_table
@@ -34,7 +34,7 @@ def train(data: Any, **options: Any) -> SeriesModel:  # noqa: ANN401
     if unknown := sorted(options.keys() - set(NAMES)):
         hint = did_you_mean(unknown[0], NAMES) or "see charlm series train --help"
         raise UsageError(f"unknown option '{unknown[0]}'", hint)
-    request = SeriesRequest(**{k: v for k, v in options.items() if v is not None})
+    request = SeriesRequest(**{k: v for k, v in without_paths(options).items() if v is not None})
     if isinstance(data, str | Path):
         return fit(str(data), request).model
     return fit(ARRAY, request, data=data).model

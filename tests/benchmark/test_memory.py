@@ -8,6 +8,7 @@ import pytest
 
 from charlm.benchmark import memory
 from charlm.benchmark.child import ONE_THREAD, ask_child
+from charlm.benchmark.players import Player
 from charlm.benchmark.shapes import QUICK_WORDS
 from charlm.errors import LostProcessError, OutOfMemoryError
 
@@ -52,3 +53,27 @@ def test_a_child_answers_in_the_environment_given(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     assert ask_child(echo, {"a": [1, None]}) == {"a": [1, None], "threads": "7"}
     assert ask_child(echo, {}, ONE_THREAD)["threads"] == "1"
+
+
+def counting(task):
+    calls = []
+
+    def die():
+        raise SystemExit("gone mad")
+
+    return {"first": task["at"]}, {"count": lambda: calls.append(1), "print": print, "die": die}
+
+
+def test_players_take_turns_and_whoever_dies_is_an_error(monkeypatch):
+    monkeypatch.syspath_prepend(str(Path(__file__).parent))
+    with (
+        Player(counting, {"at": 3}, ONE_THREAD) as player,
+        Player(counting, {"at": 4}, {}) as other,
+    ):
+        assert (player.facts, other.facts) == ({"first": 3}, {"first": 4})
+        assert list(player.contestants) == ["count", "print", "die"]
+        for name in ("count", "print", "count"):  # what one prints is no answer
+            assert player.contestants[name]() is True
+        with pytest.raises(LostProcessError, match="gone mad"):
+            player.contestants["die"]()
+        assert other.contestants["count"]() is True

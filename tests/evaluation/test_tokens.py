@@ -128,7 +128,26 @@ def test_keys_add_up():
 def test_typing_goes_by_what_the_model_suggests():
     predictor = Bigram.of_text(TOKENIZER, "ab ab ab ab ab ab ab ab ab ab ab ab ")
     text = [[TOKENIZER.encode("ab ab ba ab"), TOKENIZER.encode(" ab")]]
-    typed = keystrokes(predictor, TOKENIZER, text, words=100)
+    typed, suggested = keystrokes(predictor, TOKENIZER, text, words=100)
     assert typed == Keystrokes(words=5, keys=15, pressed=1 + 1 + 3 + 1 + 1)
-    assert keystrokes(predictor, TOKENIZER, text, words=2) == Keystrokes(2, 6, 2)  # first and last
-    assert keystrokes(predictor, TOKENIZER, [[]], words=9) == Keystrokes()
+    assert suggested.right.sum() == 4  # all but "ba" are what comes first
+    first_and_last, _ = keystrokes(predictor, TOKENIZER, text, words=2)
+    assert first_and_last == Keystrokes(2, 6, 2)
+    nothing, none = keystrokes(predictor, TOKENIZER, [[]], words=9)
+    assert nothing == Keystrokes() and none.total == 0
+
+
+def test_words_come_as_often_as_their_probability_says():
+    """Text drawn from a model, whose own suggestions are then calibrated."""
+    random = np.random.default_rng(3)
+    predictor = Bigram.of_text(TOKENIZER, "ab ba aab bb ab ab a aab ", smoothing=1e-9)
+    ids = [TOKENIZER.encode("a")[0]]
+    for _ in range(4000):
+        shares = np.exp(predictor.table[ids[-1]].astype(np.float64))
+        ids.append(int(random.choice(len(shares), p=shares / shares.sum())))
+    drawn = [token for token in ids if token != TOKENIZER.boundary_id]
+    _, suggested = keystrokes(predictor, TOKENIZER, [[np.array(drawn)]], words=600)
+    assert suggested.total > 2000 and suggested.right.sum() > 300
+    facts = suggested.to_json()
+    assert facts["expected_error"] < 0.03
+    assert sum(one["count"] for one in facts["bins"]) == facts["count"]

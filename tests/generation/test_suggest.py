@@ -9,7 +9,7 @@ import pytest
 
 from charlm.generation import word_search as module
 from charlm.generation.lexicon import Lexicon, Role, role_of
-from charlm.generation.suggest import offered, suggest
+from charlm.generation.session import Session, suggest
 from charlm.text.learning import learn_tokenizer
 from tests.predictors import Bigram
 
@@ -162,9 +162,9 @@ def test_what_is_offered_is_what_a_search_to_the_end_finds(kind, text, monkeypat
     for suggestion, figure in zip(whole.suggestions, figures, strict=False):
         inside, outside = figure - figures[3], figures[2] - figure
         if max(inside, outside) > whole.unexplored:
-            found = offered(predictor, tokenizer, text, suggestion.word, 3)
+            found = Session(predictor, tokenizer).offers(text, suggestion.word, 3)
             assert found == (inside > 0)
             sure.append(found)
     assert sum(sure) >= 2 and len(sure) > 5
     assert len(opened) / len(sure) < to_the_end / 2
-    assert not offered(predictor, tokenizer, text, "zebra", 3)
+    assert not Session(predictor, tokenizer).offers(text, "zebra", 3)

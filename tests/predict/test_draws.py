@@ -76,6 +76,21 @@ def test_the_last_noise_falls_on_the_last_id_of_any_weight(size, streams):
         assert drawn.tolist() == [size - 2] * streams
 
 
+@settings(deadline=None)
+@given(st.integers(0, 10_000), st.sampled_from([10, 300, 1024, 5000]), st.integers(1, 3))
+def test_an_id_without_weight_is_never_drawn(seed, size, streams):
+    generator = np.random.default_rng(seed)
+    weights = generator.random((streams, size)).astype(np.float32) ** 9
+    weights[generator.random(weights.shape) < 0.9] = 0
+    weights[:, generator.integers(size)] = 0.1
+    noise = generator.choice([0.0, generator.random(), np.nextafter(1.0, 0.0)], size=streams)
+    drawn = drawing.aimed(weights, noise)
+    assert (weights[np.arange(streams), drawn] > 0).all()
+    exact = np.cumsum(weights, axis=1, dtype=np.float64)
+    aims = drawing.aims_of(noise, exact[:, -1])
+    np.testing.assert_allclose(exact[np.arange(streams), drawn] >= aims * (1 - 1e-5), True)
+
+
 class Case:
     """A random prediction in two levels, the same as a whole, and which clusters were opened."""
 

@@ -1,10 +1,13 @@
 """The NumPy runtime is the network: same probabilities, same greedy text, same states."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
 
 from charlm.model.network import LanguageNetwork
+from charlm.model.rows import quantised_weights
 from charlm.model.shape import NetworkConfig
 from charlm.predict import runtime, runtime_heads
 from charlm.predict.neural import NeuralPredictor
@@ -102,17 +105,91 @@ def test_all_laws_hold(both):
     check_laws(both[1], ids_of(3, 15))
 
 
+def greedy(predictor, length):
+    state, text = predictor.start(1), []
+    prediction = predictor.prediction(state)
+    for _ in range(length):
+        best = prediction.top(1)[0][:, 0]
+        text.append(int(best[0]))
+        prediction, state = predictor.step(best, state)
+    return text
+
+
+def best_after_each(predictor, ids):
+    """Read ids one by one; give the most probable one after each."""
+    state, bests = predictor.start(1), []
+    for each in ids:
+        prediction, state = predictor.step(np.array([each]), state)
+        bests.append(int(prediction.top(1)[0][0, 0]))
+    return bests
+
+
 def test_the_greedy_text_is_the_same(both):
-    texts = []
-    for predictor in both:
-        state, text = predictor.start(1), []
-        prediction = predictor.prediction(state)
-        for _ in range(300):
-            best = prediction.top(1)[0][:, 0]
-            text.append(int(best[0]))
-            prediction, state = predictor.step(best, state)
-        texts.append(text)
+    texts = [greedy(predictor, 300) for predictor in both]
     assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize("streams", [1, 3, 64])
+def test_what_is_read_from_a_state_leaves_it_as_it_was(both, streams):
+    _, ours = both
+    state = ours.start(streams)
+    before = state.numbers.copy()
+    _, first = ours.step(ids_of(streams), state)
+    kept = first.numbers.copy()
+    ours.step(ids_of(streams) // 2, state)
+    ours.step(ids_of(streams), first)
+    np.testing.assert_array_equal(state.numbers, before)
+    np.testing.assert_array_equal(first.numbers, kept)
+
+
+def test_threads_that_read_at_once_do_not_meet(both):
+    _, ours = both
+    rows = [ids_of(2, 60), ids_of(2, 60)[::-1]]
+    expected = [ours.score(row, ours.start(2))[0] for row in rows]
+    with ThreadPoolExecutor(4) as pool:
+        got = pool.map(lambda row: ours.score(row, ours.start(2))[0], rows * 4)
+    for one, other in zip(got, expected * 4, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
+def test_a_thousand_tokens_are_the_same_in_pytorch_numpy_and_compiled(cell):
+    pytest.importorskip("numba")
+    torch.manual_seed(5)
+    config = NetworkConfig(120, 24, 48, num_layers=2, cell=cell)
+    network = LanguageNetwork(config)
+    for parameter in network.parameters():
+        torch.nn.init.normal_(parameter, std=0.15 if cell == "rnn" else 0.3)  # else it is chaotic
+    torch.nn.init.zeros_(network.head.bias)
+    weights = {name: p.detach().numpy() for name, p in network.named_parameters()}
+    ways = [NeuralPredictor(network, 0)]
+    ways += [RuntimePredictor(config, weights, 0, compiled=each) for each in (False, True)]
+    texts = [greedy(predictor, 1000) for predictor in ways]
+    assert texts[1] == texts[0] and texts[2] == texts[0]
+    ids = np.random.default_rng(0).integers(120, size=1000)
+    bests = [best_after_each(predictor, ids) for predictor in ways]
+    assert len(set(bests[0])) > 5
+    assert bests[1] == bests[0] and bests[2] == bests[0]
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_int8_gives_the_same_thousand_tokens_in_numpy_and_compiled(cell):
+    pytest.importorskip("numba")
+    config = NetworkConfig(120, 24, 48, num_layers=2, cell=cell, tie_weights=False)
+    generator = np.random.default_rng(4)
+    shapes = config.parameter_shapes()
+    plain = {n: generator.normal(0, 0.3, s).astype(np.float32) for n, s in shapes.items()}
+    plain["head.bias"][:] = 0
+    ways = [
+        RuntimePredictor(config, quantised_weights(plain), 0, compiled=each)
+        for each in (False, True)
+    ]
+    texts = [greedy(predictor, 1000) for predictor in ways]
+    assert texts[1] == texts[0]
+    ids = generator.permutation(120)
+    bests = [best_after_each(predictor, ids) for predictor in ways]
+    assert len(set(bests[0])) > 5
+    assert bests[1] == bests[0]
 
 
 def test_states_are_values_that_can_be_selected_and_stacked(both):

@@ -1,0 +1,61 @@
+"""What was predicted after spellings, kept: while a word is typed, each letter opens the same ones.
+
+S streams, V vocabulary.
+"""
+
+import itertools
+from collections.abc import Sequence
+
+import numpy as np
+
+from charlm.predict.predictor import Predictor, State
+
+MOST_NUMBERS = 1 << 22  # probabilities that a memo holds before it should be left
+
+
+class Memo:
+    """What was predicted after spellings that go on from one state, by their tokens.
+
+    A spelling is known by its number; `number` finds that of one which is a token longer.
+    """
+
+    def __init__(self, predictor: Predictor, state: State) -> None:
+        self._predictor = predictor
+        self._states: list[State] = [state]  # a batch for each step
+        self._places = [(0, 0)]  # of each spelling: batch, row
+        logs = predictor.prediction(state).log_probs()
+        self._shares: list[np.ndarray] = [np.exp(logs[0].astype(np.float64))]
+        self._numbers: dict[tuple[int, int], int] = {}
+
+    @property
+    def full(self) -> bool:
+        """Tell whether it is time to begin another."""
+        return len(self._shares) * len(self._shares[0]) > MOST_NUMBERS
+
+    def shares(self, number: int) -> np.ndarray:
+        """Give p of every id after a spelling, (V,) float64."""
+        return self._shares[number]
+
+    def open(self, spellings: Sequence[tuple[int, int]]) -> list[int]:
+        """Predict after spellings, each another's number and a token; give their numbers."""
+        new = [spelling for spelling in spellings if spelling not in self._numbers]
+        if new:
+            new.sort(key=lambda spelling: self._places[spelling[0]][0])
+            prediction, state = self._predictor.step(
+                np.array([token for _, token in new]), self._gathered([one for one, _ in new])
+            )
+            shares = np.exp(prediction.log_probs().astype(np.float64))
+            for row, spelling in enumerate(new):
+                self._numbers[spelling] = len(self._shares)
+                self._places.append((len(self._states), row))
+                self._shares.append(shares[row])
+            self._states.append(state)
+        return [self._numbers[spelling] for spelling in spellings]
+
+    def _gathered(self, numbers: list[int]) -> State:
+        """Put the states of spellings, which are in the order of their batches, side by side."""
+        own, groups = self._predictor, []
+        places = [self._places[number] for number in numbers]
+        for batch, group in itertools.groupby(places, lambda place: place[0]):
+            groups.append(own.select(self._states[batch], [row for _, row in group]))
+        return groups[0] if len(groups) == 1 else own.stack(groups)
