@@ -21,6 +21,8 @@ class Written(NamedTuple):
 
     token: None where the guards left none
     nats:  -log p of it under the model itself
+    start: the characters of the sample decoded before it
+    end:   and with it
     piece: the text that is certain by it
     top:   the most probable ids in its place and their log p, (K,) for K `alternatives`
     """
@@ -28,6 +30,8 @@ class Written(NamedTuple):
     writing: Writing
     token: int | None
     nats: float
+    start: int
+    end: int
     piece: str
     top: tuple[np.ndarray, np.ndarray] | None
 
@@ -106,11 +110,12 @@ def _taken(
     most = max(writing.alternatives for writing in writings)
     best = prediction.top(most) if most else None
     for row, writing in enumerate(writings):
-        token, cost = int(ids[row]), float(nats[row])
+        token, cost, start = int(ids[row]), float(nats[row]), writing.characters
         if token == NOTHING:
-            yield Written(writing, None, 0.0, writing.give_up(), None)
+            yield Written(writing, None, 0.0, start, start, writing.give_up(), None)
             continue
         wanted, top = writing.alternatives, None
         if best is not None and wanted:
             top = best[0][row, :wanted], best[1][row, :wanted]
-        yield Written(writing, token, cost, writing.take(token, cost), top)
+        piece = writing.take(token, cost)
+        yield Written(writing, token, cost, start, writing.characters, piece, top)

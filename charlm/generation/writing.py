@@ -61,6 +61,10 @@ class Sample:
 class Writing:
     """One sample while it is being written. Its noise comes from (seed, number) alone.
 
+    tokens, nats, text: what was written so far, and -log p of it under the model itself
+    characters:         decoded so far, with what a stop string may still take back
+    stopped_by:         as in `Sample`; empty while it goes on
+
     guards:       each is made with the decoder, which has taken all tokens so far
     alternatives: how many of the most probable ids are wanted beside each that is written
     """
@@ -79,7 +83,8 @@ class Writing:
         alternatives: int = 0,
     ) -> None:
         self.options, self.number, self.alternatives = options, number, alternatives
-        self.tokens, self.nats, self.text = 0, 0.0, list[str]()
+        self.tokens, self.nats, self.characters = 0, 0.0, 0
+        self.text: list[str] = []
         self.stopped_by = "" if max_tokens else "length"
         self._most = max_tokens
         self._end = None if tokenizer.closed else tokenizer.boundary_id
@@ -111,6 +116,7 @@ class Writing:
         self._recent.append(token)
         finished = token == self._end
         text = "" if finished else self._decoder.push((token,))
+        self.characters += len(text)
         for guard in self.guards:
             guard.take(token, text)
             finished = finished or guard.finished
