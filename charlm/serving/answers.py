@@ -3,7 +3,7 @@
 import json
 import time
 import uuid
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -114,11 +114,18 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, work: Work, completion: Completion, ping_seconds: float) -> None:
+    def __init__(
+        self,
+        work: Work,
+        completion: Completion,
+        ping_seconds: float,
+        explain: Callable[[Refusal], Refusal],
+    ) -> None:
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
         super().__init__(headers=headers)
         del self.headers["content-length"]
-        self._work, self._completion, self._ping_seconds = work, completion, ping_seconds
+        self._work, self._completion = work, completion
+        self._ping_seconds, self._explain = ping_seconds, explain
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
@@ -140,12 +147,13 @@ class EventStream(Response):
                 if data := self._completion.events() if answers else PING:
                     yield data
         except Refusal as refusal:
-            yield event(refusal.to_json())
+            yield event(self._explain(refusal).to_json())
 
 
 def event(value: dict[str, Any]) -> bytes:
     """Write an event of a stream."""
-    return f"data: {json.dumps(value, ensure_ascii=False, allow_nan=False)}\n\n".encode()
+    content = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return f"data: {content}\n\n".encode()
 
 
 def logprobs_json(tokens: Sequence[Token]) -> dict[str, Any]:

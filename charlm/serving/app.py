@@ -97,7 +97,7 @@ class Service:
         work = Work(self._options.request_seconds)
         work.complete(self._engine, orders)
         if asked.stream:
-            return EventStream(work, completion, self._options.ping_seconds)
+            return EventStream(work, completion, self._options.ping_seconds, self._explained)
         async with work.watched(request.receive):
             while not (completion.complete or work.gone):
                 completion.add(await work.answers())
@@ -111,17 +111,21 @@ class Service:
         work = Work(self._options.request_seconds)
         work.suggest(self._engine, text, k)
         async with work.watched(request.receive):
-            for _, said in await work.answers():
-                assert isinstance(said, Suggestions)
-                return JSONResponse(said.to_json())
+            answers = await work.answers()
+        for _, found in answers:
+            assert isinstance(found, Suggestions)
+            return JSONResponse(found.to_json())
         return GONE
 
     def refuse(self, request: Request, refusal: Exception) -> Response:
-        """Answer with what was wrong; while the server is stopping, that is why work failed."""
+        """Answer with what was wrong; work that fails while the server stops fails by that."""
         assert isinstance(refusal, Refusal)
+        return self._explained(refusal).response()
+
+    def _explained(self, refusal: Refusal) -> Refusal:
         if self.stopping and refusal.status == 500:
-            refusal = Refusal(503, refusal.message, code="stopping")
-        return refusal.response()
+            return Refusal(503, refusal.message, code="stopping")
+        return refusal
 
     async def _order(self, asked: CompletionRequest, number: int) -> Order:
         name = "prompt" if len(asked.prompts) == 1 else f"prompt[{number}]"
@@ -184,7 +188,8 @@ def no_route(request: Request, error: Exception) -> Response:
     path = request.url.path
     if error.status_code != 404:
         headers = dict(error.headers or {})
-        message = f"{path[:60]} answers {headers.get('Allow')} alone"
+        allowed = sorted(method for method in METHODS if method in headers.get("Allow", ""))
+        message = f"{path[:60]} answers {' and '.join(allowed)} alone"
         return Refusal(error.status_code, message, code="bad_method", headers=headers).response()
     hint = OTHERS.get(path) or did_you_mean(path[:60], PATHS) or f"there are {', '.join(PATHS)}"
     return Refusal(404, f"there is no {path!r:.60} here: {hint}", code="unknown_path").response()

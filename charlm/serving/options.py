@@ -41,6 +41,10 @@ class ServeOptions:
 
     def __post_init__(self) -> None:
         check(0 <= self.port <= 65535, f"--port must be from 0 to 65535, not {self.port}")
+        check(
+            self.max_samples <= self.streams,
+            f"--n-limit {self.max_samples} is more than --streams {self.streams}",
+        )
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
             flag = field.metadata["flag"] or f"--{field.name.replace('_', '-')}"

@@ -52,15 +52,17 @@ class Work:
     async def answers(self, seconds: float = math.inf) -> list[Answer]:
         """Wait for what is answered next; [] after so many seconds, or when the client has left.
 
-        Raises Refusal where the model has failed or the time is over, after all that came before.
+        Raises Refusal where the time is over, or the model has failed, after all that came before.
         """
-        if not self._answers:
-            until = min(self._deadline, self._loop.time() + seconds)
-            with suppress(TimeoutError):
-                async with asyncio.timeout_at(until):
-                    await self._arrived.wait()
-        self._arrived.clear()
-        self._woken = False
+        if self._loop.time() >= self._deadline:
+            raise too_late(self._seconds)
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(min(self._deadline, self._loop.time() + seconds)):
+                while not (self._answers or self.gone):
+                    self._arrived.clear()
+                    self._woken = False
+                    if not self._answers:  # nothing came before it could wake
+                        await self._arrived.wait()
         found = list[Answer]()
         while self._answers and not isinstance(self._answers[0].said, Failure):
             found.append(self._answers.popleft())
@@ -68,7 +70,7 @@ class Work:
             return found
         if self._answers and isinstance(failure := self._answers[0].said, Failure):
             raise Refusal(500, failure.message, code="model_failed")
-        if self._loop.time() >= self._deadline:
+        if self._loop.time() >= self._deadline and not self.gone:
             raise too_late(self._seconds)
         return []
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from charlm.generation.options import SamplingOptions
 from charlm.generation.sampling import apply_rules
+from charlm.generation.session import suggest
 from charlm.generation.stopping import StopFilter
-from charlm.generation.suggest import suggest
 from charlm.serving.orders import Busy, Failure, Piece, Token
 from charlm.text.learning import learn_tokenizer
 from tests.predictors import Bigram
