@@ -16,6 +16,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     add_model(parser)
     parser.add_argument("files", nargs="*", metavar="FILE", help="as CORPUS for train")
+    parser.add_argument(
+        "--rule",
+        choices=("rms", "sgd"),
+        default="rms",
+        metavar="rms|sgd",
+        help="how weights are moved: each row by the size of its gradients in training (default "
+        "rms), or all at one rate",
+    )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     parser.add_argument("--encoding", default="utf-8", metavar="NAME", help="encoding of the text")
 
@@ -31,6 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
         arguments.files,
         ReadOptions(arguments.encoding),
         tell=lambda line: print(line, file=sys.stderr),
+        rule=arguments.rule,
     )
     if arguments.json:
         print(json.dumps(found.to_json()))

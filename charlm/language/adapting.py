@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 ADAPTATION, TUNED = "adaptation.safetensors", "tuned.json"
 RESERVE = "reserve"
 MEASURED = 1_000  # ids: more of them gave no better scales
-PLAIN = Adaptation(rate=0.05)  # where the gradients' sizes are not known
+PLAIN = Adaptation(rate=0.05, rule="sgd")  # also where the gradients' sizes are not known
 MOST_RATE, MOST_SEGMENT = 1e3, 100_000
 
 
@@ -95,7 +95,7 @@ def adapting(
     from charlm.predict.adapt import AdaptingPredictor
 
     found = read_adaptation(directory, predictor.network.config.parameter_shapes())
-    if found is None:
+    if found is None or (adaptation is not None and adaptation.rule == "sgd"):
         return AdaptingPredictor(predictor, adaptation or PLAIN)
     scales = {name: torch.from_numpy(array) for name, array in found[0].items()}
     return AdaptingPredictor(predictor, adaptation or Adaptation(), scales)
@@ -128,6 +128,7 @@ def _adaptation(value: dict[str, Any], path: Path) -> Adaptation:
         found = Adaptation(**value)
         sound = all(type(each) in (int, float) for each in (found.rate, found.decay))
         sound = sound and 0 <= found.rate <= MOST_RATE and 0 <= found.decay <= 1
+        sound = sound and found.rule in ("rms", "sgd")
         sound = sound and type(found.segment) is int and 1 <= found.segment <= MOST_SEGMENT
     except (TypeError, ValueError):
         sound = False

@@ -18,7 +18,7 @@ of {vocab_size:,} tokens, trained by charlm {version} on `{corpus}` ({train_byte
 {targets:,} tokens learned from in {seconds:.0f} s).{counts}
 
 {scores}
-
+{speeds}
     charlm generate {name} "Once upon"
     charlm suggest {name} "the next wo"
     charlm eval {name} FILE
@@ -48,8 +48,17 @@ def model_card(name: str, config: dict[str, Any], kind: str) -> str:
         seconds=run["seconds"],
         counts="" if counted is None else f"\n\nIts counts: {counted.in_words}.",
         scores=_scores(config.get("held_out")),
+        speeds=_speeds(run.get("tokens_per_second") or {}),
         command=run["command"],
     )
+
+
+def _speeds(speeds: dict[str, float]) -> str:
+    """Tell what the best combination costs in time."""
+    if not speeds:
+        return ""
+    told = ", ".join(f"{name} {speed:,.0f}" for name, speed in speeds.items())
+    return f"\nTokens a second that one stream writes where the model was trained: {told}.\n"
 
 
 def _scores(held_out: dict[str, Any] | None) -> str:

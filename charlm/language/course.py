@@ -16,6 +16,7 @@ import torch
 from charlm import storage
 from charlm.language.corpus import settled_characters
 from charlm.language.handle import LanguageModel
+from charlm.language.pace import tokens_per_second
 from charlm.language.probe import Machine, measure
 from charlm.language.record import chosen_by, corpus_identity
 from charlm.language.request import TrainRequest
@@ -82,6 +83,7 @@ def _complete(run: Run, progress: TextIO | None, stop: Stop) -> FitResult:
     began = time.monotonic()
     run.combine(tell)
     model.equip(run.counts, run.combination)
+    run.tokens_per_second = tokens_per_second(model)
     seconds = run.score_seconds()
     evaluation = model.evaluate_held_out(max(seconds - (time.monotonic() - began), seconds / 4))
     model = run.save(state, evaluation, finished=True)

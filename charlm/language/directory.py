@@ -195,10 +195,18 @@ def describe(directory: Path, verify: bool = False) -> dict[str, Any]:
         "bits_per_byte": (config.get("held_out") or {}).get("bits_per_byte"),
         "word_perplexity": (config.get("held_out") or {}).get("word_perplexity"),
         "counts": None if counted is None else counted.in_words,
+        "tokens_per_second": _best_speed(config, run),
         "best_predictor": (config.get("combination") or {}).get("best"),
         "charlm": config.get("charlm_version"),
     }
     return facts | ({"verified": True} if verify else {})
+
+
+def _best_speed(config: Config, run: Config) -> float | None:
+    """Give how fast one stream was written by what `generate` uses, where that was measured."""
+    best = (config.get("combination") or {}).get("best", "network")
+    speed: float | None = (run.get("tokens_per_second") or {}).get(best)
+    return speed
 
 
 def _extensions(network: Config) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What a training run gives back, and how it is told."""
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -63,6 +64,7 @@ class FitResult:
         for title, evaluation in (("held-out text", self.held_out), ("test text", self.test)):
             if evaluation is not None:
                 lines += [title, evaluation_table(evaluation), ""]
+        lines += _writing(self.model.config)
         if self.sample:
             lines += ["sample", self.sample.strip("\n"), ""]
         lines += [f"model    {name}"]
@@ -70,6 +72,13 @@ class FitResult:
             lines.append(f"go on    charlm train --resume --out {name}")
         lines.append(f'next     charlm generate {name} "Your prompt"')
         return "\n".join(lines)
+
+
+def _writing(config: Mapping[str, Any]) -> list[str]:
+    """Tell how fast one stream is written, by the network alone and by the best combination."""
+    speeds = (config.get("run") or {}).get("tokens_per_second") or {}
+    told = ", ".join(f"{name} {speed:,.0f} tokens/s" for name, speed in speeds.items())
+    return [f"writing  {told}", ""] if told else []
 
 
 def finished_result(directory: Path) -> FitResult:

@@ -92,6 +92,7 @@ class Run:
         self.counts: NgramPredictor | None = None
         self.counted: Counted | None = None
         self.combination: Combination | None = None
+        self.tokens_per_second: dict[str, float] = {}
         self.scales: dict[str, np.ndarray] = {}
         self.parameters = sum(parameter.numel() for parameter in self.network.parameters())
         self.unit = Measure("nats per token")
@@ -231,6 +232,7 @@ class Run:
                 "steps": state.step,
                 "targets": state.targets,
                 "seconds": round(state.seconds, 3),
+                "tokens_per_second": self.tokens_per_second,
                 "stopped_by": state.stopped_by,
                 "finished": finished,
             },

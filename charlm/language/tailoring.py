@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from charlm.errors import CorpusError, UsageError
-from charlm.language.adapting import Tuned, adapting, read_adaptation, write_tuned
+from charlm.language.adapting import PLAIN, Tuned, adapting, read_adaptation, write_tuned
 from charlm.language.combination import ADAPTING, NETWORK, combine
 from charlm.language.evaluating import DocumentReader
-from charlm.predict.adaptation import Adaptation
+from charlm.predict.adaptation import Adaptation, Rule
 from charlm.text.finding import open_corpus, standard_input
 from charlm.text.sources import ReadOptions
 
@@ -36,6 +36,7 @@ class Tailoring:
         """Turn it into what JSON can hold."""
         adaptation, found = self.tuned.adaptation, self.tuned.combination
         return {
+            "rule": adaptation.rule,
             "rate": adaptation.rate,
             "decay": adaptation.decay,
             "segment": adaptation.segment,
@@ -50,8 +51,11 @@ def tailor(
     paths: Sequence[str] = (),
     options: ReadOptions | None = None,
     tell: Callable[[str], None] = lambda line: None,
+    rule: Rule = "rms",
 ) -> Tailoring:
     """Tune how a model adapts, its cache and its mixtures, and keep what was found with it.
+
+    rule: of adaptation; where a model has not kept what "rms" needs, it is "sgd" all the same
 
     On a text given, at most its first 20,000 tokens, or on the last part of the training text that
     network and counts were not made from. The weights stay as they are.
@@ -68,7 +72,7 @@ def tailor(
         )
     network = model.parts.reader
     cost = float(network.score(ids[None], network.start(1))[0].mean())
-    found, adapted_cost = _best_adaptation(model, ids, tell)
+    found, adapted_cost = _best_adaptation(model, ids, rule, tell)
     combination, nats = None, {NETWORK: cost, ADAPTING[0]: adapted_cost}
     if model.combination is not None:
         adapted = adapting(model.directory, network, found)
@@ -80,7 +84,7 @@ def tailor(
 
 
 def _best_adaptation(
-    model: "LanguageModel", ids: np.ndarray, tell: Callable[[str], None]
+    model: "LanguageModel", ids: np.ndarray, rule: Rule, tell: Callable[[str], None]
 ) -> tuple[Adaptation, float]:
     """Climb to the rate, and then to the decay, at which the text costs least."""
     tried: dict[Adaptation, float] = {}
@@ -96,7 +100,8 @@ def _best_adaptation(
             )
         return tried[adaptation]
 
-    best = adapting(model.directory, model.parts.reader, None).adaptation
+    begin = PLAIN if rule == "sgd" else None
+    best = adapting(model.directory, model.parts.reader, begin).adaptation
     for times_rate, times_decay in ((STEP, 1.0), (1 / STEP, 1.0), (1.0, STEP), (1.0, 1 / STEP)):
         for _ in range(STEPS):
             other = replace(best, rate=best.rate * times_rate, decay=best.decay * times_decay)

@@ -220,3 +220,31 @@ def test_what_was_compressed_before_is_still_decoded_after_tuning(model):
     data = charlm.load(model).compress(OTHER.encode())
     tailor(charlm.load(model))
     assert charlm.load(model).decompress(data) == OTHER.encode()
+
+
+def test_one_rate_for_all_weights_can_be_chosen(model, tmp_path, capsys):
+    (tmp_path / "other.txt").write_text(OTHER)
+    assert main(["adapt", str(model), str(tmp_path / "other.txt"), "--rule", "sgd", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert found["rule"] == "sgd"
+    assert found["nats_per_token"]["network+adapt"] < found["nats_per_token"]["network"]
+    tuned = json.loads((model / "tuned.json").read_text())["adaptation"]
+    assert tuned["rule"] == "sgd" and tuned["rate"] == found["rate"]
+    own = charlm.load(model).parts.adapting
+    assert own.adaptation.rule == "sgd"
+    assert {rate.numel() for rate in own._rates.values()} == {1}
+    tuned |= {"rule": "adam"}
+    whole = json.loads((model / "tuned.json").read_text()) | {"adaptation": tuned}
+    (model / "tuned.json").write_text(json.dumps(whole))
+    assert main(["eval", str(model)]) == 4
+
+
+def test_what_the_best_combination_costs_in_time_is_recorded(trained, capsys):
+    lm = charlm.load(trained)
+    speeds = lm.config["run"]["tokens_per_second"]
+    assert list(speeds) == list(dict.fromkeys(["network", lm.name]))
+    assert all(speed > 0 for speed in speeds.values())
+    assert main(["info", str(trained), "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["tokens_per_second"] == speeds[lm.name]
+    assert "that one stream writes" in (trained / "README.md").read_text()

@@ -42,20 +42,20 @@ def test_it_is_a_predictor(network, size, share, monkeypatch):
     if share == 1.0:  # then only what is held has any probability
         share = 0.999
     cached = CachedPredictor(networks((3, 8))[network], share, 2.0, size)
-    check_laws(cached, ids_of(3, 25), tolerance=3e-4)
+    check_laws(cached, ids_of(3, 25))
 
 
 @pytest.mark.parametrize("network", [0, 1], ids=["torch", "numpy"])
 def test_it_is_a_predictor_over_mixed_softmaxes_and_a_mogrifier(network):
     cached = CachedPredictor(networks(mogrifier=3, mixtures=2)[network], 0.3, 2.0, 4)
-    check_laws(cached, ids_of(3, 25), tolerance=3e-4)
+    check_laws(cached, ids_of(3, 25))
 
 
 @pytest.mark.parametrize("network", [0, 1], ids=["torch", "numpy"])
 @pytest.mark.parametrize("size", [4, 9])
 def test_it_is_a_predictor_over_a_last_layer_of_its_own_size(network, size):
     cached = CachedPredictor(networks(num_layers=2, last_hidden_size=size)[network], 0.3, 2.0, 4)
-    check_laws(cached, ids_of(3, 25), tolerance=3e-4)
+    check_laws(cached, ids_of(3, 25))
 
 
 @settings(max_examples=15)

@@ -128,6 +128,7 @@ class Fake:
             yield ": ping\n\n"
             for number, piece in enumerate(pieces):
                 if self.wishes.break_after and number == self.wishes.break_after:
+                    await asyncio.sleep(0.2)  # what was sent has arrived
                     raise ConnectionResetError("as the test wishes")
                 await asyncio.sleep(self.wishes.pause)
                 yield event({"choices": [{"index": 0, "text": piece, "finish_reason": None}]})

@@ -201,7 +201,7 @@ def test_a_step_that_fails_ends_those_that_share_it_and_no_others(engine_of):
     poison = int(CHAR.encode("s")[0])
     model = model_of(poison=poison)
     engine = engine_of(model)
-    clients = [asked(engine, order("the cat ", max_tokens=10_000)) for _ in range(3)]
+    clients = [asked(engine, order("the cat ", max_tokens=10_000, seed=seed)) for seed in (1, 2, 3)]
     for client in clients:
         assert isinstance(client.wait().answers[-1], Failure)
     model.predictor.poison = None
