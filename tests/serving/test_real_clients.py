@@ -2,12 +2,15 @@
 
 import random
 from operator import itemgetter
+from types import SimpleNamespace
 
 import httpx
 import numpy as np
 import openai
 import pytest
 
+from charlm.serving.engine import ModelEngine
+from tests.predictors import Bigram
 from tests.serving.running import NAME, running
 from tests.serving.stand_in import BIGRAM, CHAR, StandIn
 
@@ -180,3 +183,15 @@ def test_f19_the_harness_sees_what_is_greedy(server):
     worse = [best[0], (best[1] + 1) % CHAR.vocab_size]
     greedy = [greedy for _, greedy in loglikelihoods(server, [(context, best), (context, worse)])]
     assert greedy == [True, False]
+
+
+def test_f19_a_text_that_ends_has_its_end_as_the_last_token_and_loses_none_before():
+    table = np.full((CHAR.vocab_size, CHAR.vocab_size), -50.0)
+    table[:, CHAR.boundary_id] = 0.0  # it always ends
+    predictor = Bigram(table, CHAR.boundary_id)
+    model = SimpleNamespace(predictor=predictor, tokenizer=CHAR, session=lambda: None)
+    engine = ModelEngine(model)
+    ids = CHAR.encode("the cat").tolist()
+    with running(engine, key=KEY.encode()) as server:
+        ((total, greedy),) = loglikelihoods(server, [(ids[:3], ids[3:])])
+    assert (total, greedy) == (-50.0 * 4, False)
