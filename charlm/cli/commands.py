@@ -36,6 +36,7 @@ COMMANDS = {
     "generate": Command("generate", "continue a text"),
     "suggest": Command("suggest", "suggest the next words"),
     "type": Command("type", "type a text with suggestions in the terminal"),
+    "serve": Command("serve", "serve a model over HTTP"),
     "compare": Command("compare", "compare two models on the same text"),
     "read": Command("read", "read a text and keep what the model remembers"),
     "adapt": Command("adapt", "tune adaptation, cache and mixtures to a text"),

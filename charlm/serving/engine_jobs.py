@@ -28,7 +28,8 @@ class Job:
         """Hand on an answer, if anybody still waits; one who cannot take it waits no more."""
         if self.over:
             return
-        self.over = not isinstance(answer, Piece)
+        if not isinstance(answer, Piece):
+            self.over = True  # and never back to False: it may just have been cancelled
         try:
             self._receive(answer)
         except Exception:
@@ -67,4 +68,5 @@ class CompletionJob(Job):
         if echo.text or echo.tokens or finish:
             for sample in range(self.order.count):
                 self.tell(Piece(sample, echo.text, echo.tokens, finish=finish))
-        self.over = self.over or finish is not None
+        if finish is not None:
+            self.over = True

@@ -200,7 +200,8 @@ class Rounds:
             if each.writing.stopped_by:
                 del self._samples[each.writing]
                 job.writings.remove(each.writing)
-                job.over = job.over or not job.writings
+                if not job.writings:
+                    job.over = True
 
 
 def _fail(jobs: Sequence[Job], error: Exception) -> None:

@@ -74,7 +74,7 @@ class Teller:
         """Tell what a step wrote."""
         stopped_by, token = written.writing.stopped_by, written.token
         self._told += len(written.piece)
-        if self._tokens and token is not None and not self._texts.ends(token):
+        if self._tokens and token is not None:
             top = () if written.top is None else self._texts.top(*written.top)
             at = self._begins + self._texts.offset(token, written.start, written.end)
             self._held.append(Token(self._texts.of(token), -written.nats, top, at))
