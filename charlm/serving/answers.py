@@ -152,7 +152,8 @@ class EventStream(Response):
 
 def event(value: dict[str, Any]) -> bytes:
     """Write an event of a stream."""
-    content = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    # in ASCII: some clients take U+0085 or U+2028 for the end of a line
+    content = json.dumps(value, allow_nan=False, separators=(",", ":"))
     return f"data: {content}\n\n".encode()
 
 

@@ -271,11 +271,12 @@ def test_closing_finishes_what_is_going_on_and_takes_nothing_more():
 
 def test_closing_cuts_what_takes_longer():
     engine = ModelEngine(model_of(seconds=0.002), streams=1)
-    clients = [asked(engine, order(max_tokens=1_000_000)) for _ in range(3)]
+    endless = SamplingOptions(temperature=0)  # which never draws the boundary
+    clients = [asked(engine, order(options=endless, max_tokens=1_000_000)) for _ in range(3)]
     assert clients[0].first.wait(10)
     began = time.monotonic()
     engine.close(0.1)
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 5
     assert all(isinstance(client.answers[-1], Failure) for client in clients)
 
 
