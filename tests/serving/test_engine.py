@@ -23,6 +23,7 @@ TEXT = "the cat sat on the mat. привет, мир! the end\n" * 3
 CHAR = learn_tokenizer("char", lambda: [TEXT])
 BYTE = learn_tokenizer("byte", lambda: [TEXT])
 PLAIN = SamplingOptions()
+ENDLESS = SamplingOptions(temperature=0)  # which never draws the boundary
 
 
 class Slow(Bigram):
@@ -157,7 +158,7 @@ def test_a_step_is_shared_and_no_more_streams_than_there_are_places(engine_of):
 def test_one_who_leaves_costs_no_more_than_a_step(engine_of, count):
     model = model_of(seconds=0.002)
     engine, client = engine_of(model), Client()
-    ticket = engine.complete(order(max_tokens=100_000, count=count), client)
+    ticket = engine.complete(order(options=ENDLESS, max_tokens=100_000, count=count), client)
     assert client.first.wait(10)
     ticket.cancel()
     ticket.cancel()
@@ -228,7 +229,7 @@ def test_a_client_that_cannot_take_its_answers_harms_nobody(engine_of):
 
 def test_what_takes_too_long_fails(engine_of):
     engine = engine_of(model_of(seconds=0.005), streams=1, seconds=0.1)
-    first, second = (asked(engine, order(max_tokens=100_000)) for _ in range(2))
+    first, second = (asked(engine, order(options=ENDLESS, max_tokens=100_000)) for _ in range(2))
     for client in (first, second):
         assert isinstance(client.wait().answers[-1], Failure)
     assert len(first.answers) > 1 and len(second.answers) == 1
@@ -237,7 +238,7 @@ def test_what_takes_too_long_fails(engine_of):
 def test_a_long_prompt_holds_up_nobody_for_long(engine_of):
     model = model_of(seconds=0.001)
     engine = engine_of(model)
-    asked(engine, order(max_tokens=100_000, seed=3)).first.wait(10)
+    asked(engine, order(options=ENDLESS, max_tokens=100_000, seed=3)).first.wait(10)
     steps = model.predictor.steps
     asked(engine, order(TEXT * 30, max_tokens=1)).wait()
     assert model.predictor.read >= len(TEXT) * 30
@@ -271,8 +272,7 @@ def test_closing_finishes_what_is_going_on_and_takes_nothing_more():
 
 def test_closing_cuts_what_takes_longer():
     engine = ModelEngine(model_of(seconds=0.002), streams=1)
-    endless = SamplingOptions(temperature=0)  # which never draws the boundary
-    clients = [asked(engine, order(options=endless, max_tokens=1_000_000)) for _ in range(3)]
+    clients = [asked(engine, order(options=ENDLESS, max_tokens=1_000_000)) for _ in range(3)]
     assert clients[0].first.wait(10)
     began = time.monotonic()
     engine.close(0.1)
