@@ -54,3 +54,18 @@ def test_lanes_are_no_more_than_fit():
     texts = [np.ones(length, dtype=np.int64) for length in (1, 2, 3, 20_000, 5, 30_000)]
     assert len(list(score_each(Watched(TABLE, 0), texts))) == 6
     assert all(rows * width <= lines.NUMBERS or rows == 1 for rows, width in widths)
+
+
+def test_many_short_lines_are_read_side_by_side_with_little_padding():
+    shapes = []
+
+    class Watched(Bigram):
+        def score(self, ids, state):
+            shapes.append(ids.shape)
+            return super().score(ids, state)
+
+    lengths = np.random.default_rng(1).integers(1, 80, size=10_000)
+    texts = (np.ones(length, dtype=np.int64) for length in lengths)
+    assert len(list(score_each(Watched(TABLE, 0), texts))) == 10_000
+    assert len(shapes) <= 10_000 / 100, "one call reads a hundred lines or more"
+    assert sum(rows * width for rows, width in shapes) <= 1.2 * lengths.sum()
