@@ -36,7 +36,7 @@ def typed(model, *keys, k=3):
 
         def press():
             for number, some in enumerate(keys):
-                time.sleep(0.3 * (number > 0))
+                time.sleep(0.8 * (number > 0))
                 own.send_text(some)
             own.send_text(END)
 
