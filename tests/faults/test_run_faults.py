@@ -63,7 +63,7 @@ import os, signal, sys
 
 class Finder:
     def find_spec(name, path=None, target=None):
-        if name == "charlm.cli.check":
+        if name == "charlm.cli.commands":
             os.kill(os.getpid(), getattr(signal, sys.argv[1]))
 
 sys.meta_path.insert(0, Finder)
