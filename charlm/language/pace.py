@@ -11,7 +11,7 @@ from charlm.predict.predictor import Predictor
 if TYPE_CHECKING:
     from charlm.language.handle import LanguageModel
 
-SECONDS = 0.1  # that each is measured for
+SECONDS = 0.02  # that each is measured for: runs of a second should not notice
 FEWEST = 8  # steps
 
 
