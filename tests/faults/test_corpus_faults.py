@@ -347,7 +347,7 @@ def test_a10_a_file_whose_first_bytes_cannot_be_read_is_one_sentence(refused):
 
 
 AS_NOBODY = (
-    "import os, sys, charlm.language.checking, charlm.language.fit\n"
+    "import os, sys, charlm.cli.check, charlm.language.checking, charlm.language.fit\n"
     "from charlm.cli.main import main\n"
     "if os.geteuid() == 0: os.setuid(65534)\n"
     "sys.exit(sum(main(['check', path]) == 3 for path in sys.argv[1:]))"
