@@ -1,9 +1,10 @@
-"""What writing, suggesting and starting are held to, and whether they came to it."""
+"""What writing, suggesting, starting and scoring are held to, and whether they came to it."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
+from charlm.benchmark.scoring_speed import LineScoring
 from charlm.benchmark.starting import Start
 from charlm.benchmark.typing_speed import Typing
 from charlm.benchmark.writing import STREAMS, WaySpeed, Writing
@@ -70,13 +71,22 @@ FIRST = {
     "--help": Aim("charlm --help", 0.15, "s"),
     "--version": Aim("charlm --version", 0.15, "s"),
 }
+TOGETHER = Aim("short lines scored together against one by one, NumPy", 5, "times")
 
 
 def verdicts(
-    writing: Sequence[Writing], typing: Sequence[Typing], starts: Sequence[Start]
+    writing: Sequence[Writing],
+    typing: Sequence[Typing],
+    starts: Sequence[Start],
+    scoring: Sequence[LineScoring] = (),
 ) -> list[Verdict]:
     """Judge what was measured; of what was not there is no verdict."""
-    return [*_of_writing(writing), *_of_typing(typing), *_of_starts(starts)]
+    return [
+        *_of_writing(writing),
+        *_of_typing(typing),
+        *_of_starts(starts),
+        *(Verdict(TOGETHER, one.ratio, one.ratio, one.kind) for one in scoring),
+    ]
 
 
 def _of_writing(found: Sequence[Writing]) -> Iterable[Verdict]:

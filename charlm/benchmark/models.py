@@ -1,4 +1,4 @@
-"""Models to type and to start with: those named, or a character and a BPE model trained now."""
+"""Models to use: those named, or a character and a BPE model trained now."""
 
 from collections.abc import Sequence
 from dataclasses import replace

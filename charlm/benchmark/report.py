@@ -11,6 +11,7 @@ from charlm.benchmark.contest import Contest
 from charlm.benchmark.machine import Machine
 from charlm.benchmark.memory import Memory
 from charlm.benchmark.options import BenchOptions
+from charlm.benchmark.scoring_speed import LineScoring
 from charlm.benchmark.starting import Start
 from charlm.benchmark.tables import NOTHING, Row, generation_tables, lay_out
 from charlm.benchmark.targets import Target
@@ -35,12 +36,15 @@ class Report:
     writing: list[Writing] = field(default_factory=list)
     typing: list[Typing] = field(default_factory=list)
     starts: list[Start] = field(default_factory=list)
+    scoring: list[LineScoring] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
 
     @property
     def verdicts(self) -> list[Verdict]:
         """Give what is held to its aims; tiny sizes are not."""
-        return [] if self.options.quick else verdicts(self.writing, self.typing, self.starts)
+        if self.options.quick:
+            return []
+        return verdicts(self.writing, self.typing, self.starts, self.scoring)
 
     def to_json(self) -> dict[str, Any]:
         """Turn it into what JSON can hold: speeds in tokens/s, FLOP/s and bytes/s."""
@@ -75,7 +79,9 @@ class Report:
             ("peak memory, MB", "charlm", "textbook", "ratio"),
             [_memory_row(one) for one in self.memory],
         )
-        yield from generation_tables(self.writing, self.typing, self.starts, self.verdicts)
+        yield from generation_tables(
+            self.writing, self.typing, self.starts, self.scoring, self.verdicts
+        )
         yield lay_out(
             ("target", "given", "score", "reached in", "textbook", "ratio"),
             [_target_row(one) for one in self.targets],

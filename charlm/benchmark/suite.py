@@ -18,6 +18,7 @@ from charlm.benchmark.memory import compare_memory
 from charlm.benchmark.models import models_for
 from charlm.benchmark.options import BenchOptions
 from charlm.benchmark.report import Report
+from charlm.benchmark.scoring_speed import measure_line_scoring
 from charlm.benchmark.shapes import (
     CHARACTERS,
     LARGE_WORDS,
@@ -90,6 +91,7 @@ class Suite:
             "writing": self._writing,
             "typing": self._typing,
             "starting": self._starting,
+            "scoring": self._scoring,
             "targets": self._targets,
         }
         parts[part]()
@@ -138,6 +140,11 @@ class Suite:
     def _starting(self) -> None:
         kinds = [(load(model).tokenizer.kind, model) for model in self._models]
         self.report.starts = measure_starts(kinds, self._rounds)
+
+    def _scoring(self) -> None:
+        for model in self._models:
+            found = measure_line_scoring(model, self._rounds, self._quick)
+            self.report.scoring.append(found)
 
     @cached_property
     def _models(self) -> list[str]:

@@ -1,8 +1,9 @@
-"""Tables for people: how they are laid out, and those of writing, typing and starting."""
+"""Tables for people: how they are laid out, and those of what a model is used for."""
 
 from collections.abc import Iterable, Sequence
 
 from charlm.benchmark.aims import Aim, Verdict
+from charlm.benchmark.scoring_speed import LineScoring
 from charlm.benchmark.starting import Start
 from charlm.benchmark.typing_speed import Typing
 from charlm.benchmark.writing import WaySpeed, Writing
@@ -30,6 +31,7 @@ def generation_tables(
     writing: Sequence[Writing],
     typing: Sequence[Typing],
     starts: Sequence[Start],
+    scoring: Sequence[LineScoring],
     verdicts: Sequence[Verdict],
 ) -> Iterable[str]:
     """Lay out what a trained model's use takes, and what it is held to."""
@@ -64,6 +66,10 @@ def generation_tables(
             )
             for one in starts
         ],
+    )
+    yield lay_out(
+        ("lines", "tokens each", "together", "one by one", "ratio", "compiled"),
+        [_scoring_row(one) for one in scoring],
     )
     yield lay_out(
         ("aim", "wanted", "found", "", "stretch", "found", "", "by"),
@@ -106,6 +112,18 @@ def _typing_row(one: Typing) -> Row:
         _milliseconds(one.step),
         f"{one.tokens_per_second:,.0f} tokens/s",
         f"{one.network_tokens_per_second:,.0f} tokens/s",
+    )
+
+
+def _scoring_row(one: LineScoring) -> Row:
+    compiled = NOTHING if one.compiled_ratio is None else f"{one.compiled_ratio:.1f}"
+    return (
+        one.kind,
+        f"{one.tokens:.0f}",
+        f"{one.together:,.0f} tokens/s",
+        f"{one.one_by_one:,.0f} tokens/s",
+        f"{one.ratio:.1f}",
+        compiled,
     )
 
 

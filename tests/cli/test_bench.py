@@ -9,7 +9,7 @@ from charlm.cli.main import main
 
 QUICK = ["bench", "--quick", "--threads", "1"]
 ALL = ["ceilings", "throughput", "cells", "contest", "memory", "writing"]
-NONE = {"typing": [], "starts": [], "targets": [], "aims": []}  # of what was not asked for
+NONE = {"typing": [], "starts": [], "scoring": [], "targets": [], "aims": []}  # of what was not asked for
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +68,7 @@ def test_a_corpus_gives_the_ids_and_so_the_vocabulary(capsys, text_file):
 def test_generation_is_measured_with_models_trained_for_it(capsys, text_file):
     assert main([*QUICK, "--rounds", "1", str(text_file), "--generate"]) == 0
     out, err = capsys.readouterr()
-    for word in ("textbook loop", "charlm, NumPy", "reading", "char, ", "bpe, ", "--help"):
+    for word in ("textbook loop", "charlm, NumPy", "reading", "char, ", "bpe, ", "--help", "lines"):
         assert word in out
     assert "wanted" not in out, "tiny sizes are held to nothing"
     assert err.count("training a model") == 2 and "contest" not in err
