@@ -8,7 +8,7 @@ import numpy as np
 from charlm.evaluation.scoring import side_by_side
 from charlm.predict.predictor import Predictor, lanes_of
 
-BATCH = 2_048  # texts taken at a time, and sorted by length
+BATCH = 1 << 14  # texts taken at a time, and sorted by length
 NUMBERS = 1 << 14  # ids read together, padding included: more gain nothing
 LANES = 256
 
