@@ -9,7 +9,13 @@ from charlm.cli.main import main
 
 QUICK = ["bench", "--quick", "--threads", "1"]
 ALL = ["ceilings", "throughput", "cells", "contest", "memory", "writing"]
-NONE = {"typing": [], "starts": [], "scoring": [], "targets": [], "aims": []}  # of what was not asked for
+NONE = {
+    "typing": [],
+    "starts": [],
+    "scoring": [],
+    "targets": [],
+    "aims": [],
+}  # of what was not asked for
 
 
 @pytest.fixture(autouse=True)
