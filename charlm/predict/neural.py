@@ -15,8 +15,9 @@ from charlm.model.network import LanguageNetwork
 from charlm.model.state import State as HiddenState
 from charlm.model.state import select_state, stack_states
 from charlm.predict.clustered import ClusteredPrediction
-from charlm.predict.predictor import DensePrediction, Prediction
+from charlm.predict.predictor import Prediction
 from charlm.predict.segments import can_be_cut, score_in_segments
+from charlm.predict.tensors import TensorPrediction
 
 WINDOW = 512  # ids of a stream read at a time,
 NUMBERS = 1 << 22  # if all streams' outputs are no more numbers than that
@@ -63,10 +64,10 @@ class NeuralPredictor:
 
     @torch.inference_mode()
     def _at(self, output: Tensor) -> Prediction:
-        """Give what outputs (S, E) predict."""
+        """Give what outputs (S, E) predict; a GPU makes all words of a head in levels at once."""
         head = self.network.head
-        if not isinstance(head, AdaptiveHead):
-            return DensePrediction(head.log_probs(output).cpu().numpy())
+        if not isinstance(head, AdaptiveHead) or self.device.type != "cpu":
+            return TensorPrediction(head.log_probs(output))
 
         @torch.inference_mode()
         def inside(number: int, rows: np.ndarray) -> np.ndarray:

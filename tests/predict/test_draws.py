@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,6 +14,7 @@ from charlm.predict import drawing
 from charlm.predict.clustered import ClusteredPrediction
 from charlm.predict.predictor import DensePrediction
 from charlm.predict.runtime_heads import SoftmaxPrediction
+from charlm.predict.tensors import TensorPrediction
 
 TEMPERATURES = [0.0, 0.3, 0.8, 1.0, 1.7]
 
@@ -52,6 +54,33 @@ def test_logits_are_drawn_from_as_their_whole_softmax_is(temperature, k, size):
             expected = plainly(logs, rules, noise)
             np.testing.assert_array_equal(softmax.draw(rules, noise), expected)
             np.testing.assert_array_equal(DensePrediction(logs).draw(rules, noise), expected)
+            there = TensorPrediction(torch.from_numpy(logs))
+            np.testing.assert_array_equal(there.draw(rules, noise), expected)
+
+
+def test_a_prediction_on_a_device_answers_as_one_here():
+    generator = np.random.default_rng(4)
+    logs = normal(generator.normal(size=(4, 50))).astype(np.float32)
+    here, there = DensePrediction(logs), TensorPrediction(torch.from_numpy(logs))
+    ids, noise = generator.integers(50, size=4), generator.random(4)
+    np.testing.assert_array_equal(there.log_probs(), logs)
+    np.testing.assert_array_equal(there.of(ids), here.of(ids))
+    for one, other in zip(there.top(7), here.top(7), strict=True):
+        np.testing.assert_array_equal(one, other)
+    penalised = lambda every: every - np.arange(50) / 10  # noqa: E731 (rules that are no temperature)
+    np.testing.assert_array_equal(there.draw(penalised, noise), here.draw(penalised, noise))
+    drawn = there.draw(Simple(0.8, 5), noise)
+    np.testing.assert_array_equal(there.of(drawn), here.of(drawn))
+    np.testing.assert_array_equal(there.of(ids), here.of(ids))  # not what was drawn
+
+
+def test_what_is_drawn_on_a_device_comes_with_its_log_p_in_one_transfer(monkeypatch):
+    logs = torch.log_softmax(torch.randn(3, 20), dim=1)
+    prediction, transfers = TensorPrediction(logs), []
+    cpu = torch.Tensor.cpu
+    monkeypatch.setattr(torch.Tensor, "cpu", lambda self: transfers.append(1) or cpu(self))
+    prediction.of(prediction.draw(Simple(1.0, 0), np.array([0.1, 0.5, 0.9])))
+    assert len(transfers) == 1
 
 
 def test_of_equals_the_first_are_kept():
