@@ -195,6 +195,14 @@ def test_a_start_is_timed_to_its_first_byte_and_silence_is_an_error():
         to_first_byte(["-c", "raise SystemExit('no such thing')"])
 
 
+def test_what_is_started_is_compiled_once_as_an_installed_program_is(monkeypatch, tmp_path):
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    (tmp_path / "program.py").write_text("print(1)")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    to_first_byte(["-c", "import program"])
+    assert list((tmp_path / "__pycache__").glob("program.*"))
+
+
 def test_starts_are_taken_in_turn_and_the_first_round_does_not_count(monkeypatch):
     taken = iter(float(number) for number in range(100))
     monkeypatch.setattr(starting, "to_first_byte", lambda words: next(taken))
