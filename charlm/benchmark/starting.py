@@ -50,7 +50,8 @@ def to_first_byte(words: Sequence[str]) -> float:
     """Start Python with some words and time it to the first byte of its output, in seconds.
 
     Modules are compiled once, as pip does when it installs them, also where the environment forbids
-    that. What it would do then is not waited for. Raises LostProcessError where it ends without any.
+    that. What it would do then is not waited for. Raises LostProcessError where it ends without a
+    word.
     """
     environment = child_environment()
     environment.pop("PYTHONDONTWRITEBYTECODE", None)
