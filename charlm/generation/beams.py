@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from charlm.generation.constraints import LanguageGuard
 from charlm.generation.languages import Language
 from charlm.generation.writing import Sample
 from charlm.options import check, option
 from charlm.predict.predictor import Prediction, Predictor, State
-from charlm.text.tokenizers import Tokenizer
+from charlm.text.tokenizers import Decoder, Tokenizer
 
 PROMPT_END = 8  # ids of the prompt that a character may have begun in
 
@@ -91,7 +92,7 @@ class BeamSearch:
             alive = [beam for _, beam in going]
             last = np.array([beam.ids[-1] for beam in alive])
             prediction, state = self.predictor.step(last, state)
-        cut = [_Beam(b.ids, b.log_prob, "length", self._text(b.ids)) for b in alive]
+        cut = [_Beam(b.ids, b.log_prob, "length", self._decoded(b.ids)[1]) for b in alive]
         best = sorted([*ended, *cut], key=self._score, reverse=True)[:count]
         return [Sample(b.text, len(b.ids), -b.log_prob, b.stopped_by) for b in best]
 
@@ -125,39 +126,39 @@ class BeamSearch:
         Of those that go on there are no more than beams, and none that end behind the last.
         """
         found, left, going = list[_Beam](), 0.0, 0
-        text = self._text(beam.ids)
-        complete = self.language is not None and self.language.ends and self.language.holds(text)
+        decoder, text = self._decoded(beam.ids)
+        guard = None
+        if self.language is not None:
+            boundary = None if self.tokenizer.closed else self.tokenizer.boundary_id
+            guard = LanguageGuard(self.language, boundary, decoder, text)
+        complete = guard is not None and guard.complete
         for token, cost in zip(ids.tolist(), costs.tolist(), strict=True):
             if going == self.options.beams and not complete:
                 break
-            one = self._with(beam, text, token, cost)
-            if one is None:
+            if not math.isfinite(cost):
+                break
+            if guard is not None and guard.forbids(token):
                 left += math.exp(cost)
             elif going < self.options.beams:
-                found.append(one)
-                going += not one.stopped_by
+                found.append(self._with(beam, text, decoder, token, cost))
+                going += not found[-1].stopped_by
         if complete and left > 0:  # to end is as probable as all that would lead out of it
             found.append(_Beam(beam.ids, beam.log_prob + math.log(left), "match", text))
         return found
 
-    def _with(self, beam: _Beam, text: str, token: int, cost: float) -> _Beam | None:
-        """Give a beam with a token more; None where the language forbids it."""
+    def _with(self, beam: _Beam, text: str, decoder: Decoder, token: int, cost: float) -> _Beam:
+        """Give a beam with a token more."""
         ids, log_prob = (*beam.ids, token), beam.log_prob + cost
-        if not math.isfinite(cost):
-            return None
         if token == self.tokenizer.boundary_id and not self.tokenizer.closed:
-            ok = self.language is None or self.language.holds(text)
-            return _Beam(ids, log_prob, "end", text) if ok else None
-        longer = self._text(ids)
-        if self.language is not None and not self.language.begins(longer):
-            return None
+            return _Beam(ids, log_prob, "end", text)
+        longer = text + decoder.peek([token])
         places = [longer.find(stop) for stop in self.stops if stop in longer]
         if places:
             return _Beam(ids, log_prob, "stop", longer[: min(places)])
         return _Beam(ids, log_prob)
 
-    def _text(self, ids: Sequence[int]) -> str:
-        """Give the text of ids; half a character at the end is none yet."""
+    def _decoded(self, ids: Sequence[int]) -> tuple[Decoder, str]:
+        """Give the text of ids, and the decoder; half a character at the end is none yet."""
         decoder = self.tokenizer.decoder()
         decoder.push(self._prompt)
-        return decoder.push(ids)
+        return decoder, decoder.push(ids)
