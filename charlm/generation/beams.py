@@ -5,6 +5,7 @@
 Of all ways to go on from B texts by a token the B best go on; those that end compete by the score
 above (Sutskever et al. 2014, section 3.2; the penalty as Hugging Face has it). The search ends when
 B texts have ended and none that goes on can still be better, or at `max_tokens`.
+One beam is no search of this kind: who asks for one takes the most probable token each time.
 B beams, one in each stream, V vocabulary.
 """
 
@@ -14,11 +15,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from charlm.generation.constraints import LanguageGuard
 from charlm.generation.languages import Language
 from charlm.generation.writing import Sample
 from charlm.options import check, option
 from charlm.predict.predictor import Prediction, Predictor, State
-from charlm.text.tokenizers import Tokenizer
+from charlm.text.tokenizers import Decoder, Tokenizer
 
 PROMPT_END = 8  # ids of the prompt that a character may have begun in
 
@@ -27,7 +29,12 @@ PROMPT_END = 8  # ids of the prompt that a character may have begun in
 class BeamOptions:
     """How many beams, and how length counts; sampling options have no say in a beam search."""
 
-    beams: int = option(0, "search with so many beams instead of drawing; 0 draws", metavar="N")
+    beams: int = option(
+        0,
+        "search with so many beams instead of drawing; 1 takes the most probable token each time, "
+        "0 draws",
+        metavar="N",
+    )
     length_penalty: float = option(
         1.0, "of beams: above 0 favours longer texts, below 0 shorter ones"
     )
@@ -72,85 +79,86 @@ class BeamSearch:
         prediction = self.predictor.prediction(state)
         for _ in range(self.max_tokens):
             going: list[tuple[int, _Beam]] = []
-            for row, beam in self._best_steps(prediction, alive, 2 * width):
+            for row, beam in self._best_steps(prediction, alive):
                 if beam.stopped_by:
                     ended.append(beam)
                 elif len(going) < width:
                     going.append((row, beam))
-            ended = sorted(ended, key=self._score, reverse=True)[: max(width, count)]
-            if not going or self._settled(ended, [beam for _, beam in going], max(width, count)):
+            ended = sorted(ended, key=self._score, reverse=True)[:width]
+            if not going or self._settled(ended, [beam for _, beam in going]):
                 alive = [beam for _, beam in going]
                 break
             state = self.predictor.select(state, [row for row, _ in going])
             alive = [beam for _, beam in going]
             last = np.array([beam.ids[-1] for beam in alive])
             prediction, state = self.predictor.step(last, state)
-        cut = [_Beam(b.ids, b.log_prob, "length", self._text(b.ids)) for b in alive]
+        cut = [_Beam(b.ids, b.log_prob, "length", self._decoded(b.ids)[1]) for b in alive]
         best = sorted([*ended, *cut], key=self._score, reverse=True)[:count]
         return [Sample(b.text, len(b.ids), -b.log_prob, b.stopped_by) for b in best]
 
     def _score(self, beam: _Beam) -> float:
         return float(beam.log_prob / max(len(beam.ids), 1) ** self.options.length_penalty)
 
-    def _settled(self, ended: list[_Beam], alive: list[_Beam], enough: int) -> bool:
+    def _settled(self, ended: list[_Beam], alive: list[_Beam]) -> bool:
         """Tell whether no beam that goes on can be better than the worst that is kept."""
-        if len(ended) < enough:
+        if len(ended) < self.options.beams:
             return False
         longest = self.max_tokens if self.options.length_penalty > 0 else len(alive[0].ids)
         most = max(beam.log_prob for beam in alive) / longest**self.options.length_penalty
         return bool(most <= self._score(ended[-1]))
 
-    def _best_steps(
-        self, prediction: Prediction, alive: list[_Beam], wanted: int
-    ) -> list[tuple[int, _Beam]]:
+    def _best_steps(self, prediction: Prediction, alive: list[_Beam]) -> list[tuple[int, _Beam]]:
         """Give the best texts that are a token longer or end here, best first, with their rows."""
         found: list[tuple[int, _Beam]] = []
-        ids, logs = prediction.top(wanted)
+        ids, logs = prediction.top(self.options.beams + 1)  # one of them may end the text
         for row, beam in enumerate(alive):
             own, costs = ids[row], logs[row]
-            if self.language is not None:  # the most probable may all be forbidden
+            if self.language is not None or self.stops:  # all of them may be forbidden, or end it
                 costs = prediction.log_probs()[row]
                 own = np.argsort(-costs, kind="stable")
                 costs = costs[own]
-            found += [(row, one) for one in self._longer(beam, own, costs, wanted)]
-        found.sort(key=lambda each: -each[1].log_prob)
-        return found[:wanted] if self.language is None else found
+            found += [(row, one) for one in self._longer(beam, own, costs)]
+        return sorted(found, key=lambda each: -each[1].log_prob)
 
-    def _longer(self, beam: _Beam, ids: np.ndarray, costs: np.ndarray, wanted: int) -> list[_Beam]:
-        """Give a beam with each of some tokens, those that may follow; ids most probable first."""
-        found, left = list[_Beam](), 0.0
-        text = self._text(beam.ids)
-        complete = self.language is not None and self.language.ends and self.language.holds(text)
+    def _longer(self, beam: _Beam, ids: np.ndarray, costs: np.ndarray) -> list[_Beam]:
+        """Give a beam with each of some tokens, those that may follow; ids most probable first.
+
+        Of those that go on there are no more than beams, and none that end behind the last.
+        """
+        found, left, going = list[_Beam](), 0.0, 0
+        decoder, text = self._decoded(beam.ids)
+        guard = None
+        if self.language is not None:
+            boundary = None if self.tokenizer.closed else self.tokenizer.boundary_id
+            guard = LanguageGuard(self.language, boundary, decoder, text)
+        complete = guard is not None and guard.complete
         for token, cost in zip(ids.tolist(), costs.tolist(), strict=True):
-            if len(found) == wanted and not complete:
+            if going == self.options.beams and not complete:
                 break
-            one = self._with(beam, text, token, cost)
-            if one is None:
+            if not math.isfinite(cost):
+                break
+            if guard is not None and guard.forbids(token):
                 left += math.exp(cost)
-            elif len(found) < wanted:
-                found.append(one)
+            elif going < self.options.beams:
+                found.append(self._with(beam, text, decoder, token, cost))
+                going += not found[-1].stopped_by
         if complete and left > 0:  # to end is as probable as all that would lead out of it
             found.append(_Beam(beam.ids, beam.log_prob + math.log(left), "match", text))
         return found
 
-    def _with(self, beam: _Beam, text: str, token: int, cost: float) -> _Beam | None:
-        """Give a beam with a token more; None where the language forbids it."""
+    def _with(self, beam: _Beam, text: str, decoder: Decoder, token: int, cost: float) -> _Beam:
+        """Give a beam with a token more."""
         ids, log_prob = (*beam.ids, token), beam.log_prob + cost
-        if not math.isfinite(cost):
-            return None
         if token == self.tokenizer.boundary_id and not self.tokenizer.closed:
-            ok = self.language is None or self.language.holds(text)
-            return _Beam(ids, log_prob, "end", text) if ok else None
-        longer = self._text(ids)
-        if self.language is not None and not self.language.begins(longer):
-            return None
+            return _Beam(ids, log_prob, "end", text)
+        longer = text + decoder.peek([token])
         places = [longer.find(stop) for stop in self.stops if stop in longer]
         if places:
             return _Beam(ids, log_prob, "stop", longer[: min(places)])
         return _Beam(ids, log_prob)
 
-    def _text(self, ids: Sequence[int]) -> str:
-        """Give the text of ids; half a character at the end is none yet."""
+    def _decoded(self, ids: Sequence[int]) -> tuple[Decoder, str]:
+        """Give the text of ids, and the decoder; half a character at the end is none yet."""
         decoder = self.tokenizer.decoder()
         decoder.push(self._prompt)
-        return decoder.push(ids)
+        return decoder, decoder.push(ids)

@@ -14,11 +14,15 @@ class LanguageGuard:
     """Watches one text while it is written.
 
     boundary_id: of the token by which a model ends a text; None where it cannot
+    decoder:     has taken all tokens so far; is only asked what others would add
+    text:        what was written before
     """
 
-    def __init__(self, language: Language, boundary_id: int | None, decoder: Decoder) -> None:
+    def __init__(
+        self, language: Language, boundary_id: int | None, decoder: Decoder, text: str = ""
+    ) -> None:
         self._language, self._boundary, self._decoder = language, boundary_id, decoder
-        self._text, self._probes = "", language.probes()
+        self._text, self._probes = text, language.probes()
         self._verdicts: dict[int, bool] = {}  # of tokens, after the text as it is
 
     @property
@@ -36,8 +40,7 @@ class LanguageGuard:
         """Say why nothing may follow any more; "" where something may."""
         if not self.complete:
             return ""
-        goes_on = any(self._language.begins(self._text + probe) for probe in self._probes)
-        return "" if goes_on else "match"
+        return "" if self._goes_on() else "match"
 
     def forbids(self, token: int) -> bool:
         """Tell whether a token leads out of the language, or ends a text that is not complete."""
@@ -50,6 +53,11 @@ class LanguageGuard:
         self._text += text
         self._verdicts.clear()
 
+    def _goes_on(self) -> bool:
+        joints = self._decoder.joints()
+        longer = joints if all(joints) else self._probes
+        return any(self._language.begins(self._text + added) for added in longer)
+
     def _holds(self) -> bool:
         return self._language.holds(self._text)
 
@@ -61,6 +69,8 @@ class LanguageGuard:
             return False
         text = self._text + added
         if not pending:
-            return bool(added) and self._language.begins(text)
+            joints = self._decoder.joints([token])
+            goes_on = any(self._language.begins(text + joint) for joint in joints)
+            return bool(added) and (goes_on or self._language.holds(text))
         begun = (probe for probe in self._probes if probe.encode().startswith(pending))
         return any(self._language.begins(text + probe) for probe in begun)

@@ -30,7 +30,8 @@ class Generator:
     Without a seed every run is another. Raises UsageError for numbers that make no sense.
 
     index: that of the training text, which `options.max_copy` needs
-    beams: search for the most probable texts instead of drawing some, where there are any
+    beams: search for the most probable texts instead of drawing some, where there are any; one
+           takes the most probable token each time, as temperature 0 does
     """
 
     def __init__(
@@ -57,13 +58,11 @@ class Generator:
         self._prompt_ids = tokenizer.encode(prompt)
         self._search: BeamSearch | None = None
         if beams is not None and beams.beams:
-            if options.max_copy is not None:
-                raise UsageError("--max-copy is for texts that are drawn, not for --beams")
-            if count > beams.beams:
-                raise UsageError(f"{beams.beams} beams give no {count} samples")
-            self._search = BeamSearch(
-                predictor, tokenizer, beams, max_tokens, stops, language_of(options)
-            )
+            _check_search(beams, options, count)
+            options = options.greedy
+            if beams.beams > 1:
+                language = language_of(options)
+                self._search = BeamSearch(predictor, tokenizer, beams, max_tokens, stops, language)
         self._count = count
         seed = fresh_seed() if seed is None else seed
         self._writings = [
@@ -105,6 +104,13 @@ class Generator:
         if len(self._prompt_ids):
             _, state = self._predictor.score(self._prompt_ids[None, :], state)
         return self._predictor.select(state, [0] * streams)
+
+
+def _check_search(beams: BeamOptions, options: SamplingOptions, count: int) -> None:
+    if options.max_copy is not None:
+        raise UsageError("--max-copy is for texts that are drawn, not for --beams")
+    if count > beams.beams:
+        raise UsageError(f"{beams.beams} beams give no {count} samples")
 
 
 def guards_of(

@@ -71,6 +71,13 @@ class SamplingOptions:
         return self.repetition_penalty != 1.0 or any(penalties)
 
     @property
+    def greedy(self) -> "SamplingOptions":
+        """Keep what a text must be, and take the most probable token each time."""
+        return SamplingOptions(
+            temperature=0.0, regex=self.regex, prefix=self.prefix, words=self.words
+        )
+
+    @property
     def only(self) -> tuple[float, int] | None:
         """Give (temperature, top-k) where these alone are what the rules do, else None."""
         others = self.looks_back or self.top_p < 1 or self.min_p > 0 or self.typical_p < 1

@@ -222,6 +222,17 @@ class ClosedDecoder(Decoder):
         self._at_line_start = before
         return text
 
+    def pending(self, ids: Iterable[int] = ()) -> bytes:
+        """Give no bytes: words are whole."""
+        return b""
+
+    def joints(self, ids: Iterable[int] = ()) -> tuple[str, ...]:
+        """Give what may stand behind a word; a line begins with anything."""
+        at_line_start = self._at_line_start
+        for token in ids:
+            at_line_start = token == self._tokenizer.boundary_id
+        return ("",) if at_line_start else (" ", "\n")
+
     def flush(self) -> str:
         """End the text: nothing was held back."""
         return ""

@@ -60,12 +60,62 @@ def test_enough_beams_find_the_best_of_all_texts(seed, penalty):
     assert len({sample.text for sample in found}) == 3
 
 
-def test_one_beam_is_greedy():
-    predictor = of_letters(7)
-    greedy = Generator(
-        predictor, TOKENIZER, "b", SamplingOptions(temperature=0), max_tokens=1
-    ).samples()[0]
-    assert search(predictor, 1, prompt="b", max_tokens=1, penalty=0.0)[0].text == greedy.text
+WAYS = [
+    {},
+    {"stops": ["ca", "b "]},
+    {"regex": "[ab]+c?[ab ]*"},
+    {"prefix": "cab"},
+    {"words": ("ab", "ba", "cab")},
+    {"repetition_penalty": 3.0, "temperature": 0.9},  # no beam search looks at them
+]
+
+
+@pytest.mark.parametrize("options", WAYS, ids=lambda options: next(iter(options), "free"))
+@pytest.mark.parametrize("penalty", [0.0, 1.0, 2.0])
+def test_one_beam_takes_the_most_probable_token_each_time(options, penalty):
+    texts = set()
+    for seed in range(12):
+        predictor = of_letters(seed)
+        rules = {k: v for k, v in options.items() if k in ("regex", "prefix", "words")}
+        rules = SamplingOptions(temperature=0, **rules)
+        stops = options.get("stops", ())
+        greedy = Generator(predictor, TOKENIZER, "b", rules, max_tokens=8, stops=stops)
+        found = search(predictor, 1, prompt="b", max_tokens=8, penalty=penalty, **options)
+        assert found == greedy.samples()
+        texts.add(found[0].text)
+    assert len(texts) > 1
+
+
+def all_stopped(predictor, length, stop):
+    """Score every text of up to so many letters, cut before a stop string."""
+    start, end = LETTERS[0], TOKENIZER.boundary_id
+    for size in range(length + 1):
+        for letters in itertools.product(LETTERS, repeat=size):
+            text = TOKENIZER.decode(letters)
+            stopped = text.endswith(stop)
+            if stop in text[:-1]:
+                continue  # it ended before
+            ids = [start, *letters] + ([end] if size < length and not stopped else [])
+            p = sum(predictor.table[a, b] for a, b in itertools.pairwise(ids))
+            yield float(p), text.removesuffix(stop), stopped
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_enough_beams_find_the_best_of_all_texts_that_a_stop_string_may_end(seed):
+    predictor = of_letters(seed)
+    best = sorted(all_stopped(predictor, 3, "b"), reverse=True)[:4]
+    found = search(predictor, 125, count=4, penalty=0.0, max_tokens=3, stops=["b"])
+    for (p, text, stopped), sample in zip(best, found, strict=True):
+        assert sample.nats == pytest.approx(-p, abs=1e-4)
+        assert (sample.text, sample.stopped_by == "stop") == (text, stopped)
+
+
+def test_where_the_most_probable_tokens_all_end_a_text_others_go_on():
+    table = np.full((TOKENIZER.vocab_size,) * 2, -60.0)
+    table[:, [*LETTERS, TOKENIZER.boundary_id]] = np.log([0.22, 0.22, 0.22, 0.12, 0.22])
+    predictor = Bigram(table, TOKENIZER.boundary_id)
+    found = search(predictor, 2, count=2, penalty=5.0, max_tokens=4, stops=["a", "b", "c"])
+    assert [one.text for one in found] == ["   ", "   "]
 
 
 def test_beams_are_the_same_every_time_and_in_order():

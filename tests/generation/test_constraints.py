@@ -19,10 +19,11 @@ KINDS = {
     "word": learn_tokenizer("word", lambda: [TEXT]),
     "bpe": learn_tokenizer("bpe", lambda: [TEXT], vocab_size=290),
 }
+CLOSED = learn_tokenizer("word", lambda: [TEXT], unknown="unk")
 
 
 def written(kind, count=25, prompt="the", max_tokens=60, **options):
-    tokenizer = KINDS[kind]
+    tokenizer = KINDS.get(kind, CLOSED)
     predictor = Bigram.of_text(tokenizer, TEXT, smoothing=0.05)
     rules = SamplingOptions(**options)
     return Generator(
@@ -78,6 +79,33 @@ def test_a_text_begins_as_it_must_and_goes_on_freely(kind, prefix):
     samples = written(kind, prefix=prefix, max_tokens=30)
     assert all(sample.text.startswith(prefix) for sample in samples)
     assert len({sample.text for sample in samples}) > 10
+
+
+@pytest.mark.parametrize("prompt, space", [("the", " "), ("", ""), ("bad act\n", "")])
+def test_words_of_the_closed_form_are_seen_with_the_spaces_that_are_written(prompt, space):
+    pattern = rf"{space}(cat|cab:|a|and)( (cat|cab:|a|and)){{2,4}}\n"
+    for sample in written("closed", prompt=prompt, regex=pattern):
+        assert sample.stopped_by == "match", sample
+        assert re.fullmatch(pattern, sample.text), sample
+    words = ("cat", "a bad act", "cab: the cat")
+    texts = [sample.text for sample in written("closed", count=60, prompt=prompt, words=words)]
+    assert {text.removeprefix(" ") for text in texts} == set(words)
+    assert {text[: len(space)] for text in texts} == {space}
+    prefix = f"{space}cat\nact. a"
+    samples = written("closed", prompt=prompt, prefix=prefix, max_tokens=9)
+    assert all(sample.text.startswith(prefix) and sample.tokens == 9 for sample in samples)
+    assert len({sample.text for sample in samples}) > 10
+
+
+@pytest.mark.parametrize("kind", [*KINDS, "closed"])
+def test_what_may_come_is_asked_of_a_decoder_without_changing_it(kind):
+    tokenizer, random = KINDS.get(kind, CLOSED), np.random.default_rng(4)
+    decoder, untouched = tokenizer.decoder(), tokenizer.decoder()
+    for token in random.integers(tokenizer.vocab_size, size=300).tolist():
+        other = random.integers(tokenizer.vocab_size, size=2).tolist()
+        decoder.peek(other), decoder.pending(other)
+        assert decoder.pending() == untouched.pending()
+        assert decoder.push([token]) == untouched.push([token])
 
 
 def test_a_length_that_is_too_short_is_said():
