@@ -17,8 +17,7 @@ from charlm.cli.arguments import (
 )
 from charlm.cli.lines import text_lines
 from charlm.errors import CorpusError, UsageError
-from charlm.generation.beams import BeamOptions
-from charlm.generation.options import SamplingOptions
+from charlm.generation.options import BeamOptions, SamplingOptions
 from charlm.options import add_arguments as add_options
 from charlm.runs.dialogue import teller
 

@@ -17,34 +17,12 @@ import numpy as np
 
 from charlm.generation.constraints import LanguageGuard
 from charlm.generation.languages import Language
+from charlm.generation.options import BeamOptions
 from charlm.generation.writing import Sample
-from charlm.options import check, option
 from charlm.predict.predictor import Prediction, Predictor, State
 from charlm.text.tokenizers import Decoder, Tokenizer
 
 PROMPT_END = 8  # ids of the prompt that a character may have begun in
-
-
-@dataclass(frozen=True)
-class BeamOptions:
-    """How many beams, and how length counts; sampling options have no say in a beam search."""
-
-    beams: int = option(
-        0,
-        "search with so many beams instead of drawing; 1 takes the most probable token each time, "
-        "0 draws",
-        metavar="N",
-    )
-    length_penalty: float = option(
-        1.0, "of beams: above 0 favours longer texts, below 0 shorter ones"
-    )
-
-    def __post_init__(self) -> None:
-        check(0 <= self.beams <= 1000, f"--beams must be between 0 and 1000, not {self.beams}")
-        check(
-            -100 < self.length_penalty < 100,
-            f"--length-penalty must be a number of a sensible size, not {self.length_penalty}",
-        )
 
 
 @dataclass(frozen=True)

@@ -76,21 +76,24 @@ def _drawn_anew(writing: Writing, logs: np.ndarray, token: int) -> int:
 
     What is refused is drawn from no more, so of the ids that remain each is as probable as if all
     offenders had been left out at once; only top-k and top-p still count offenders that were not
-    drawn.
+    drawn. Where a text is complete, what would lead out of its language is not refused but ends it:
+    to end has the share of all such ids, among these and those that remain. NOTHING ends it, too,
+    where none remains.
     """
 
     def rules(logs: np.ndarray) -> np.ndarray:
         return _ruled([writing], writing.options, logs)
 
-    if writing.ends_before(token):
-        return NOTHING
+    def refuses(token: int) -> bool:
+        return writing.forbids(token) and not writing.ends_before(token)
+
     left, refused = logs.copy(), 0
-    while writing.forbids(token):
+    while refuses(token):
         left[0, token], refused = -np.inf, refused + 1
         if refused == FEW:
-            left[0, [writing.forbids(other) for other in range(left.shape[1])]] = -np.inf
+            left[0, [refuses(other) for other in range(left.shape[1])]] = -np.inf
         if not np.isfinite(left).any():
             return NOTHING
         noise = np.array([writing.noise()])
         token = int(DensePrediction(left).draw(rules, noise)[0])
-    return token
+    return NOTHING if writing.forbids(token) else token

@@ -7,7 +7,7 @@ import numpy as np
 
 from charlm.errors import UsageError
 from charlm.generation.batching import WritingBatch
-from charlm.generation.beams import BeamOptions, BeamSearch
+from charlm.generation.beams import BeamSearch
 from charlm.generation.constraints import LanguageGuard
 from charlm.generation.copies import CopyGuard
 from charlm.generation.languages import (
@@ -16,7 +16,7 @@ from charlm.generation.languages import (
     PrefixLanguage,
     WordLanguage,
 )
-from charlm.generation.options import SamplingOptions
+from charlm.generation.options import BeamOptions, SamplingOptions
 from charlm.generation.text_index import TextIndex
 from charlm.generation.writing import GuardMaker, Sample, Writing
 from charlm.predict.predictor import Predictor, State

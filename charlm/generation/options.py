@@ -1,4 +1,4 @@
-"""The options of sampling, under the names that Hugging Face uses."""
+"""The options of sampling and of beam search, under the names that Hugging Face uses."""
 
 from dataclasses import dataclass
 
@@ -82,3 +82,25 @@ class SamplingOptions:
         """Give (temperature, top-k) where these alone are what the rules do, else None."""
         others = self.looks_back or self.top_p < 1 or self.min_p > 0 or self.typical_p < 1
         return None if others else (self.temperature, self.top_k)
+
+
+@dataclass(frozen=True)
+class BeamOptions:
+    """How many beams, and how length counts; sampling options have no say in a beam search."""
+
+    beams: int = option(
+        0,
+        "search with so many beams instead of drawing; 1 takes the most probable token each time, "
+        "0 draws",
+        metavar="N",
+    )
+    length_penalty: float = option(
+        1.0, "of beams: above 0 favours longer texts, below 0 shorter ones"
+    )
+
+    def __post_init__(self) -> None:
+        check(0 <= self.beams <= 1000, f"--beams must be between 0 and 1000, not {self.beams}")
+        check(
+            -100 < self.length_penalty < 100,
+            f"--length-penalty must be a number of a sensible size, not {self.length_penalty}",
+        )

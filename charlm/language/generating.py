@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from charlm.errors import ModelError, UsageError
-from charlm.generation.beams import BeamOptions
-from charlm.generation.options import SamplingOptions
+from charlm.generation.options import BeamOptions, SamplingOptions
 from charlm.language.directory import GENERATION_CONFIG
 from charlm.options import checked, did_you_mean
 from charlm.runs.files import read_plain_json

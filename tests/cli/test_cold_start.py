@@ -75,10 +75,11 @@ def test_help_and_version_load_no_command(words):
     assert not modules & (HEAVY | {"numpy", "tokenizers", "safetensors"})
 
 
-def test_help_of_a_command_loads_that_command_alone():
-    modules = loaded("suggest", "--help")
+@pytest.mark.parametrize("name", ["suggest", "generate", "type", "score", "serve", "eval"])
+def test_help_of_a_command_loads_that_command_alone(name):
+    modules = loaded(name, "--help")
     own = {f"charlm.cli.{command.module}" for command in COMMANDS.values()}
-    assert modules & own == {"charlm.cli.suggest"}
+    assert modules & own == {f"charlm.cli.{COMMANDS[name].module}"}
     assert "numpy" not in modules
 
 

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from charlm.errors import UsageError
-from charlm.generation.beams import BeamOptions
 from charlm.generation.generator import Generator
-from charlm.generation.options import SamplingOptions
+from charlm.generation.options import BeamOptions, SamplingOptions
 from charlm.text.learning import learn_tokenizer
 from tests.predictors import Bigram
 

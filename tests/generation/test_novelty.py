@@ -214,6 +214,21 @@ def test_what_remains_is_drawn_as_though_all_offenders_had_been_left_out(few, mo
         assert shares[pair] == pytest.approx(share / 0.45, abs=0.06)
 
 
+@pytest.mark.parametrize("few", [1, 1000])
+def test_a_complete_text_ends_by_what_its_language_forbids_and_no_copy_would(few, monkeypatch):
+    monkeypatch.setattr(choosing, "FEW", few)
+    tokenizer = learn_tokenizer("char", lambda: ["abcdef"])
+    letters = [int(token) for token in tokenizer.encode("abcdef")]
+    table = np.full((tokenizer.vocab_size,) * 2, -np.inf)
+    table[:, letters] = np.log([0.3, 0.25, 0.2, 0.1, 0.1, 0.05])
+    predictor, index = Bigram(table, tokenizer.boundary_id), TextIndex.of("ab", "ac", "ae")
+    keywords = {"max_copy": 1, "regex": "a[bcd]*"}
+    drawn = samples("char", 600, 2, tokenizer, predictor, index, **keywords)
+    assert {(each.text, each.stopped_by) for each in drawn} == {("a", "match"), ("ad", "length")}
+    ended = np.mean([each.text == "a" for each in drawn])  # a, e and f end; b and c are no choice
+    assert ended == pytest.approx(0.45 / 0.55, abs=0.06)
+
+
 def test_a_sample_without_any_token_left_ends():
     tokenizer = learn_tokenizer("char", lambda: ["ab"])
     a, b = tokenizer.encode("ab")
