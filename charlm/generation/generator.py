@@ -18,7 +18,7 @@ from charlm.generation.languages import (
 )
 from charlm.generation.options import BeamOptions, SamplingOptions
 from charlm.generation.text_index import TextIndex
-from charlm.generation.writing import GuardMaker, Sample, Writing
+from charlm.generation.writing import EndGuard, GuardMaker, Sample, Writing
 from charlm.predict.predictor import Predictor, State
 from charlm.text.tokenizers import Tokenizer
 
@@ -125,6 +125,8 @@ def guards_of(
     if language is not None:
         boundary = None if tokenizer.closed else tokenizer.boundary_id
         guards.append(partial(LanguageGuard, language, boundary))
+    if options.min_tokens and not tokenizer.closed:
+        guards.append(partial(EndGuard, tokenizer.boundary_id, options.min_tokens))
     if options.max_copy is not None:
         assert index is not None
         guards.append(partial(CopyGuard, index, options.max_copy))

@@ -1,8 +1,13 @@
 """The options of sampling and of beam search, under the names that Hugging Face uses."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any
 
 from charlm.options import check, option
+
+MOST_BIAS = 100  # nats, as OpenAI has it
 
 
 @dataclass(frozen=True)
@@ -16,11 +21,17 @@ class SamplingOptions:
     typical_p: float = option(
         1.0, "draw from the tokens nearest to what is expected that make up this probability"
     )
+    eta_cutoff: float = option(
+        0.0, "leave out tokens below this share, or below less where the model is unsure"
+    )
     repetition_penalty: float = option(1.0, "above 1 makes recent tokens less probable")
     presence_penalty: float = option(0.0, "nats taken from tokens among the last 256 written")
     frequency_penalty: float = option(0.0, "nats taken for each time a token is among them")
     no_repeat_ngram_size: int = option(
         0, "write no N tokens twice within 256; 0 for any", metavar="N"
+    )
+    min_tokens: int = option(
+        0, "the model may end the text after so many tokens, not before", metavar="N"
     )
     max_copy: int | None = option(
         None, "write no run of more than N characters out of the training text", metavar="N"
@@ -30,6 +41,7 @@ class SamplingOptions:
     )
     prefix: str | None = option(None, "write a text that begins so, however it is tokenized")
     words: tuple[str, ...] | None = None
+    logit_bias: tuple[tuple[int, float], ...] | None = None  # ids, and nats that are added to each
 
     def __post_init__(self) -> None:
         check(
@@ -43,6 +55,11 @@ class SamplingOptions:
             0 < self.typical_p <= 1,
             f"--typical-p must be above 0 and at most 1, not {self.typical_p}",
         )
+        check(
+            0 <= self.eta_cutoff < 1,
+            f"--eta-cutoff must be from 0 to below 1, not {self.eta_cutoff}",
+        )
+        check(self.min_tokens >= 0, f"--min-tokens must be 0 or more, not {self.min_tokens}")
         for name in ("presence_penalty", "frequency_penalty"):
             value, flag = getattr(self, name), name.replace("_", "-")
             check(-1e6 < value < 1e6, f"--{flag} must be a number, not {value}")
@@ -80,8 +97,33 @@ class SamplingOptions:
     @property
     def only(self) -> tuple[float, int] | None:
         """Give (temperature, top-k) where these alone are what the rules do, else None."""
-        others = self.looks_back or self.top_p < 1 or self.min_p > 0 or self.typical_p < 1
+        cuts = self.top_p < 1 or self.min_p > 0 or self.typical_p < 1 or self.eta_cutoff > 0
+        others = cuts or self.looks_back or self.logit_bias
         return None if others else (self.temperature, self.top_k)
+
+
+def biases_of(given: object, vocab_size: int) -> tuple[tuple[int, float], ...]:
+    """Make `logit_bias` of what OpenAI's clients give: {id: nats}, where an id may be a text.
+
+    Raises UsageError for what is none, and for ids of a larger vocabulary.
+    """
+    check(isinstance(given, Mapping), f"logit_bias must be of ids and numbers, not {given!r:.40}")
+    assert isinstance(given, Mapping)
+    found: dict[int, float] = {}
+    for token, nats in given.items():
+        number = int(token) if isinstance(token, str) and token.isdecimal() else token
+        check(
+            _is_number(number, Integral) and 0 <= number < vocab_size,
+            f"logit_bias must be of ids from 0 to {vocab_size - 1}, not {token!r:.40}",
+        )
+        real = _is_number(nats, Real) and abs(nats) <= MOST_BIAS
+        check(real, f"logit_bias must add from -{MOST_BIAS} to {MOST_BIAS}, not {nats!r:.40}")
+        found[int(number)] = float(nats)
+    return tuple(sorted(found.items()))
+
+
+def _is_number(value: Any, kind: type) -> bool:  # noqa: ANN401
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,8 @@ S streams, V vocabulary. A rule takes (S, V) and gives (S, V); -inf means never.
 its function and put it into `apply_rules` with its option.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from charlm.generation.options import SamplingOptions
@@ -19,6 +21,8 @@ def apply_rules(
 
     history: (S, W) the last ids of each stream, -1 where there are fewer
     """
+    if options.logit_bias:
+        log_probs = add_biases(log_probs, options.logit_bias)
     if history is not None:
         log_probs = _look_back(log_probs, options, history)
     if options.temperature < COLDEST:
@@ -33,6 +37,8 @@ def apply_rules(
         log_probs = keep_min_p(log_probs, options.min_p)
     if options.typical_p < 1.0:
         log_probs = keep_typical(log_probs, options.typical_p)
+    if options.eta_cutoff > 0.0:
+        log_probs = keep_above_eta(log_probs, options.eta_cutoff)
     return log_probs
 
 
@@ -82,11 +88,7 @@ def keep_typical(log_probs: np.ndarray, p: float) -> np.ndarray:
 
     Locally typical sampling, Meister et al. 2023 (arXiv 2202.00666), equation 9.
     """
-    logs = log_probs.astype(np.float64)
-    logs -= logs.max(axis=1, keepdims=True)
-    logs -= np.log(np.exp(logs).sum(axis=1, keepdims=True))
-    shares = np.exp(logs)
-    expected = -(shares * np.where(shares > 0, logs, 0.0)).sum(axis=1, keepdims=True)
+    logs, shares, expected = _normalised(log_probs)
     order = np.argsort(np.abs(-logs - expected), axis=1, kind="stable")
     ordered = np.take_along_axis(shares, order, axis=1)
     before = np.cumsum(ordered, axis=1) - ordered
@@ -95,6 +97,25 @@ def keep_typical(log_probs: np.ndarray, p: float) -> np.ndarray:
     chosen = np.where(before < p, own, np.array(NEVER, dtype=log_probs.dtype))
     np.put_along_axis(kept, order, chosen, axis=1)
     return kept
+
+
+def keep_above_eta(log_probs: np.ndarray, epsilon: float) -> np.ndarray:
+    """Keep ids at least as probable as eta = min(epsilon, sqrt(epsilon) e^-entropy); and the best.
+
+    Eta sampling, Hewitt et al. 2022 (arXiv 2210.15191), equation 5.
+    """
+    logs, _, entropy = _normalised(log_probs)
+    eta = np.minimum(np.log(epsilon), np.log(epsilon) / 2 - entropy)
+    kept = (logs >= eta) | (logs >= logs.max(axis=1, keepdims=True))
+    return np.where(kept, log_probs, np.array(NEVER, dtype=log_probs.dtype))
+
+
+def add_biases(log_probs: np.ndarray, biases: Sequence[tuple[int, float]]) -> np.ndarray:
+    """Add nats to some ids, as OpenAI does: -100 all but forbids one, 100 all but asks for it."""
+    result = log_probs.copy()
+    for token, nats in biases:
+        result[:, token] += nats
+    return result
 
 
 def penalise_presence(
@@ -137,6 +158,16 @@ def penalise_repetition(log_probs: np.ndarray, history: np.ndarray, penalty: flo
         seen = np.unique(past[past >= 0])
         row[seen] *= penalty
     return result
+
+
+def _normalised(log_probs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Give log p and p of all ids, (S, V) float64, and the entropy, (S, 1) nats."""
+    logs = log_probs.astype(np.float64)
+    logs -= logs.max(axis=1, keepdims=True)
+    logs -= np.log(np.exp(logs).sum(axis=1, keepdims=True))
+    shares = np.exp(logs)
+    entropy = -(shares * np.where(shares > 0, logs, 0.0)).sum(axis=1, keepdims=True)
+    return logs, shares, entropy
 
 
 def _best(log_probs: np.ndarray) -> np.ndarray:

@@ -37,6 +37,25 @@ class Guard(Protocol):
         """Take the next token, and the text that it has added."""
 
 
+class EndGuard:
+    """Lets the model end a text only after so many tokens."""
+
+    reason = "stuck"
+    finished = ""
+    complete = False
+
+    def __init__(self, boundary_id: int, least: int, decoder: Decoder) -> None:
+        self._boundary, self._left = boundary_id, least
+
+    def forbids(self, token: int) -> bool:
+        """Tell whether the token would end the text too early."""
+        return token == self._boundary and self._left > 0
+
+    def take(self, token: int, text: str) -> None:
+        """Take the next token."""
+        self._left -= 1
+
+
 GuardMaker: TypeAlias = Callable[[Decoder], Guard]
 
 

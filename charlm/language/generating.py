@@ -1,11 +1,12 @@
 """The options of generation, as people name them, made ready; and a model's own defaults."""
 
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from charlm.errors import ModelError, UsageError
-from charlm.generation.options import BeamOptions, SamplingOptions
+from charlm.generation.options import BeamOptions, SamplingOptions, biases_of
 from charlm.language.directory import GENERATION_CONFIG
 from charlm.options import checked, did_you_mean
 from charlm.runs.files import read_plain_json
@@ -15,6 +16,7 @@ OTHERS = ("stop", "max_tokens", "seed")
 ALIASES = {  # names that people know from elsewhere
     "max_new_tokens": "max_tokens",
     "stop_strings": "stop",
+    "min_new_tokens": "min_tokens",
     "num_beams": "beams",
     "n": "count",
     "num_return_sequences": "count",
@@ -25,6 +27,7 @@ KEPT = (  # of generation_config.json, under the names of Hugging Face
     "top_p",
     "min_p",
     "typical_p",
+    "eta_cutoff",
     "repetition_penalty",
     "no_repeat_ngram_size",
 )
@@ -77,9 +80,11 @@ def by_own_names(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def generator_keywords(
-    options: Mapping[str, Any], defaults: Mapping[str, Any] | None = None
+    options: Mapping[str, Any],
+    defaults: Mapping[str, Any] | None = None,
+    vocab_size: int = sys.maxsize,
 ) -> dict[str, Any]:
-    """Give the Generator's keywords for options by name.
+    """Give the Generator's keywords for options by name, with a model of so many tokens.
 
     Raises UsageError for a name that is none, and for values that make no sense.
     """
@@ -96,6 +101,8 @@ def generator_keywords(
             own.setdefault("beams", {})[name] = value
         elif name == "words" and value is not None:
             rules[name] = value if isinstance(value, str) else tuple(value)
+        elif name == "logit_bias" and value is not None:
+            rules[name] = biases_of(value, vocab_size)
         else:
             (own if name in OTHERS else rules)[name] = value
     if "beams" in own:

@@ -90,10 +90,11 @@ class LanguageModel:
         """Continue a prompt; the text returned is what follows it.
 
         Options, by the names of Hugging Face or OpenAI where they have others: max_tokens, stop,
-        seed; temperature, top_k, top_p, min_p, typical_p, repetition_penalty, presence_penalty,
-        frequency_penalty, no_repeat_ngram_size; regex, prefix or words, which the text must be
-        of; max_copy, which forbids longer runs, in characters, out of the training text; beams and
-        length_penalty, to search and not draw. Those not given are the model's own defaults.
+        seed; temperature, top_k, top_p, min_p, typical_p, eta_cutoff, repetition_penalty,
+        presence_penalty, frequency_penalty, no_repeat_ngram_size, logit_bias, min_tokens; regex,
+        prefix or words, which the text must be of; max_copy, which forbids longer runs, in
+        characters, out of the training text; beams and length_penalty, to search and not draw.
+        Those not given are the model's own defaults.
         """
         return self.samples(prompt, **options)[0].text
 
@@ -269,7 +270,7 @@ class LanguageModel:
         return Lexicon(self.tokenizer)
 
     def _generator(self, prompt: str, count: int, options: Mapping[str, Any]) -> Generator:
-        keywords = generator_keywords(options, self.generation_defaults)
+        keywords = generator_keywords(options, self.generation_defaults, self.tokenizer.vocab_size)
         if keywords["options"].max_copy is not None:
             keywords["index"] = self.text_index
         check_count(count, "the number of samples")

@@ -4,17 +4,13 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from charlm.errors import UsageError
-from charlm.generation.options import SamplingOptions
+from charlm.generation.options import SamplingOptions, biases_of
 from charlm.options import checked, did_you_mean
 from charlm.serving.refusals import Refusal, wrong
 
-SAMPLING = tuple(
-    name
-    for name in (
-        *("temperature", "top_k", "top_p", "min_p", "typical_p"),
-        *("repetition_penalty", "presence_penalty", "frequency_penalty", "logit_bias"),
-    )
-    if name in SamplingOptions.__dataclass_fields__
+SAMPLING = (
+    *("temperature", "top_k", "top_p", "min_p", "typical_p", "eta_cutoff", "min_tokens"),
+    *("repetition_penalty", "presence_penalty", "frequency_penalty", "no_repeat_ngram_size"),
 )
 HOTTEST = 2.0  # as OpenAI's
 
@@ -79,7 +75,7 @@ class Fields:
             raise wrong(name, f"must be texts of 1 to {longest} characters")
         return tuple(found)
 
-    def sampling(self) -> SamplingOptions:
+    def sampling(self, vocab_size: int) -> SamplingOptions:
         """Give how tokens are chosen: the model's own distribution, where nothing is given."""
         given = {name: self.get(name) for name in SAMPLING if self.get(name) is not None}
         for name, value in given.items():
@@ -87,6 +83,11 @@ class Fields:
                 SamplingOptions(**checked(SamplingOptions, {name: value}))
             except UsageError as error:
                 raise wrong(name, _said_of(name, error)) from None
+        if (biases := self.get("logit_bias")) is not None:
+            try:
+                given["logit_bias"] = biases_of(biases, vocab_size)
+            except UsageError as error:
+                raise wrong("logit_bias", _said_of("logit_bias", error)) from None
         options = SamplingOptions(**given)
         if options.temperature > HOTTEST:
             raise wrong("temperature", f"must be from 0 to {HOTTEST:g}, not {options.temperature}")

@@ -12,7 +12,7 @@ MAX_TOKENS = 16  # where nothing is said, as OpenAI has it
 LARGEST_SEED = (1 << 63) - 1
 FIELDS = (
     *("model", "prompt", "max_tokens", "n", "stop", "seed", "stream", "stream_options"),
-    *("logprobs", "echo", *SAMPLING),
+    *("logprobs", "echo", "logit_bias", *SAMPLING),
 )
 NOT_TAKEN = {
     "best_of": "samples are not ranked here: ask for n and choose",
@@ -21,9 +21,6 @@ NOT_TAKEN = {
     "messages": "this server completes text and does not chat: send a 'prompt'",
     "max_completion_tokens": "did you mean 'max_tokens'?",
     "max_new_tokens": "did you mean 'max_tokens'?",
-    "logit_bias": "this server cannot",
-    "presence_penalty": "this server cannot",
-    "frequency_penalty": "this server cannot",
 }
 Prompt: TypeAlias = str | list[int]
 
@@ -62,7 +59,7 @@ def read_completion(
     max_tokens = fields.whole("max_tokens", 0 if echo else 1, options.max_tokens, MAX_TOKENS)
     return CompletionRequest(
         prompts,
-        fields.sampling(),
+        fields.sampling(vocab_size),
         MAX_TOKENS if max_tokens is None else max_tokens,
         fields.texts("stop", options.max_stops, options.max_stop_characters),
         fields.whole("seed", 0, LARGEST_SEED, None),

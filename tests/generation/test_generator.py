@@ -69,6 +69,15 @@ def test_the_model_can_end_the_text():
     assert (sample.text, sample.tokens, sample.stopped_by) == ("", 1, "end")
 
 
+def test_the_model_cannot_end_the_text_before_so_many_tokens():
+    table = np.full((CHAR.vocab_size,) * 2, -30.0)
+    table[:, CHAR.boundary_id] = 0.0
+    predictor = Bigram(table, CHAR.boundary_id)
+    for least in (1, 5):
+        sample = generator(predictor=predictor, rules={"min_tokens": least}).samples()[0]
+        assert (sample.tokens, sample.stopped_by) == (least + 1, "end")
+
+
 def test_length_and_nothing():
     assert generator(max_tokens=7).samples()[0].stopped_by == "length"
     assert generator(max_tokens=0).samples()[0].text == ""

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charlm.errors import UsageError
-from charlm.generation.options import SamplingOptions
+from charlm.generation.options import SamplingOptions, biases_of
 from charlm.generation.sampling import (
     apply_rules,
     forbid_repeated_ngrams,
@@ -72,6 +72,37 @@ def test_a_penalty_makes_recent_ids_less_probable_and_no_others():
     np.testing.assert_allclose(after[0, 3], logs()[0, 3] * 1.5, rtol=1e-6)
 
 
+@given(st.integers(0, 100), st.floats(1e-4, 0.5))
+def test_eta_keeps_what_the_equation_says_and_always_the_best(seed, epsilon):
+    before = logs(seed)
+    after = apply_rules(before, SamplingOptions(eta_cutoff=epsilon))
+    for old, new in zip(before.astype(np.float64), after, strict=True):
+        shares = np.exp(old) / np.exp(old).sum()
+        entropy = -sum(p * np.log(p) for p in shares)
+        eta = min(epsilon, np.sqrt(epsilon) * np.exp(-entropy))
+        expected = [p >= eta or p == max(shares) for p in shares]
+        assert np.isfinite(new).tolist() == expected and (new[np.isfinite(new)] != 0).all()
+
+
+def test_biases_are_added_to_the_ids_named():
+    biases = biases_of({"3": 2, 5: -100.0, np.int64(7): np.float32(0.5)}, 30)
+    after = apply_rules(logs(), SamplingOptions(logit_bias=biases)) - logs()
+    expected = np.zeros((2, 30))
+    expected[:, [3, 5, 7]] = 2, -100, 0.5
+    np.testing.assert_allclose(after, expected, atol=1e-5)
+    assert SamplingOptions(logit_bias=biases).only is None
+
+
+@pytest.mark.parametrize(
+    "given",
+    [5, [1], {30: 1.0}, {-1: 1}, {"x": 1}, {True: 1}, {1: True}, {1: "2"}, {1: 101}, {1: np.nan}],
+    ids=repr,
+)
+def test_biases_that_make_no_sense_are_refused(given):
+    with pytest.raises(UsageError, match="logit_bias must"):
+        biases_of(given, 30)
+
+
 def test_the_defaults_change_nothing():
     np.testing.assert_array_equal(apply_rules(logs(), SamplingOptions()), logs())
 
@@ -82,6 +113,9 @@ def test_the_defaults_change_nothing():
         {"temperature": -1.0},
         {"temperature": float("nan")},
         {"top_k": -1},
+        {"eta_cutoff": -0.1},
+        {"eta_cutoff": 1.0},
+        {"min_tokens": -1},
         {"top_p": 0.0},
         {"top_p": 1.5},
         {"min_p": -0.1},

@@ -47,6 +47,14 @@ def test_openai_completes(client):
     assert [c.text for c in again.choices] == [c.text for c in answer.choices]
 
 
+def test_openai_bans_and_asks_for_tokens(client):
+    wanted, banned = (int(CHAR.encode(letter)[0]) for letter in "ze")
+    (choice,) = complete(client, max_tokens=20, logit_bias={str(wanted): 100}).choices
+    assert choice.text == "z" * 20
+    for choice in complete(client, max_tokens=30, n=4, logit_bias={str(banned): -100}).choices:
+        assert "e" not in choice.text
+
+
 def test_openai_stops_before_a_stop_string(client):
     whole = complete(client, max_tokens=60, temperature=0).choices[0].text
     stop = whole[5:8]

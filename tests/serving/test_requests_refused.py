@@ -104,6 +104,9 @@ WRONG = [
     *(("stream_options", value) for value in ({"include_usage": True}, 5)),
     *(("top_k", value) for value in (-1, 1.5, True)),
     *(("min_p", value) for value in (-1, 2)),
+    *(("eta_cutoff", value) for value in (-1, 1, "0.1")),
+    *(("min_tokens", value) for value in (-1, 1.5)),
+    *(("logit_bias", value) for value in ([], 5, {"x": 1}, {"1": 101}, {"1": None}, {"99999": 1})),
     *(("repetition_penalty", value) for value in (0, -1, 1e9)),
     *(("model", value) for value in (5, ["tiny"])),
 ]
