@@ -6,7 +6,7 @@
 # Source:   Krause et al. 2018 (arXiv 1709.07432): with adaptation 51.1 in place of 58.8 on PTB's words,
 #           44.3 in place of 65.6 on WikiText-2's, 1.19 in place of 1.24 bits on the characters of text8
 # Expected: fewer bits per byte with adaptation than without, on every corpus
-# Time:     25 minutes on two cores
+# Time:     20 minutes on two cores
 source "$(dirname "$0")/experiment"
 
 needs tinyshakespeare/input.txt russian-onegin/onegin.txt nottingham-abc/jigs.abc \
