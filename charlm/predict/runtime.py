@@ -114,7 +114,9 @@ class RuntimePredictor:
         if not self._config.mogrifier:
             tabulated = self._table is not None
             table = self._embedding if self._table is None else self._table
-            self._steps = CompiledSteps(self._config, stored, self._layers, table, tabulated)
+            self._steps = CompiledSteps(
+                self._config, stored, self._layers, table, tabulated, self._few
+            )
         self._stored = None
 
     def start(self, streams: int) -> RuntimeState:
@@ -203,7 +205,7 @@ class RuntimePredictor:
     def _read(self, ids: np.ndarray, before: np.ndarray) -> np.ndarray:
         """Read one id in each stream; give the numbers of the next state, in fresh memory."""
         after = np.empty(before.shape, dtype=np.float32)
-        if len(ids) <= self._few and self._read_compiled(ids, before, after):
+        if self._read_compiled(ids, before, after):
             return after
         first, *others = self._layers
         if self._table is not None:
@@ -219,7 +221,7 @@ class RuntimePredictor:
 
     def _read_compiled(self, ids: np.ndarray, before: np.ndarray, after: np.ndarray) -> bool:
         """Read by the compiled functions, if they are there, or their time has come."""
-        if self._to_wait:
+        if self._to_wait and len(ids) <= self._few:
             self._to_wait -= 1
             if not self._to_wait:
                 with contextlib.suppress(UsageError):  # a numba that does not fit what is here

@@ -27,6 +27,8 @@ class Layer:
     A step reads what is its own of a state (S, N) and fills the same places of the next one.
 
     places: of h in a state, and of an LSTM's c
+
+    Its matrices are `of_inputs`, (I, G·H), and `of_state`, (H, G·H).
     """
 
     def __init__(
@@ -42,15 +44,15 @@ class Layer:
         self.size, self.units = of_inputs.shape[1], of_state.shape[1]
         self.h, self.c = places[0], places[-1]
         self._relu = config.nonlinearity == "relu"
-        self._of_inputs = np.ascontiguousarray(arranged(of_inputs, config.cell).T)  # (I, G·H)
-        self._of_state = np.ascontiguousarray(arranged(of_state, config.cell).T)  # (H, G·H)
+        self.of_inputs = np.ascontiguousarray(arranged(of_inputs, config.cell).T)  # (I, G·H)
+        self.of_state = np.ascontiguousarray(arranged(of_state, config.cell).T)  # (H, G·H)
         self.bias = arranged((bias + state_bias)[:, None], config.cell)[:, 0]
         self.candidate_bias = np.zeros(self.units, dtype=np.float32)
         self._joined = config.cell != "gru"
         if self._joined:
-            self._of_both = np.concatenate([self._of_inputs, self._of_state])  # (I + H, G·H)
-            self._of_inputs = self._of_both[: self.size]
-            self._of_state = self._of_both[self.size :]
+            self._of_both = np.concatenate([self.of_inputs, self.of_state])  # (I + H, G·H)
+            self.of_inputs = self._of_both[: self.size]
+            self.of_state = self._of_both[self.size :]
         else:  # the candidate's second bias is multiplied by r before it is added
             last = slice(2 * self.units, None)
             self.bias[last], self.candidate_bias = bias[last], state_bias[last]
@@ -59,14 +61,14 @@ class Layer:
 
     def table(self, embedding: np.ndarray) -> np.ndarray | None:
         """Give what `step` takes for each id, (V, G·H), if it can be known; embedding (V, I)."""
-        table: np.ndarray = embedding @ self._of_inputs
+        table: np.ndarray = embedding @ self.of_inputs
         table += self.bias
         return table
 
     def step_weighed(self, weighed: np.ndarray, before: np.ndarray, after: np.ndarray) -> None:
         """Take a step by a row of the table for each stream, (S, G·H)."""
         room = self._rooms.of(len(before))
-        times(before[:, self.h], self._of_state, room.gates)
+        times(before[:, self.h], self.of_state, room.gates)
         if self._joined:
             np.add(room.gates, weighed, out=room.gates)
         else:
@@ -86,9 +88,9 @@ class Layer:
             times(room.both, self._of_both, room.gates)
             np.add(room.gates, self.bias, out=room.gates)
         else:
-            times(inputs, self._of_inputs, room.inputs)
+            times(inputs, self.of_inputs, room.inputs)
             np.add(room.inputs, self.bias, out=room.inputs)
-            times(state, self._of_state, room.gates)
+            times(state, self.of_state, room.gates)
         self._finish(room, before, after)
 
     def _lstm(self, room: "Room", before: np.ndarray, after: np.ndarray) -> None:

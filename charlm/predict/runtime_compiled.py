@@ -11,19 +11,23 @@ from typing import Any
 import numpy as np
 from numba import njit, types
 
-from charlm.model.rows import Int8Rows, Weight
+from charlm.model.rows import Int8Rows, Weight, plain
 from charlm.model.shape import NetworkConfig
 from charlm.predict import runtime_kernels as kernels
+from charlm.predict import runtime_many as many
 from charlm.predict.drawing import COLDEST, Only, draw_simply
+from charlm.predict.panels import panels
 from charlm.predict.runtime_cells import Layer, arranged
+from charlm.predict.sharing import share
 from charlm.predict.vectors import LANES
 from charlm.predict.vectors import ROWS as AT_ONCE
 
+EXPONENTIAL = 16  # operations
 CELLS = {"lstm": kernels.LSTM, "gru": kernels.GRU}
 
 
 class CompiledSteps:
-    """The layers of a network: reads one id in each of a few streams.
+    """The layers of a network: reads one id in each stream, up to `few` of them one by one.
 
     table: as `charlm.predict.runtime_kernels.read` takes it, and whether it is `tabulated`
     """
@@ -35,10 +39,11 @@ class CompiledSteps:
         layers: Sequence[Layer],
         table: np.ndarray,
         tabulated: bool,
+        few: int,
     ) -> None:
-        matrices, biases, self._layers = _Matrices(), _Vectors(), np.zeros((len(layers), 10), int)
+        matrices, biases, places = _Matrices(), _Vectors(), np.zeros((len(layers), 10), int)
         for number, layer in enumerate(layers):
-            prefix, row = f"stack.layers.{number}.weight_", self._layers[number]
+            prefix, row = f"stack.layers.{number}.weight_", places[number]
             row[kernels.INPUTS], row[kernels.UNITS] = layer.size, layer.units
             for name, at, scale in (
                 ("ih", kernels.OF_INPUTS, kernels.INPUT_SCALES),
@@ -52,31 +57,52 @@ class CompiledSteps:
         if cell is None:
             cell = kernels.RELU if config.nonlinearity == "relu" else kernels.TANH
         numbers, scales = matrices.whole()
-        own = table, tabulated, cell, self._layers, numbers, scales, biases.whole()
-        self._arguments, self._read = own, compiled("read", numbers.dtype == np.int8)
+        first, last = (table, tabulated, cell), biases.whole()
+        self._one: tuple[Any, ...] = (*first, places, numbers, scales, last)
+        self._many: tuple[Any, ...] = (*first, *_laid_out(layers, places), last)
+        self._few, self._weights = few, len(numbers)
+        self._read = compiled("read", numbers.dtype == np.int8)
 
     def read(self, ids: np.ndarray, before: np.ndarray, after: np.ndarray) -> None:
         """Read ids (S,): from states before (S, M) to states after, which are filled.
 
         Raises IndexError for what is no id: it would be looked up anywhere in memory.
         """
-        if not self._read(np.ascontiguousarray(ids, np.int64), before, after, *self._arguments):
-            raise IndexError(f"one of {ids} is no id")
+        ids = np.ascontiguousarray(ids, np.int64)
+        read, arguments = self._read, self._one
+        if len(ids) > self._few:
+            read, arguments = compiled("read_many", False), self._many
+
+        def some(own: slice) -> None:
+            if not read(ids[own], before[own], after[own], *arguments):
+                raise IndexError(f"one of {ids} is no id")
+
+        share(len(ids), some, self._weights)
 
 
 class CompiledRows:
-    """A matrix (R, E) and biases (R,): multiplies a few vectors."""
+    """A matrix (R, E) and biases (R,): multiplies vectors, up to `few` of them one by one."""
 
-    def __init__(self, weight: Weight, biases: np.ndarray) -> None:
+    def __init__(self, weight: Weight, biases: np.ndarray, few: int) -> None:
         matrices = _Matrices()
         matrices.add(weight)
-        self._arguments = (*matrices.whole(), np.ascontiguousarray(biases, np.float32))
+        self._few, self._biases = few, np.ascontiguousarray(biases, np.float32)
+        self._one, self._many = matrices.whole(), panels(plain(weight))
         self._rows_of = compiled("rows_of", isinstance(weight, Int8Rows))
 
     def __call__(self, vectors: np.ndarray) -> np.ndarray:
         """Multiply vectors (S, E), (S, R)."""
-        sums = np.empty((len(vectors), len(self._arguments[2])), dtype=np.float32)
-        self._rows_of(np.ascontiguousarray(vectors), *self._arguments, sums)
+        sums = np.empty((len(vectors), len(self._biases)), dtype=np.float32)
+        vectors = np.ascontiguousarray(vectors)
+        if len(vectors) <= self._few:
+            self._rows_of(vectors, *self._one, self._biases, sums)
+            return sums
+        rows_of = compiled("rows_of_many", False)
+
+        def some(own: slice) -> None:
+            rows_of(vectors[own], self._many, self._biases, sums[own])
+
+        share(len(sums), some, len(self._many))
         return sums
 
 
@@ -85,8 +111,13 @@ def draw_compiled(logits: np.ndarray, alone: Only, noise: np.ndarray) -> np.ndar
     temperature, k = alone
     if temperature < COLDEST or k or logits.dtype != np.float32:
         return draw_simply(logits, alone, noise)
-    ids = np.empty(len(logits), dtype=np.int64)
-    compiled("drawn", False)(logits, 1 / temperature, np.asarray(noise, dtype=np.float64), ids)
+    ids, noise = np.empty(len(logits), dtype=np.int64), np.asarray(noise, dtype=np.float64)
+    drawn = compiled("drawn", False)
+
+    def some(own: slice) -> None:
+        drawn(logits[own], 1 / temperature, noise[own], ids[own])
+
+    share(len(ids), some, EXPONENTIAL * logits.shape[1])
     return ids
 
 
@@ -96,12 +127,14 @@ def compiled(name: str, int8: bool) -> Callable[..., Any]:
 
     Where there is no place to keep it, it is compiled for this process alone.
     """
-    function, signature = getattr(kernels, name), SIGNATURES[name](types.int8 if int8 else FLOAT)
+    function: Any = getattr(many if name in MANY else kernels, name)
+    signature = SIGNATURES[name](types.int8 if int8 else FLOAT)
+    options = many.OPTIONS if name in MANY else kernels.OPTIONS
     make: Any = njit
     try:
-        found: Callable[..., Any] = make(signature, cache=True, **kernels.OPTIONS)(function)
+        found: Callable[..., Any] = make(signature, cache=True, **options)(function)
     except Exception:  # nothing can be written, a full disk, a torn file: it can do without
-        found = make(signature, **kernels.OPTIONS)(function)
+        found = make(signature, **options)(function)
     return found
 
 
@@ -123,9 +156,23 @@ SIGNATURES: dict[str, Callable[[Any], Any]] = {
         LINE,
         LINE,
     ),
+    "read_many": lambda kind: types.boolean(
+        GIVEN, STATES, ROWS, ROWS, types.boolean, types.int64, types.int64[:, ::1], LINE, LINE
+    ),
+    "rows_of_many": lambda kind: types.void(STATES, LINE, LINE, ROWS),
     "rows_of": lambda kind: types.void(STATES, kind[::1], LINE, LINE, ROWS),
     "drawn": lambda kind: types.void(STATES, FLOAT, NOISE, types.int64[::1]),
 }
+MANY = ("read_many", "rows_of_many")
+
+
+def _laid_out(layers: Sequence[Layer], places: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Give the layers' matrices in panels, and `places` with where each begins there."""
+    found, parts = places.copy(), _Vectors()
+    for row, layer in zip(found, layers, strict=True):
+        row[kernels.OF_INPUTS] = parts.add(panels(layer.of_inputs.T))
+        row[kernels.OF_STATE] = parts.add(panels(layer.of_state.T))
+    return found, parts.whole()
 
 
 class _Vectors:

@@ -17,7 +17,7 @@ from charlm.predict.runtime_cells import times
 
 CHUNK_NUMBERS = 1 << 20  # logits of a mixture held at a time
 
-FEW, FEW_BYTES = 3, 32  # streams that compiled functions read faster, one by one, than a product
+FEW, FEW_BYTES = 1, 3  # streams that compiled functions read faster one by one
 
 Logits = Callable[[np.ndarray], np.ndarray]
 Draw = Callable[[np.ndarray, Only, np.ndarray], np.ndarray]
@@ -68,20 +68,21 @@ class Head:
     def __init__(self, weight: Weight, bias: np.ndarray) -> None:
         # laid out by columns: a row of inputs is then multiplied fastest, and many no slower
         self._weight = np.ascontiguousarray(plain(weight).T)  # (E, V)
-        self._stored, self._bias, self._few = weight, bias, few(weight)
+        self._stored, self._bias = weight, bias
         self._compiled: Logits | None = None
         self._draw: Draw = draw_simply
         self.vocab_size = len(bias)
 
     def compile(self) -> None:
-        """Let a few streams be multiplied, and drawn from, by compiled functions."""
+        """Let streams be multiplied, and drawn from, by compiled functions."""
         from charlm.predict.runtime_compiled import CompiledRows, draw_compiled
 
-        self._compiled, self._draw = CompiledRows(self._stored, self._bias), draw_compiled
+        self._compiled = CompiledRows(self._stored, self._bias, few(self._stored))
+        self._draw, self._weight = draw_compiled, self._weight[:, :0]  # it is not needed any more
 
     def logits(self, outputs: np.ndarray) -> np.ndarray:
         """Give log p of every id but for a constant: (S, E) -> (S, V)."""
-        if self._compiled is not None and len(outputs) <= self._few:
+        if self._compiled is not None:
             return self._compiled(outputs)
         logits = times(outputs, self._weight)
         logits += self._bias

@@ -123,13 +123,14 @@ def test_bytes_are_multiplied_as_exactly_as_floats(width, rows):
     exact = vectors.astype(np.float64) @ stored.dequantised().astype(np.float64).T + biases
     sizes = np.abs(vectors).astype(np.float64) @ np.abs(stored.dequantised()).T + 1
     for weight in (stored, stored.dequantised()):
-        errors = np.abs(CompiledRows(weight, biases)(vectors) - exact)
-        assert (errors < 1e-6 * sizes).all()
+        for few in (2, 0):  # one by one, and together
+            errors = np.abs(CompiledRows(weight, biases, few)(vectors) - exact)
+            assert (errors < 1e-6 * sizes).all()
 
 
 def test_the_largest_sums_of_bytes_do_not_overflow():
     stored = quantised(np.ones((4, 3000), dtype=np.float32))
-    sums = CompiledRows(stored, np.zeros(4, dtype=np.float32))
+    sums = CompiledRows(stored, np.zeros(4, dtype=np.float32), few=1)
     for value in (1.0, -1.0, 1e-20):
         vector = np.full((1, 3000), value, dtype=np.float32)
         np.testing.assert_allclose(sums(vector), 3000 * value, rtol=1e-6)
