@@ -22,7 +22,7 @@ class LanguageGuard:
         self, language: Language, boundary_id: int | None, decoder: Decoder, text: str = ""
     ) -> None:
         self._language, self._boundary, self._decoder = language, boundary_id, decoder
-        self._text, self._probes = text, language.probes()
+        self._text = text
         self._verdicts: dict[int, bool] = {}  # of tokens, after the text as it is
 
     @property
@@ -55,7 +55,7 @@ class LanguageGuard:
 
     def _goes_on(self) -> bool:
         joints = self._decoder.joints()
-        longer = joints if all(joints) else self._probes
+        longer = joints if all(joints) else self._language.probes(self._text)
         return any(self._language.begins(self._text + added) for added in longer)
 
     def _holds(self) -> bool:
@@ -72,5 +72,5 @@ class LanguageGuard:
             joints = self._decoder.joints([token])
             goes_on = any(self._language.begins(text + joint) for joint in joints)
             return bool(added) and (goes_on or self._language.holds(text))
-        begun = (probe for probe in self._probes if probe.encode().startswith(pending))
-        return any(self._language.begins(text + probe) for probe in begun)
+        probes = self._language.probes(text, pending)
+        return any(self._language.begins(text + probe) for probe in probes)

@@ -3,16 +3,17 @@
 A language is asked with whole texts, so it is a value and keeps nothing in mind.
 """
 
-from bisect import bisect_left
-from collections.abc import Sequence
+import re
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from typing import Any, Protocol
 
 from charlm.errors import UsageError
+from charlm.generation.kinds import CharacterKinds, alike, first_beginning, has_flag
 
 SECONDS = 0.5  # that a pattern may take to judge one text
-# a letter of each kind, by which it is found out whether a character that is begun can be finished
-PROBES = "".join(map(chr, range(32, 127))) + "\n\r\t" + "\xa0éßøЖяαΩשبकไ漢あア한€“”’–—…→☃😀𝛼"
+REFERENCE = re.compile(r"\\[1-9gk]|\(\?P=")
 
 
 class Language(Protocol):
@@ -26,8 +27,11 @@ class Language(Protocol):
     def holds(self, text: str) -> bool:
         """Tell whether a text is complete."""
 
-    def probes(self) -> str:
-        """Give characters that could come next, one of each kind."""
+    def probes(self, text: str, pending: bytes = b"") -> Iterable[str]:
+        """Give characters that could come next; if any goes on with the text, so does one of them.
+
+        pending: that their UTF-8 begins with
+        """
 
 
 class PatternLanguage:
@@ -52,9 +56,12 @@ class PatternLanguage:
         found = self._match(text)
         return found is not None and not found.partial
 
-    def probes(self) -> str:
-        """Give characters of each kind, and those of the expression itself."""
-        return PROBES + "".join(dict.fromkeys(c for c in self._pattern if not c.isascii()))
+    def probes(self, text: str, pending: bytes = b"") -> Iterable[str]:
+        """Give one character of each kind that the expression tells apart."""
+        yield from _kinds(self._pattern).beginning(pending)
+        if REFERENCE.search(self._pattern):  # what was written may have to be written again
+            known = alike(text) if has_flag(self._pattern, "i") else set(text)
+            yield from (c for c in sorted(known) if c.encode().startswith(pending))
 
     def _match(self, text: str) -> Any:  # noqa: ANN401
         try:
@@ -86,9 +93,16 @@ class WordLanguage:
         place = bisect_left(self._words, text)
         return place < len(self._words) and self._words[place] == text
 
-    def probes(self) -> str:
-        """Give all characters of the words."""
-        return "".join(sorted(set("".join(self._words))))
+    def probes(self, text: str, pending: bytes = b"") -> Iterable[str]:
+        """Give the next character of each word that begins so."""
+        size = len(text)
+        place = bisect_left(self._words, text + first_beginning(pending))
+        while place < len(self._words) and self._words[place].startswith(text):
+            after = self._words[place][size : size + 1]
+            if not after.encode().startswith(pending):
+                return
+            yield after
+            place = bisect_right(self._words, text + after, key=lambda word: word[: size + 1])
 
 
 class PrefixLanguage:
@@ -107,9 +121,15 @@ class PrefixLanguage:
         """Tell whether the prefix stands at its beginning."""
         return text.startswith(self._prefix)
 
-    def probes(self) -> str:
+    def probes(self, text: str, pending: bytes = b"") -> Iterable[str]:
         """Give what comes next of the prefix, and anything after it."""
-        return PROBES + self._prefix
+        after = self._prefix[len(text) : len(text) + 1] or first_beginning(pending)
+        return after if after.encode().startswith(pending) else ""
+
+
+@lru_cache(maxsize=64)
+def _kinds(pattern: str) -> CharacterKinds:
+    return CharacterKinds(pattern, _compiled(pattern))
 
 
 @lru_cache(maxsize=64)

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from charlm.errors import UsageError
+from charlm.generation.constraints import LanguageGuard
 from charlm.generation.generator import Generator
 from charlm.generation.languages import PatternLanguage, PrefixLanguage, WordLanguage
 from charlm.generation.options import SamplingOptions
@@ -19,6 +20,23 @@ KINDS = {
     "word": learn_tokenizer("word", lambda: [TEXT]),
     "bpe": learn_tokenizer("bpe", lambda: [TEXT], vocab_size=290),
 }
+CHARACTERS = "".join(map(chr, [*range(0xD800), *range(0xE000, 0x110000)]))
+BEGUN = [
+    *(bytes([byte]) for byte in (*range(128), *range(0xC2, 0xF0))),
+    b"\xe1\x9a",
+    b"\xe4\xb8",
+    b"\xf0\x9f\x98",
+]
+FLAGS = ["", "", "", "(?i)", "(?if)", "(?V1)", "(?V1i)", "(?w)", "(?s)", "(?a)", "(?x)# [\n"]
+PARTS = re.findall(
+    r"\S+",
+    r"""
+    \w \W \d \s \R \X \b \m\w . \p{L} \p{Lu} \p{Greek} \p{^Han} \p{Ogham} \pN [[:alpha:]]
+    [А-Яа-я] [^а-я\s] [א-ת] [一-龥] [\u16a0\u16a3] [\]ß] []ж] [क-ह] [\w--[а-я]] [\p{L}&&[^а-яa-z]]
+    Ж \[Ж ß é ☃ 漢 k İ ǅ ﬁ ss \u16a0 \xe9 \U0001F600 \N{SNOWMAN} (\w)\1 (?P<one>\W)(?P=one)
+    (?=\p{Lu})\w (?!Ж)\w (?:Ж|漢字|é) (?i:ж) (?<=\w)\W
+    """,
+)
 CLOSED = learn_tokenizer("word", lambda: [TEXT], unknown="unk")
 
 
@@ -131,3 +149,111 @@ def test_languages_know_their_texts():
     assert words.holds("cat") and words.holds(" cab") and not words.holds("ca")
     prefix = PrefixLanguage("ab")
     assert prefix.begins("a") and prefix.begins("abc") and not prefix.begins("b")
+
+
+COMPLETIONS = {
+    pending: "".join(c for c in CHARACTERS if c.encode().startswith(pending)) for pending in BEGUN
+}
+
+
+def random_pattern(random):
+    ends = ["", "", "?", "*", "+", "{2}"]
+    parts = [random.choice(PARTS) + random.choice(ends) for _ in range(random.integers(1, 4))]
+    return random.choice(FLAGS) + "".join(parts)
+
+
+def random_patterns(seed, count):
+    random, languages = np.random.default_rng(seed), {}
+    while len(languages) < count:
+        pattern = random_pattern(random)
+        try:
+            languages[pattern] = PatternLanguage(pattern)
+        except UsageError:  # no text can match it
+            continue
+    return languages.items()
+
+
+def going_on(language, text, characters):
+    return [c for c in characters if language.begins(text + c)]
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_probes_go_on_where_any_character_does(seed):
+    random = np.random.default_rng(seed)
+    for pattern, language in random_patterns(seed, 25):
+        text = ""
+        for _ in range(3):
+            for number in random.choice(len(BEGUN), 6, replace=False):
+                pending = BEGUN[number]
+                probes = list(language.probes(text, pending))
+                assert all(probe.encode().startswith(pending) for probe in probes)
+                one_goes_on = any(language.begins(text + c) for c in COMPLETIONS[pending])
+                assert bool(going_on(language, text, probes)) == one_goes_on, (pattern, text)
+            after = going_on(language, text, language.probes(text))
+            if not after:
+                break
+            text += random.choice(after)
+
+
+@pytest.mark.parametrize(
+    "pattern", [r"[Ж漢]a", r"(?i)straße", r"\X\b.", r"(?w).\b.", "[\ud800-\ud801]a"]
+)
+def test_each_character_is_of_a_kind_that_a_probe_is_of(pattern):
+    language = PatternLanguage(pattern)
+    for pending in BEGUN:
+        one_goes_on = any(language.begins(c) for c in COMPLETIONS[pending])
+        assert bool(going_on(language, "", language.probes("", pending))) == one_goes_on
+
+
+def test_a_pattern_of_one_class_needs_few_probes():
+    language = PatternLanguage("[А-Яа-я ]+")
+    assert len(list(language.probes("", b"\xd0"))) <= 4
+    assert len(list(language.probes(""))) <= 20
+
+
+def test_a_byte_model_writes_any_script_and_is_stuck_only_where_nothing_goes_on():
+    for pattern, language in random_patterns(7, 40):
+        for sample in written("byte", count=3, prompt="", regex=pattern, max_tokens=15):
+            if sample.stopped_by == "stuck":  # no character at all goes on
+                assert not going_on(language, sample.text, "".join(COMPLETIONS.values()))
+            elif sample.stopped_by != "length":
+                assert language.holds(sample.text), (pattern, sample)
+
+
+@pytest.mark.parametrize("kind", ["byte", "bpe"])
+@pytest.mark.parametrize(
+    "pattern",
+    [r"[\u16a0-\u16f0]{3}", r"[一-龥]{3}", r"[А-Яа-я]{4}", r"\p{Ogham}\p{Deseret}", r"𐐀\p{Mn}"],
+)
+def test_characters_that_the_model_never_saw_are_written(kind, pattern):
+    texts = set()
+    for sample in written(kind, count=20, regex=pattern):
+        assert sample.stopped_by == "match", sample
+        assert PatternLanguage(pattern).holds(sample.text)
+        texts.add(sample.text)
+    assert len(texts) > 10
+
+
+@pytest.mark.parametrize(
+    "after", [r"\u16a0", "ᚠ", r"\p{Ogham}", "[ᚠ-ᛪ]", r"\U00010400", "[^\0-\uffff]"]
+)
+def test_what_is_complete_may_go_on_with_any_script(after):
+    tokenizer = KINDS["byte"]
+    guard = LanguageGuard(PatternLanguage(f"a{after}?"), None, tokenizer.decoder(), "a")
+    assert guard.complete and not guard.finished
+    done = LanguageGuard(PatternLanguage("a"), None, tokenizer.decoder(), "a")
+    assert done.finished == "match"
+
+
+def test_words_and_prefixes_are_asked_for_their_own_next_characters():
+    listed = ["Жук", "Жёлудь", "Жу", "漢字", "a", "a\U0010ffff", "a\U0010ffffb", "\0"]
+    words, prefix = WordLanguage(listed), PrefixLanguage("Ж漢")
+    forms = {form for word in listed for form in (word, f" {word}")}
+    for text in sorted({form[:end] for form in forms for end in range(len(form) + 1)}):
+        for pending in [b"", b"\xd0", b"\xd1", b"\xe6\xbc", b"\xf4\x8f\xbf", b"a", b"\xed\xa0"]:
+            after = {form[len(text)] for form in forms if form.startswith(text) and form != text}
+            expected = sorted(c for c in after if c.encode().startswith(pending))
+            assert list(words.probes(text, pending)) == expected, (text, pending)
+    assert list(prefix.probes("", b"\xd0")) == ["Ж"] and not list(prefix.probes("", b"\xd1"))
+    assert list(prefix.probes("Ж")) == ["漢"]
+    assert [c.encode()[:2] for c in prefix.probes("Ж漢", b"\xe1\x9a")] == [b"\xe1\x9a"]
