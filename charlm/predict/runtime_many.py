@@ -1,7 +1,7 @@
 """A step of many streams of `charlm.predict.runtime`, compiled by numba.
 
 Weights are read once for a few streams at a time, in float32 and panels (`charlm.predict.panels`);
-what each stream becomes does not depend on the others. Gates stand as in
+what each stream becomes does not depend on the others, but for a rounding. Gates stand as in
 `charlm.predict.runtime_cells`. numba keeps what it compiled until this file changes.
 Legend: S streams, H hidden units, G gates, E size of the outputs, R rows of a matrix, V vocabulary,
 M numbers of a stream's state.

@@ -128,6 +128,23 @@ def test_bytes_are_multiplied_as_exactly_as_floats(width, rows):
             assert (errors < 1e-6 * sizes).all()
 
 
+@pytest.mark.parametrize("config", CONFIGS[:6], ids=lambda c: f"{c.cell}-{c.cutoffs}")
+def test_a_stream_gives_the_same_beside_any_others_but_for_a_rounding(config):
+    weights = weights_of(config)
+    predictor = RuntimePredictor(config, weights, BOUNDARY, compiled=True)
+    ids = ids_of(40, 3)
+    state = predictor.start(40)
+    for step in range(3):
+        prediction, state = predictor.step(ids[:, step], state)
+    for rows in (range(7, 11), range(20, 39), [3, 39, 0]):
+        own = predictor.start(len(rows))
+        for step in range(3):
+            other, own = predictor.step(ids[list(rows), step], own)
+        np.testing.assert_allclose(own.numbers, state.numbers[list(rows)], atol=1e-6)
+        logs = prediction.log_probs()[list(rows)]
+        np.testing.assert_allclose(other.log_probs(), logs, atol=2e-6)
+
+
 def test_the_largest_sums_of_bytes_do_not_overflow():
     stored = quantised(np.ones((4, 3000), dtype=np.float32))
     sums = CompiledRows(stored, np.zeros(4, dtype=np.float32), few=1)
