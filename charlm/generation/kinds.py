@@ -143,6 +143,7 @@ def _all() -> str:
     return str(points.tobytes(), "utf-32-le")
 
 
+@lru_cache(maxsize=4096)
 def _places(pending: bytes) -> tuple[int, int]:
     """Give the places from and to of the characters whose UTF-8 begins with some bytes."""
     if not pending:
