@@ -20,11 +20,22 @@ KINDS = {
     "word": learn_tokenizer("word", lambda: [TEXT]),
     "bpe": learn_tokenizer("bpe", lambda: [TEXT], vocab_size=290),
 }
-CHARACTERS = list(map(chr, [*range(0xD800), *range(0xE000, 0x10000), *range(0x1F600, 0x1F640)]))
+CHARACTERS = list(
+    map(
+        chr,
+        [
+            *range(0xD800),
+            *range(0xE000, 0x10000),
+            *range(0x1DF80, 0x1E000),
+            *range(0x1F600, 0x1F640),
+        ],
+    )
+)
 BEGUN = [
     *(bytes([byte]) for byte in (*range(128), *range(0xC2, 0xF0))),
     b"\xe1\x9a",
     b"\xe4\xb8",
+    b"\xf0\x9d\xbe",
     b"\xf0\x9f\x98",
 ]
 FLAGS = ["", "", "", "(?i)", "(?if)", "(?V1)", "(?V1i)", "(?w)", "(?s)", "(?a)", "(?x)# [\n"]
@@ -196,14 +207,32 @@ def test_probes_go_on_where_any_character_does(seed):
             text += random.choice(after)
 
 
-@pytest.mark.parametrize(
-    "pattern", [r"[Ж漢]a", r"(?i)straße", r"\X\b.", r"(?w).\b.", "[\ud800-\ud801]a"]
-)
-def test_each_character_is_of_a_kind_that_a_probe_is_of(pattern):
+KINDS_TO_TELL = [
+    ("", r"[Ж漢]a"),
+    ("", r"(?i)ßb"),
+    ("", r"(?if)ssb"),
+    ("", r"(?i)[С-Т]a"),
+    ("s", r"(?if)\xdf"),
+    ("", r"(?sm).^b"),
+    ("", r"(?smw).^b"),
+    ("", "[\ud800-\ud801]a"),
+    ("", "(?x)# [\nЖД # ]"),
+    ("ᄀ", r"\X(?<=^ᄀ.)x"),  # one that joins the syllable
+    ("a", r"(?w)a\B.b"),  # one that joins the word
+    ("Ж", r"([^a])\1b"),
+    ("С", r"(?i)([^a])\1b"),
+]
+
+
+@pytest.mark.parametrize("text, pattern", KINDS_TO_TELL)
+def test_each_character_is_of_a_kind_that_a_probe_is_of(text, pattern):
     language = PatternLanguage(pattern)
+    assert bool(going_on(language, text, language.probes(text))) == bool(
+        going_on(language, text, CHARACTERS)
+    )
     for pending in BEGUN:
-        one_goes_on = any(language.begins(c) for c in COMPLETIONS[pending])
-        assert bool(going_on(language, "", language.probes("", pending))) == one_goes_on
+        one_goes_on = any(language.begins(text + c) for c in COMPLETIONS[pending])
+        assert bool(going_on(language, text, language.probes(text, pending))) == one_goes_on
 
 
 def test_a_pattern_of_one_class_needs_few_probes():
