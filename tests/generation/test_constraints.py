@@ -211,7 +211,8 @@ KINDS_TO_TELL = [
     ("", r"[Ж漢]a"),
     ("", r"(?i)ßb"),
     ("", r"(?if)ssb"),
-    ("", r"(?i)[С-Т]a"),
+    ("", r"(?i)[\u0421-\u0423]a"),
+    ("a", r"a\B.b"),
     ("s", r"(?if)\xdf"),
     ("", r"(?sm).^b"),
     ("", r"(?smw).^b"),
@@ -231,8 +232,10 @@ def test_each_character_is_of_a_kind_that_a_probe_is_of(text, pattern):
         going_on(language, text, CHARACTERS)
     )
     for pending in BEGUN:
+        probes = list(language.probes(text, pending))
+        assert all(probe.encode().startswith(pending) for probe in probes)
         one_goes_on = any(language.begins(text + c) for c in COMPLETIONS[pending])
-        assert bool(going_on(language, text, language.probes(text, pending))) == one_goes_on
+        assert bool(going_on(language, text, probes)) == one_goes_on
 
 
 def test_a_pattern_of_one_class_needs_few_probes():
