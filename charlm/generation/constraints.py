@@ -71,6 +71,7 @@ class LanguageGuard:
         if not pending:
             joints = self._decoder.joints([token])
             goes_on = any(self._language.begins(text + joint) for joint in joints)
-            return bool(added) and (goes_on or self._language.holds(text))
+            # what holds also begins, and need not be asked again
+            return bool(added) and (goes_on or ("" not in joints and self._language.holds(text)))
         probes = self._language.probes(text, pending)
         return any(self._language.begins(text + probe) for probe in probes)

@@ -143,6 +143,7 @@ def _all() -> str:
     return str(points.tobytes(), "utf-32-le")
 
 
+@lru_cache(maxsize=4096)
 def _places(pending: bytes) -> tuple[int, int]:
     """Give the places from and to of the characters whose UTF-8 begins with some bytes."""
     if not pending:
@@ -160,9 +161,10 @@ def _folded(character: str) -> set[str]:
 def _alike(character: str) -> set[str]:
     parts = _folded(character)
     wholes = {whole for part in parts for whole in _cased().get(part, "")}
+    known = {character, *parts, *wholes}
     # the package may know of more letters than Python
-    simple = _compiled(f"(?-f:{re.escape(character)})", re.IGNORECASE)
-    return {character, *parts, *wholes, *simple.findall("".join(_cased().values()))}
+    simple = _compiled(f"(?-f:[{re.escape(''.join(known))}])", re.IGNORECASE)
+    return known.union(simple.findall("".join(_cased().values())))
 
 
 @lru_cache(maxsize=1)
