@@ -54,7 +54,8 @@ def aimed(weights: np.ndarray, noise: np.ndarray) -> np.ndarray:
     """Give the id of each stream at which the cumulated weights (S, V) pass noise · sum, (S,)."""
     streams, size = weights.shape
     if size >= (LARGE if streams == 1 else SEVERAL):
-        return _aimed_in_blocks(weights, noise)
+        sums = Cumulated(weights)
+        return sums.places(np.arange(streams), aims_of(noise, sums.totals))
     cumulated = np.cumsum(weights, axis=1, dtype=np.float64)
     aims = aims_of(noise, cumulated[:, -1])
     if streams == 1:
@@ -68,34 +69,43 @@ def aims_of(noise: np.ndarray, totals: np.ndarray) -> np.ndarray:
     return below
 
 
-def place_in(cumulated: np.ndarray, aim: float) -> int:
-    """Give the place at which cumulated weights (n,) pass an aim; at most the last of any weight.
+class Cumulated:
+    """Weights (S, n), none below zero, by whose cumulated sums places are found.
 
-    An aim that comes from another sum of the same weights may lie beyond this one.
+    Sums of BLOCK weights are cumulated, and then the weights of the one block that an aim falls in.
+
+    totals: the sum of each stream's weights, (S,) float64
     """
-    within = min(aim, np.nextafter(cumulated[-1], 0.0))
-    return int(cumulated.searchsorted(within, side="right"))
 
+    def __init__(self, weights: np.ndarray) -> None:
+        streams, size = weights.shape
+        whole = size - size % BLOCK
+        self._weights, self._sums = weights, weights[:, :whole].reshape(streams, -1, BLOCK).sum(2)
+        if whole < size:
+            rest = weights[:, whole:].sum(axis=1, keepdims=True)
+            self._sums = np.concatenate([self._sums, rest], axis=1)
+        self._cumulated = np.cumsum(self._sums, axis=1, dtype=np.float64)
+        self.totals = self._cumulated[:, -1]
 
-def _aimed_in_blocks(weights: np.ndarray, noise: np.ndarray) -> np.ndarray:
-    """Do the same by sums of BLOCK weights, and then the weights of one block."""
-    streams, size = weights.shape
-    whole, rows = size - size % BLOCK, np.arange(streams)
-    sums = weights[:, :whole].reshape(streams, -1, BLOCK).sum(axis=2)
-    if whole < size:
-        rest = weights[:, whole:].sum(axis=1, keepdims=True)
-        sums = np.concatenate([sums, rest], axis=1)
-    cumulated = np.cumsum(sums, axis=1, dtype=np.float64)
-    aims = aims_of(noise, cumulated[:, -1])
-    blocks = np.argmax(cumulated > aims[:, None], axis=1)
-    places = blocks[:, None] * BLOCK + np.arange(BLOCK)  # (S, BLOCK)
-    own = weights[rows[:, None], np.minimum(places, size - 1)]
-    own[places >= size] = 0
-    inside = np.cumsum(own, axis=1, dtype=np.float64)
-    # by a rounding, what the sums before leave of the aim may be less than none, or all there is
-    left = np.maximum(aims - (cumulated[rows, blocks] - sums[rows, blocks]), 0.0)
-    left = np.minimum(left, np.nextafter(inside[:, -1], 0.0))
-    return np.asarray(blocks * BLOCK + np.argmax(inside > left[:, None], axis=1))
+    def places(self, rows: np.ndarray, aims: np.ndarray) -> np.ndarray:
+        """Give the places at which some rows' weights pass aims (n,), (n,).
+
+        Each is a place of some weight, also for an aim that is not below the total, as one that
+        comes from another sum of the same weights may be.
+        """
+        cumulated = self._cumulated[rows]
+        aims = np.minimum(aims, np.nextafter(cumulated[:, -1], 0.0))
+        blocks = np.argmax(cumulated > aims[:, None], axis=1)
+        places = blocks[:, None] * BLOCK + np.arange(BLOCK)  # (n, BLOCK)
+        size = self._weights.shape[1]
+        own = self._weights[rows[:, None], np.minimum(places, size - 1)]
+        own[places >= size] = 0
+        inside, numbers = np.cumsum(own, axis=1, dtype=np.float64), np.arange(len(rows))
+        # by a rounding, what the sums before leave of an aim may be less than none, or all there is
+        before = cumulated[numbers, blocks] - self._sums[rows, blocks]
+        left = np.maximum(aims - before, 0.0)
+        left = np.minimum(left, np.nextafter(inside[:, -1], 0.0))
+        return np.asarray(blocks * BLOCK + np.argmax(inside > left[:, None], axis=1))
 
 
 def largest(values: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

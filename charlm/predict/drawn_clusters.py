@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from charlm.predict.drawing import place_in
+from charlm.predict.drawing import Cumulated
 
 Open = Callable[[int, np.ndarray], np.ndarray]
 
@@ -33,85 +33,98 @@ def draw_from_clusters(
     """
     most = first.max(axis=1)
     weights = np.exp((first - most[:, None]) / first.dtype.type(temperature))
-    starts = [0, *(start for start, _ in bounds)]
+    starts = np.array([0, *(start for start, _ in bounds)])
     spread = [float(end - start) ** (1 - 1 / temperature) for start, end in bounds]
-    cumulated = weights[:, : starts[1]].cumsum(axis=1, dtype=np.float64)
-    of_clusters = weights[:, starts[1] :].tolist()
-    streams = [
-        _Regions(share, words, clusters, spread)
-        for share, words, clusters in zip(
-            np.asarray(noise).tolist(), cumulated, of_clusters, strict=True
-        )
-    ]
-    while wanted := _wanted(streams):
+    regions = _Regions(np.asarray(noise), weights, int(starts[1]), np.array(spread))
+    while wanted := regions.choose():
         for region, rows in wanted.items():  # what several need is opened for all of them at once
-            logs = opened(region - 1, np.array(rows))
-            words = np.exp((logs - most[rows, None]) / logs.dtype.type(temperature))
-            for row, own in zip(rows, words.cumsum(axis=1, dtype=np.float64), strict=True):
-                streams[row].open(region, own)
-    return np.array([starts[each.region] + each.place for each in streams], dtype=np.int64)
-
-
-def _wanted(streams: Sequence["_Regions"]) -> dict[int, list[int]]:
-    """Give the streams that cannot choose yet, by the region that each has to see first."""
-    wanted: dict[int, list[int]] = {}
-    for row, each in enumerate(streams):
-        if each.place < 0 and (region := each.choose()):
-            wanted.setdefault(region, []).append(row)
-    return wanted
+            logs = opened(region - 1, rows)
+            logs = (logs - most[rows, None]) / logs.dtype.type(temperature)
+            regions.open(region, rows, np.exp(logs, out=logs))
+    return np.asarray(starts[regions.chosen] + regions.places)
 
 
 class _Regions:
-    """The shortlist and the clusters of one stream, and what is known of their weights.
+    """The shortlist and the clusters of S streams, and what is known of their weights.
 
-    noise:    share of the whole weight at which the choice falls
-    words:    cumulated weights of the shortlist's words
-    clusters: weight of each cluster, if it were one word
-    spread:   factor of that, if it were spread evenly
-    region, place: what was chosen, once it is; until then the place is -1
+    noise:   share of the whole weight at which the choice falls, (S,)
+    weights: of the shortlist's words and of each cluster, if it were one word, (S, c0 + K)
+    spread:  factor of a cluster's weight, if it were spread evenly, (K,)
+    chosen, places: the region of each stream and the place in it, (S,), once these are found
     """
 
     def __init__(
-        self, noise: float, words: np.ndarray, clusters: list[float], spread: list[float]
+        self, noise: np.ndarray, weights: np.ndarray, shortlist: int, spread: np.ndarray
     ) -> None:
-        self.region, self.place = 0, -1
-        self._noise, self._words = noise, {0: words}
-        known = float(words[-1])
-        ends = [(one, one * even) for one, even in zip(clusters, spread, strict=True)]
-        self._least = [known, *map(min, ends)]
-        self._most = [known, *map(max, ends)]
+        streams = len(noise)
+        words = Cumulated(weights[:, :shortlist])
+        everyone, known = np.arange(streams), words.totals[:, None]
+        self._noise = noise
+        # of a region: who opened it first, who later, ..., each in order
+        self._opened: dict[int, list[tuple[np.ndarray, Cumulated]]] = {0: [(everyone, words)]}
+        ends = weights[:, shortlist:].astype(np.float64)
+        self._least = np.concatenate([known, np.minimum(ends, ends * spread)], axis=1)  # (S, 1 + K)
+        self._most = np.concatenate([known, np.maximum(ends, ends * spread)], axis=1)
+        self._is_open = np.zeros(self._least.shape, dtype=bool)
+        self._is_open[:, 0] = True
+        self._waiting = everyone
+        self.chosen, self.places = np.zeros(streams, np.int64), np.zeros(streams, np.int64)
 
-    def choose(self) -> int:
-        """Choose, if enough is known; else give the region to be opened."""
-        region = next(r for r in range(len(self._least)) if self._left(r + 1)[1] < 0)
-        low, high = self._left(region)
-        if region and low < 0:
-            return self._worst()
-        if region not in self._words:
-            return region
-        words = self._words[region]
-        place = place_in(words, low)
-        if place != place_in(words, high):
-            return self._worst()
-        self.region, self.place = region, place
-        return 0
+    def choose(self) -> dict[int, np.ndarray]:
+        """Choose for who can; give the other streams by the region that each has to see first."""
+        rows = self._waiting
+        low, high = self._left(rows)
+        numbers = np.arange(len(rows))
+        region = np.argmax(high[:, 1:] < 0, axis=1)
+        low, high = low[numbers, region], high[numbers, region]
+        wanted = np.where((region > 0) & (low < 0), -1, 0)  # -1: that of which least is known
+        closed = (wanted == 0) & ~self._is_open[rows, region]
+        wanted[closed] = region[closed]
+        for number in np.unique(region[wanted == 0]).tolist():
+            at = np.flatnonzero((wanted == 0) & (region == number))
+            ends = np.concatenate([low[at], high[at]])
+            places, last = np.split(self._places(number, np.tile(rows[at], 2), ends), 2)
+            sure = places == last
+            wanted[at[~sure]] = -1
+            self.chosen[rows[at[sure]]], self.places[rows[at[sure]]] = number, places[sure]
+        unsure = wanted < 0
+        wanted[unsure] = self._worst(rows[unsure])
+        self._waiting = rows[wanted > 0]
+        return {each: rows[wanted == each] for each in np.unique(wanted[wanted > 0]).tolist()}
 
-    def open(self, region: int, words: np.ndarray) -> None:
-        """Learn the cumulated weights of a region's words."""
-        self._words[region] = words
-        self._least[region] = self._most[region] = float(words[-1])
+    def open(self, region: int, rows: np.ndarray, weights: np.ndarray) -> None:
+        """Learn the weights of a region's words in some streams, (n, words)."""
+        words = Cumulated(weights)
+        self._opened.setdefault(region, []).append((rows, words))
+        self._least[rows, region] = self._most[rows, region] = words.totals
+        self._is_open[rows, region] = True
 
-    def _left(self, region: int) -> tuple[float, float]:
-        """Bound what is left of the aim where a region begins: noise · total - all before it."""
-        low, high, noise = 0.0, 0.0, self._noise
-        for number, (least, most) in enumerate(zip(self._least, self._most, strict=True)):
-            if number < region:
-                low, high = low - (1 - noise) * most, high - (1 - noise) * least
-            else:
-                low, high = low + noise * least, high + noise * most
-        return low, high
+    def _places(self, region: int, rows: np.ndarray, aims: np.ndarray) -> np.ndarray:
+        """Give the places at which the weights of a region that is open pass aims (n,)."""
+        found = np.zeros(len(rows), dtype=np.int64)
+        for own, words in self._opened[region]:
+            at = np.minimum(np.searchsorted(own, rows), len(own) - 1)
+            mine = own[at] == rows
+            found[mine] = words.places(at[mine], aims[mine])
+        return found
 
-    def _worst(self) -> int:
-        """Give the closed region whose weight is known worst."""
-        closed = [number for number in range(len(self._least)) if number not in self._words]
-        return max(closed, key=lambda number: self._most[number] - self._least[number])
+    def _left(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Bound what is left of the aim where each region begins, and at the end, (n, 2 + K).
+
+        It is noise · total - all before it.
+        """
+        noise, none = self._noise[rows, None], np.zeros((len(rows), 1))
+        least, most = self._least[rows], self._most[rows]
+
+        def bound(after: np.ndarray, before: np.ndarray) -> np.ndarray:
+            behind = np.cumsum(after[:, ::-1], axis=1)[:, ::-1]
+            passed = np.cumsum(before, axis=1)
+            left = noise * np.concatenate([behind, none], axis=1)
+            return np.asarray(left - (1 - noise) * np.concatenate([none, passed], axis=1))
+
+        return bound(least, most), bound(most, least)
+
+    def _worst(self, rows: np.ndarray) -> np.ndarray:
+        """Give the closed regions whose weights are known worst, (n,)."""
+        unknown = np.where(self._is_open[rows], -1.0, self._most[rows] - self._least[rows])
+        return np.asarray(unknown.argmax(axis=1))

@@ -132,9 +132,9 @@ def compiled(name: str, int8: bool) -> Callable[..., Any]:
     options = many.OPTIONS if name in MANY else kernels.OPTIONS
     make: Any = njit
     try:
-        found: Callable[..., Any] = make(signature, cache=True, nogil=True, **options)(function)
+        found: Callable[..., Any] = make(signature, cache=True, **options)(function)
     except Exception:  # nothing can be written, a full disk, a torn file: it can do without
-        found = make(signature, nogil=True, **options)(function)
+        found = make(signature, **options)(function)
     return found
 
 

@@ -20,7 +20,8 @@ from charlm.model.kernels import exponential, held, sigmoid, tanh
 from charlm.predict.vectors import LANES, ROWS, SHIFT, address, four_sums
 
 EXACT = {"fastmath": {"contract", "afn"}, "error_model": "numpy"}
-OPTIONS = {**EXACT, "fastmath": {"contract", "reassoc", "nsz"}}  # sums in any order
+# sums in any order, while other threads may work
+OPTIONS = {**EXACT, "fastmath": {"contract", "reassoc", "nsz"}, "nogil": True}
 INPUTS, UNITS, OF_INPUTS, OF_STATE, INPUT_SCALES, STATE_SCALES = range(6)  # columns of `layers`
 BIASES, CANDIDATE_BIASES, H, C = range(6, 10)
 LSTM, GRU, TANH, RELU = range(4)

@@ -30,7 +30,8 @@ from charlm.predict.runtime_kernels import (
 )
 from charlm.predict.vectors import address
 
-OPTIONS = EXACT  # products are added in their order: a stream gives the same beside any others
+# products are added in their order: a stream gives the same beside any others
+OPTIONS = {**EXACT, "nogil": True}
 
 
 @njit(**OPTIONS)
