@@ -20,7 +20,8 @@ class ClusteredPrediction:
 
     first:  log p of the first level's choices, (S, c0 + K)
     bounds: of each cluster, its first id and the one after its last
-    inside: gives log p of a cluster's words, given the cluster, in the n streams of an index (n,)
+    inside: gives log p of a cluster's words, given the cluster, in the n streams of an index (n,),
+            in fresh memory
     """
 
     def __init__(
@@ -29,7 +30,7 @@ class ClusteredPrediction:
         self._first, self._bounds, self._inside = first, bounds, inside
         self._shortlist = bounds[0][0]
         self._whole: DensePrediction | None = None
-        self._clusters: dict[int, np.ndarray] = {}  # those that were opened for all streams
+        self._clusters: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # streams, their log p
 
     def log_probs(self) -> np.ndarray:
         """Give log p of every id, (S, V)."""
@@ -93,13 +94,18 @@ class ClusteredPrediction:
         return np.asarray(np.take_along_axis(ids, places, axis=1)[:, 0])
 
     def _open(self, number: int, rows: np.ndarray) -> np.ndarray:
-        """Give log p of a cluster's words in some streams; once, if it is all of them."""
-        if number in self._clusters:
-            return np.asarray(self._clusters[number][rows])
-        of_cluster: np.ndarray = self._first[rows, self._shortlist + number]
-        logs = of_cluster[:, None] + self._inside(number, rows)
-        if len(rows) == len(self._first):
-            self._clusters[number] = logs[np.argsort(rows)]
+        """Give log p of a cluster's words in some streams, in order, (n,).
+
+        What was opened for most streams is kept: whose word was drawn, its log p is asked for next.
+        """
+        known, logs = self._clusters.get(number, (rows[:0], self._first))
+        at = np.searchsorted(known, rows)
+        if len(known) >= len(rows) and (known.take(at, mode="clip") == rows).all():
+            return np.asarray(logs[at])
+        logs = self._inside(number, rows)
+        logs += self._first[rows, self._shortlist + number, None]
+        if len(rows) > len(known):
+            self._clusters[number] = rows, logs
         return logs
 
     def _opened(self) -> DensePrediction:

@@ -21,14 +21,14 @@ from charlm.model.rows import Weight, plain_weights
 from charlm.model.shape import GATES, NetworkConfig
 from charlm.predict.predictor import Prediction
 from charlm.predict.runtime_cells import layer_of
-from charlm.predict.runtime_heads import few, head_of
+from charlm.predict.runtime_heads import Head, few, head_of
 
 if TYPE_CHECKING:
     from charlm.predict.runtime_compiled import CompiledSteps
 
 MAX_TABLE = 1 << 22  # numbers in the table of the first layer's inputs
 CHUNK_NUMBERS = 1 << 22  # logits held at a time
-PATIENCE = 10_000  # steps of few streams by NumPy, which take longer than loading numba does
+PATIENCE = 10_000  # steps by NumPy, which take longer than loading numba does
 
 
 class RuntimeState(NamedTuple):
@@ -73,8 +73,8 @@ class RuntimePredictor:
         self._width = edges[-1]
         self._projection = None
         if config.projects:
-            weight = np.ascontiguousarray(weights["projection.weight"].T)
-            self._projection = (self._outputs, weight, weights["projection.bias"])
+            linear = Head(weights["projection.weight"], weights["projection.bias"])
+            self._projection = (self._outputs, linear)
             self._width += config.head_size
             self._outputs = slice(edges[-1], self._width)
         self._embedding = weights["embedding"]
@@ -111,6 +111,8 @@ class RuntimePredictor:
             ) from fault
         self._to_wait = 0
         self._head.compile()
+        if self._projection is not None:
+            self._projection[1].compile()
         if not self._config.mogrifier:
             tabulated = self._table is not None
             table = self._embedding if self._table is None else self._table
@@ -221,7 +223,7 @@ class RuntimePredictor:
 
     def _read_compiled(self, ids: np.ndarray, before: np.ndarray, after: np.ndarray) -> bool:
         """Read by the compiled functions, if they are there, or their time has come."""
-        if self._to_wait and len(ids) <= self._few:
+        if self._to_wait:
             self._to_wait -= 1
             if not self._to_wait:
                 with contextlib.suppress(UsageError):  # a numba that does not fit what is here
@@ -235,5 +237,5 @@ class RuntimePredictor:
     def _project(self, after: np.ndarray) -> None:
         """Fill the outputs of states, where a projection makes them."""
         if self._projection is not None:
-            last, weight, bias = self._projection
-            after[:, self._outputs] = after[:, last] @ weight + bias
+            last, linear = self._projection
+            after[:, self._outputs] = linear.logits(after[:, last])

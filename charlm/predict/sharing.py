@@ -11,7 +11,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
-PIECE = 16  # streams: fewer would read the weights too often
+PIECE, LEAST = 16, 8  # streams: fewer would read the weights too often
 WORTH = 1 << 22  # operations, about, from which it pays to wake other threads
 
 
@@ -20,11 +20,12 @@ def share(streams: int, work: Callable[[slice], object], each: int) -> None:
 
     each: operations of one stream, about: where all are few, this thread does them
     """
-    threads = min(count_threads(), streams // PIECE)
+    size = PIECE if streams >= 2 * PIECE else LEAST
+    threads = min(count_threads(), -(-streams // size))
     if threads < 2 or streams * each < WORTH:
         work(slice(0, streams))
         return
-    pieces = deque(slice(start, start + PIECE) for start in range(0, streams, PIECE))
+    pieces = deque(slice(start, start + size) for start in range(0, streams, size))
 
     def some() -> None:
         while pieces:

@@ -9,7 +9,7 @@ import pytest
 from charlm.errors import UsageError
 from charlm.model.rows import plain_weights, quantised, quantised_weights
 from charlm.model.shape import NetworkConfig
-from charlm.predict import runtime, runtime_heads
+from charlm.predict import runtime, runtime_heads, sharing
 from charlm.predict.runtime import RuntimePredictor
 from tests.predict.laws import check_laws
 from tests.predict.test_draws import Simple
@@ -224,3 +224,26 @@ def test_where_nothing_can_be_kept_it_is_compiled_all_the_same(monkeypatch):
     draw(np.zeros((1, 4), dtype=np.float32), 1.0, np.array([0.6]), ids)
     assert ids.tolist() == [2]
     runtime_compiled.compiled.cache_clear()
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_threads_that_share_the_streams_change_nothing(both, threads, monkeypatch):
+    ids = ids_of(64, 9)
+    alone, state = both[1].score(ids, both[1].start(64))
+    monkeypatch.setattr(sharing, "count_threads", lambda: threads)
+    monkeypatch.setattr(sharing, "WORTH", 0)
+    for streams in (64, 63, 17, 9):
+        shared, after = both[1].score(ids[:streams], both[1].start(streams))
+        np.testing.assert_allclose(shared, alone[:streams], atol=2e-6)
+        np.testing.assert_allclose(after.numbers, state.numbers[:streams], atol=1e-6)
+
+
+def test_a_fault_in_any_thread_is_told(monkeypatch):
+    monkeypatch.setattr(sharing, "count_threads", lambda: 3)
+    monkeypatch.setattr(sharing, "WORTH", 0)
+    predictor = RuntimePredictor(CONFIGS[0], weights_of(CONFIGS[0]), BOUNDARY, compiled=True)
+    for place in (0, 20, 63):
+        ids = ids_of(64)
+        ids[place] = V
+        with pytest.raises(IndexError):
+            predictor.step(ids, predictor.start(64))
