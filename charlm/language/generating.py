@@ -5,14 +5,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from charlm.errors import ModelError, UsageError
 from charlm.generation.options import BeamOptions, SamplingOptions, biases_of
 from charlm.language.directory import GENERATION_CONFIG
-from charlm.options import checked, did_you_mean
+from charlm.options import check, checked, did_you_mean
 from charlm.runs.files import read_plain_json
 
 MAX_TOKENS, TEMPERATURE = 200, 0.8
 OTHERS = ("stop", "max_tokens", "seed")
+MADE_HERE = ("words", "logit_bias")  # of what people give
 ALIASES = {  # names that people know from elsewhere
     "max_new_tokens": "max_tokens",
     "stop_strings": "stop",
@@ -95,6 +98,8 @@ def generator_keywords(
     for name, value in {**(defaults or {}), **by_own_names(options)}.items():
         if name not in known:
             raise UsageError(f"unknown option '{name}'", did_you_mean(name, [*known, *ALIASES]))
+        if isinstance(value, np.generic):
+            value = value.item()
         if name == "stop":
             own["stops"] = [value] if isinstance(value, str) else list(value or ())
         elif name in beams:
@@ -105,6 +110,12 @@ def generator_keywords(
             rules[name] = biases_of(value, vocab_size)
         else:
             (own if name in OTHERS else rules)[name] = value
+    for name in ("max_tokens", "seed"):
+        value = own.get(name)
+        whole = isinstance(value, int) and not isinstance(value, bool)
+        optional = name == "seed" and value is None
+        check(whole or optional, f"{name} must be a whole number, not {value!r:.40}")
     if "beams" in own:
-        own["beams"] = BeamOptions(**own["beams"])
+        own["beams"] = BeamOptions(**checked(BeamOptions, own["beams"]))
+    checked(SamplingOptions, {k: v for k, v in rules.items() if k not in MADE_HERE})
     return own | {"options": SamplingOptions(**rules)}

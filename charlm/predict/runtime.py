@@ -43,7 +43,7 @@ class RuntimeState(NamedTuple):
 class RuntimePredictor:
     """Predicts with the weights of a `LanguageNetwork`, by name, in float32 or rows of int8.
 
-    compiled: whether few streams are read by compiled functions, which numba, the extra `fast`,
+    compiled: whether streams are read by compiled functions, which numba, the extra `fast`,
     makes: True from the beginning, False never. None where it pays: after PATIENCE steps by NumPy,
     which took longer than loading numba does. Both give the same to some roundings.
     """
@@ -90,11 +90,11 @@ class RuntimePredictor:
 
     @property
     def compiled(self) -> bool:
-        """Tell whether few streams are read by compiled functions."""
+        """Tell whether streams are read by compiled functions."""
         return self._steps is not None
 
     def compile(self) -> None:
-        """Read few streams by compiled functions from now on; raise UsageError without numba.
+        """Read streams by compiled functions from now on; raise UsageError without numba.
 
         It takes some tenths of a second to load, and, once on a machine, some seconds to compile. A
         server does it when it starts; else it happens by itself where it pays.

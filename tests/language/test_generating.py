@@ -3,6 +3,7 @@
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 import charlm
@@ -93,6 +94,32 @@ def test_options_have_the_names_of_other_libraries_too(trained):
         lm.generate("the", max_tokens=1, max_new_tokens=1)
     with pytest.raises(UsageError, match="unknown"):
         generator_keywords({"temprature": 1})
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        *[("max_tokens", each) for each in ("5", 1.5, True, None)],
+        *[("seed", each) for each in ("1", 1.5, True)],
+        *[("temperature", each) for each in ("x", [1], True)],
+        *[("top_k", each) for each in ("3", 2.5)],
+        *[("beams", each) for each in ("3", 2.5)],
+        *[("regex", each) for each in (5, ["a"])],
+        *[("logit_bias", each) for each in (5, {"x": 1})],
+    ],
+    ids=repr,
+)
+def test_a_value_of_a_wrong_type_is_refused_by_its_name(name, value):
+    with pytest.raises(UsageError, match=name):
+        generator_keywords({name: value})
+
+
+def test_numbers_of_numpy_are_numbers():
+    given = {"top_k": np.int64(3), "temperature": np.float32(0.5), "max_tokens": np.int32(4)}
+    made = generator_keywords(given | {"logit_bias": {np.int64(1): np.float32(2)}})
+    assert made["max_tokens"] == 4
+    assert made["options"].only is None and made["options"].logit_bias == ((1, 2.0),)
+    assert (made["options"].top_k, made["options"].temperature) == (3, 0.5)
 
 
 def test_the_command_constrains_and_searches(trained, tmp_path, capsys):
