@@ -4,13 +4,13 @@ import re
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from enum import IntEnum
+from functools import cached_property
 
 import numpy as np
 
 from charlm.text.pretokens import APOSTROPHES, WORD, WORD_PATTERN
 from charlm.text.tokenizers import Tokenizer
 
-UNKNOWN = -1  # until somebody needs to know
 _PLAIN = re.compile(f" ?{WORD}+")
 
 
@@ -24,12 +24,21 @@ class Role(IntEnum):
     APOSTROPHE = 4  # goes on with a word if letters follow
 
 
+class Place(IntEnum):
+    """Where a spelling stands: what can come next, and whether a word may end there."""
+
+    BLANK = 0  # nothing, or white space: a word may begin
+    LETTER = 1  # in a word, after a letter
+    APOSTROPHE = 2  # in a word, after an apostrophe: what comes next hangs on what it is
+    CUT = 3  # in a character: it must be completed
+    NOWHERE = 4  # in something that is no word yet, as an apostrophe alone
+
+
 class Lexicon:
     """The roles of all tokens of a lossless tokenizer, as (V,) masks.
 
     lengths: (V,) bytes of each token
-    ..._tokens: the ids (n,) of some; `first_tokens` may begin a word after white space
-    after_letter: 1 where a word can go on with it after a letter, 0 where it cannot, or UNKNOWN
+    ends_tokens: the ids (n,) of those that end a word
     plain:   those of nothing but word characters, with a space before them or not, or white space
     """
 
@@ -44,12 +53,7 @@ class Lexicon:
         self.goes_on = self.letters | (roles == Role.APOSTROPHE)
         self.ends = self.begins | self.blank | (roles == Role.OTHER)
         self.plain = self.blank | [_PLAIN.fullmatch(text) is not None for text in texts]
-        self.after_letter = np.where(self.plain & self.letters, 1, UNKNOWN)
-        self.letters_tokens = np.flatnonzero(self.letters)
-        self.goes_on_tokens = np.flatnonzero(self.goes_on)
         self.ends_tokens = np.flatnonzero(self.ends)
-        self.letters_or_blank_tokens = np.flatnonzero(self.letters | self.blank)
-        self.first_tokens = np.flatnonzero(self.letters | self.blank | self.begins)
         self._sorted = sorted(range(len(self.pieces)), key=self.pieces.__getitem__)
         self._in_order = [self.pieces[token] for token in self._sorted]
         times = Counter(self.pieces)
@@ -58,6 +62,29 @@ class Lexicon:
         # a word goes on with one of all the letters of a length, and so with a space before them
         group = np.where((self.letters | self.begins) & lone, 2 * self.lengths - self.begins, 0)
         self._groups, self._number = group, int(group.max()) + 1
+
+    def following(self, place: Place) -> np.ndarray:
+        """Give the tokens (n,) that may come next; only at some places is that all there is to it.
+
+        After a letter, and where a word may begin, they do: `may_be_word` need not be asked.
+        """
+        return self._following[place]
+
+    @cached_property
+    def _following(self) -> dict[Place, np.ndarray]:
+        first, going_on = self.letters | self.blank | self.begins, self.goes_on.copy()
+        for token in np.flatnonzero(first & ~self.plain).tolist():
+            first[token] = may_be_word(self.pieces[token])
+        for token in np.flatnonzero(going_on & ~self.plain).tolist():
+            going_on[token] = may_be_word(b"a" + self.pieces[token])
+        masks = {
+            Place.BLANK: first,
+            Place.LETTER: going_on,
+            Place.APOSTROPHE: self.goes_on,
+            Place.CUT: self.letters,
+            Place.NOWHERE: self.letters | self.blank,
+        }
+        return {place: np.flatnonzero(mask) for place, mask in masks.items()}
 
     def compatible(self, wanted: bytes) -> np.ndarray:
         """Find the tokens (n,) that agree with text that must come next."""
@@ -96,3 +123,28 @@ def role_of(piece: bytes) -> Role:
     if text[0] == " " and WORD_PATTERN.match(text, 1):
         return Role.SPACED
     return Role.OTHER
+
+
+def place_of(spelled: bytes) -> tuple[Place, str]:
+    """Tell where a spelling stands, and the word in it, as far as it is one."""
+    try:
+        text = spelled.decode()
+    except UnicodeDecodeError:
+        return Place.CUT, ""
+    bare = text.strip()
+    word = bare.rstrip(APOSTROPHES)
+    if not word:
+        return (Place.NOWHERE if bare and not text[-1].isspace() else Place.BLANK), ""
+    return (Place.LETTER if text.endswith(word) else Place.APOSTROPHE), word
+
+
+def may_be_word(spelled: bytes) -> bool:
+    """Tell whether a spelling is white space, or that and a word or the beginning of one."""
+    try:
+        text = spelled.decode()
+    except UnicodeDecodeError as fault:
+        if fault.end < len(spelled) or "unexpected end" not in fault.reason:
+            return False
+        text = spelled[: fault.start].decode()
+    bare = text.lstrip()
+    return not bare or WORD_PATTERN.fullmatch(bare.rstrip(APOSTROPHES)) is not None

@@ -8,15 +8,19 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from charlm.generation.branches import Branches
 from charlm.predict.predictor import Predictor, State
 
+ROOT = 0  # the number of no spelling at all
 MOST_NUMBERS = 1 << 22  # probabilities that a memo holds before it should be left
 
 
 class Memo:
     """What was predicted after spellings that go on from one state, by their tokens.
 
-    A spelling is known by its number; `number` finds that of one which is a token longer.
+    A spelling is known by its number; `open` gives that of one which is a token longer.
+
+    branches: where spellings go on, by number, as far as that was worked out
     """
 
     def __init__(self, predictor: Predictor, state: State) -> None:
@@ -26,6 +30,7 @@ class Memo:
         logs = predictor.prediction(state).log_probs()
         self._shares: list[np.ndarray] = [np.exp(logs[0].astype(np.float64))]
         self._numbers: dict[tuple[int, int], int] = {}
+        self.branches: dict[int, Branches] = {}
 
     @property
     def full(self) -> bool:

@@ -10,36 +10,38 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from charlm.generation.lexicon import UNKNOWN, Lexicon
-from charlm.generation.memo import Memo
-from charlm.text.pretokens import APOSTROPHES, WORD_PATTERN
+from charlm.generation.branches import Branches, branches_of
+from charlm.generation.lexicon import Lexicon, Place, may_be_word
+from charlm.generation.memo import ROOT, Memo
+from charlm.text.pretokens import APOSTROPHES
 
-WIDTH = 32  # spellings opened at a time
-BRANCHES = 64  # tokens followed from one spelling
+WIDTH = 32  # spellings opened at a time,
+NEAR = 0.3  # of a quick search only those that are so probable beside the most probable one
 MAX_OPENED = 1024
 ENOUGH = 0.01  # unexplored share at which the search ends
-FAINT = 1e-6  # share of a token that is not worth opening
 
 
-@dataclass
+@dataclass(slots=True, eq=False)
 class _Source:
-    """A spelling that was opened: its bytes after the context, and its number in the memo.
+    """A spelling that was opened: its bytes after the context, its mass, its number in the memo.
 
-    tokens, masses: (n,) that can follow, the most probable first; the first `taken` were opened
-    begun:          what every word that it leads to begins with
-    rest:           mass of the tokens that never are opened
-    rest_bests:     (G,) of these, as `Lexicon.bests` has it; None where nobody will ask
+    tokens, shares: that can follow, the most probable first; the first `taken` were opened
+    begun:    what every word that it leads to begins with
+    short:    whether what was typed is not spelled with any of the tokens
+    branches: of which the tokens are; None where what was typed is not spelled
     """
 
     spelled: bytes
     begun: str
+    mass: float
     number: int
-    tokens: np.ndarray
-    masses: np.ndarray
-    rest: float
-    rest_bests: np.ndarray | None
+    tokens: list[int]
+    shares: list[float]
+    short: bool = False
+    branches: Branches | None = None
     taken: int = 0
     gain: tuple[int, float] = (-1, 0.0)  # for how many taken, and what it was then
+    rest_bests: np.ndarray | None = None  # of tokens that never are taken, as `Lexicon.bests`
 
 
 class WordSearch:
@@ -53,9 +55,10 @@ class WordSearch:
         self._sources: list[_Source] = []
         self._next: list[tuple[float, int, _Source]] = []  # a heap: minus the mass of the next
         self._order = itertools.count()
-        self._open_mass = 0.0
+        self._open_mass = 0.0  # of all that may be a word, and was not opened;
+        self._short_mass = 0.0  # and of this, of spellings that may not agree with what was typed
         self._agreeing = 1.0 if not self._prefix else 0.0
-        self._spellings: dict[str, tuple[float, str]] = {}
+        self._spellings: dict[str, tuple[float, bytes]] = {}
         self._word: str | None = None
         self.words: dict[str, float] = {}
 
@@ -65,54 +68,54 @@ class WordSearch:
         quick: until no word that was not met can be more probable than the k best by one spelling
         """
         self._word = word
-        self._open(b"", 1.0, 0)
+        self._open([(b"", 1.0, ROOT)])
         opened = 0
-        while self._next and opened < MAX_OPENED and not self._settled(k, quick):
-            least = self._least(k) if quick else 0.0
-            spellings = [self._take()]
-            while self._next and len(spellings) < WIDTH and -self._next[0][0] > least:
-                spellings.append(self._take())
+        while self._next and opened < MAX_OPENED:
+            least = self._least(k)
+            if self._settled(k, least if quick else 0.0):
+                return
+            spellings = self._batch(least if quick else 0.0, NEAR if quick else 0.0)
             opened += len(spellings)
             numbers = self._memo.open([(source.number, token) for source, token, _ in spellings])
-            for number, (source, token, mass) in zip(numbers, spellings, strict=True):
-                self._open(source.spelled + self._lexicon.pieces[token], mass, number)
+            pieces = self._lexicon.pieces
+            self._open(
+                [
+                    (source.spelled + pieces[token], mass, number)
+                    for number, (source, token, mass) in zip(numbers, spellings, strict=True)
+                ]
+            )
 
     def best(self, k: int) -> list[tuple[str, str, float]]:
         """Give the best words, what remains to be typed of each, and its share, at least."""
-        total = self._total()
+        total = self._agreeing + self._short_mass
         best = sorted(self.words.items(), key=lambda item: (-item[1], item[0]))[:k]
         typed = len(self._typed)
-        return [(word, self._spellings[word][1][typed:], mass / total) for word, mass in best]
+        texts = [self._spellings[word][1].decode() for word, _ in best]
+        return [
+            (word, text[typed:], mass / total)
+            for (word, mass), text in zip(best, texts, strict=True)
+        ]
 
     def unexplored(self) -> float:
         """Give the share of what agrees with what was typed that was not searched."""
-        total = self._total()
+        total = self._agreeing + self._short_mass
         return 1.0 if total <= 0.0 else min(1.0, max(0.0, self._open_mass) / total)
 
-    def _total(self) -> float:
-        """Give the mass of all that agrees, or may yet, with what was typed."""
-        lengths, shorter = self._lexicon.lengths, 0.0
-        for source in self._sources:
-            if len(source.spelled) < len(self._prefix):
-                tokens, masses = source.tokens[source.taken :], source.masses[source.taken :]
-                short = len(source.spelled) + lengths[tokens] < len(self._prefix)
-                shorter += float(masses[short].sum())
-        return self._agreeing + shorter
-
-    def _settled(self, k: int, quick: bool) -> bool:
-        """Tell whether the search may end."""
+    def _settled(self, k: int, least: float) -> bool:
+        """Tell whether the search may end. least: mass below which nothing need be opened."""
         if not self._agreeing:
             return False
         if self._open_mass <= ENOUGH * self._agreeing:
             return True
-        if quick and self._least(k) >= -self._next[0][0]:
+        if least and least >= -self._next[0][0]:
             return True
         return self._word is not None and self._decided(self._word, k)
 
     def _least(self, k: int) -> float:
         """Give the mass of the last of the k best words; 0 while there are fewer."""
-        best = heapq.nlargest(k, self.words.values())
-        return best[-1] if len(best) == k else 0.0
+        if len(self.words) < k:
+            return 0.0
+        return heapq.nlargest(k, self.words.values())[-1]
 
     def _decided(self, word: str, k: int) -> bool:
         """Tell whether nothing still open could bring a word among the k best, or out of them.
@@ -139,113 +142,115 @@ class WordSearch:
     def _gain(self, source: _Source) -> float:
         """Bound what any one word can gain below a source: it takes one token of each length."""
         if source.gain[0] != source.taken:
-            left = slice(source.taken, None)
-            bests = self._lexicon.bests(source.tokens[left], source.masses[left])
-            if source.rest_bests is not None:
-                several = bests[0] + source.rest_bests[0]
-                bests = np.maximum(bests, source.rest_bests)
+            tokens = np.array(source.tokens[source.taken :], dtype=np.int64)
+            shares = np.array(source.shares[source.taken :], dtype=np.float64)
+            bests = self._lexicon.bests(tokens, shares)
+            if source.branches is not None:
+                rest = self._rest_bests(source, source.branches)
+                several = bests[0] + rest[0]
+                bests = np.maximum(bests, rest)
                 bests[0] = several
-            source.gain = (source.taken, float(bests.sum()))
+            source.gain = (source.taken, float(bests.sum()) * source.mass)
         return source.gain[1]
+
+    def _rest_bests(self, source: _Source, branches: Branches) -> np.ndarray:
+        """Give the same of the tokens that never are taken, (G,)."""
+        if source.rest_bests is None:
+            shares = self._memo.shares(source.number).copy()
+            shares[source.tokens] = 0.0
+            rest = self._lexicon.following(branches.place)
+            source.rest_bests = self._lexicon.bests(rest, shares[rest])
+        return source.rest_bests
+
+    def _batch(self, least: float, near: float) -> list[tuple[_Source, int, float]]:
+        """Take the most probable spellings that are open; of all but the first, some mass at least.
+
+        Those far from the first are left: what it leads to may show that they need not be opened.
+        """
+        spellings = [self._take()]
+        least = max(least, near * spellings[0][2])
+        while self._next and len(spellings) < WIDTH and -self._next[0][0] > least:
+            spellings.append(self._take())
+        return spellings
 
     def _take(self) -> tuple[_Source, int, float]:
         """Take the most probable spelling that is open: its source, its last token, its mass."""
-        source = heapq.heappop(self._next)[2]
-        token, mass = int(source.tokens[source.taken]), float(source.masses[source.taken])
+        minus, _, source = heapq.heappop(self._next)
+        token = source.tokens[source.taken]
         source.taken += 1
-        self._open_mass -= mass
+        self._open_mass += minus
+        if source.short:
+            self._short_mass += minus
         self._offer(source)
-        return source, token, mass
+        return source, token, -minus
 
     def _offer(self, source: _Source) -> None:
+        """Put the next of a source's spellings among those that are open, if it has any mass."""
         if source.taken < len(source.tokens):
-            entry = (-float(source.masses[source.taken]), next(self._order), source)
-            heapq.heappush(self._next, entry)
+            mass = source.mass * source.shares[source.taken]
+            if mass > 0.0:
+                heapq.heappush(self._next, (-mass, next(self._order), source))
 
-    def _open(self, spelled: bytes, mass: float, number: int) -> None:
-        """Open a spelling of some mass: end a word there, and see which tokens go on with it."""
-        masses = self._memo.shares(number) * mass
-        rest = np.zeros(0, dtype=np.int64)
-        if len(spelled) < len(self._prefix):
-            tokens = self._towards(spelled, masses)
-        else:
-            tokens = self._within(spelled, masses)
-            own = masses[tokens]
-            strong = own > FAINT * mass
-            if np.count_nonzero(strong) > BRANCHES:
-                strong[:] = False
-                strong[np.argpartition(-own, BRANCHES)[:BRANCHES]] = True
-            tokens, rest = tokens[strong], tokens[~strong]
-            tokens = self._that_spell(spelled, tokens)
-        own = masses[tokens]
-        order = np.argsort(-own, kind="stable")
-        tokens, own = tokens[order], own[order]
-        bests = None
-        if self._word is not None and len(rest):
-            bests = self._lexicon.bests(rest, masses[rest])
-        left = float(masses[rest].sum())
-        begun = spelled.decode(errors="ignore").strip().rstrip(APOSTROPHES)
-        source = _Source(spelled, begun, number, tokens, own, left, bests)
-        self._open_mass += left + float(own.sum())
+    def _open(self, spellings: list[tuple[bytes, float, int]]) -> None:
+        """Open spellings, each of some mass: end a word there, and see which tokens go on with it.
+
+        The last of each is its number in the memo.
+        """
+        memo, known = self._memo, self._memo.branches
+        new = [
+            (spelled, number)
+            for spelled, _, number in spellings
+            if number not in known and len(spelled) >= len(self._prefix)
+        ]
+        if new:
+            shares = [memo.shares(number) for _, number in new]
+            found = branches_of([spelled for spelled, _ in new], shares, self._lexicon)
+            known.update(zip([number for _, number in new], found, strict=True))
+        for spelled, mass, number in spellings:
+            if len(spelled) < len(self._prefix):
+                self._open_towards(spelled, mass, number)
+            else:
+                self._open_branches(spelled, mass, number, known[number])
+
+    def _open_branches(self, spelled: bytes, mass: float, number: int, own: Branches) -> None:
+        """Open a spelling that has what was typed."""
+        if own.word and own.ends:
+            self._end_word(own, spelled, mass * own.ends)
+        source = _Source(spelled, own.begun, mass, number, own.tokens, own.shares)
+        source.branches = own
+        self._open_mass += mass * (own.rest + own.open)
         self._sources.append(source)
         self._offer(source)
 
-    def _towards(self, spelled: bytes, masses: np.ndarray) -> np.ndarray:
-        """Give the tokens that agree with what was typed but is not spelled yet."""
-        wanted = self._prefix[len(spelled) :]
-        tokens = self._lexicon.compatible(wanted)
-        reach = self._lexicon.lengths[tokens] >= len(wanted)
-        self._agreeing += float(masses[tokens[reach]].sum())
-        return np.concatenate([tokens[~reach], self._that_spell(spelled, tokens[reach])])
+    def _open_towards(self, spelled: bytes, mass: float, number: int) -> None:
+        """Open a spelling that is shorter than what was typed, by the tokens that agree with it."""
+        wanted, lexicon = self._prefix[len(spelled) :], self._lexicon
+        tokens = lexicon.compatible(wanted)
+        shares = self._memo.shares(number)[tokens]
+        reach = lexicon.lengths[tokens] >= len(wanted)
+        self._agreeing += float(shares[reach].sum()) * mass
+        spelling = [
+            may_be_word(spelled + lexicon.pieces[token]) for token in tokens[reach].tolist()
+        ]
+        reaching = np.flatnonzero(reach)[np.array(spelling, dtype=bool)]
+        for short, own in ((True, np.flatnonzero(~reach)), (False, reaching)):
+            order = own[np.argsort(-shares[own], kind="stable")]
+            found = _Source(
+                spelled, "", mass, number, tokens[order].tolist(), shares[order].tolist(), short
+            )
+            total = sum(found.shares) * mass
+            self._open_mass += total
+            self._short_mass += short * total
+            self._sources.append(found)
+            self._offer(found)
 
-    def _within(self, spelled: bytes, masses: np.ndarray) -> np.ndarray:
-        """End the word, and give the tokens that go on with it."""
-        lexicon, word = self._lexicon, _word(spelled)
-        if word is None:  # a character is cut in two: it must be completed
-            return lexicon.letters_tokens
-        if word:
-            self._end_word(word, spelled, float(masses[lexicon.ends_tokens].sum()))
-            return lexicon.goes_on_tokens
-        blank = not spelled or spelled.decode()[-1:].isspace()
-        return lexicon.first_tokens if blank else lexicon.letters_or_blank_tokens
-
-    def _that_spell(self, spelled: bytes, tokens: np.ndarray) -> np.ndarray:
-        """Keep the tokens after which a spelling is still white space, then a word, or less."""
-        lexicon, word = self._lexicon, _word(spelled)
-        if word and not spelled.decode().endswith(tuple(APOSTROPHES)):
-            known = lexicon.after_letter
-            for token in tokens[known[tokens] == UNKNOWN].tolist():
-                known[token] = _may_be_word(b"a" + lexicon.pieces[token])
-            return np.asarray(tokens[known[tokens] == 1])
-        keep = lexicon.plain[tokens] if word == "" else np.zeros(len(tokens), dtype=bool)
-        for place in np.flatnonzero(~keep).tolist():
-            keep[place] = _may_be_word(spelled + lexicon.pieces[int(tokens[place])])
-        return np.asarray(tokens[keep])
-
-    def _end_word(self, word: str, spelled: bytes, mass: float) -> None:
-        text = spelled.decode().rstrip(APOSTROPHES)
-        if not mass or len(text) < len(self._typed):
-            return  # what was typed goes beyond this word, by an apostrophe
+    def _end_word(self, own: Branches, spelled: bytes, mass: float) -> None:
+        """Add the mass of a spelling to the word that ends with it."""
+        if own.place == Place.APOSTROPHE:
+            spelled = spelled.decode().rstrip(APOSTROPHES).encode()
+            if len(spelled) < len(self._prefix):
+                return  # what was typed goes beyond this word, by an apostrophe
+        word = own.word
         self.words[word] = self.words.get(word, 0.0) + mass
-        if mass > self._spellings.get(word, (0.0, ""))[0]:
-            self._spellings[word] = (mass, text)
-
-
-def _word(spelled: bytes) -> str | None:
-    """Give the word in a spelling, "" before it begins, None while a character is incomplete."""
-    try:
-        return spelled.decode().strip().rstrip(APOSTROPHES)
-    except UnicodeDecodeError:
-        return None
-
-
-def _may_be_word(spelled: bytes) -> bool:
-    """Tell whether a spelling is white space, or that and a word or the beginning of one."""
-    try:
-        text = spelled.decode()
-    except UnicodeDecodeError as fault:
-        if fault.end < len(spelled) or "unexpected end" not in fault.reason:
-            return False
-        text = spelled[: fault.start].decode()
-    bare = text.lstrip()
-    return not bare or WORD_PATTERN.fullmatch(bare.rstrip(APOSTROPHES)) is not None
+        if mass > self._spellings.get(word, (0.0, b""))[0]:
+            self._spellings[word] = (mass, spelled)

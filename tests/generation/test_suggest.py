@@ -147,11 +147,13 @@ def test_every_token_ends_a_word_or_goes_on_with_it():
 @pytest.mark.parametrize("kind", LOSSLESS)
 @pytest.mark.parametrize("text", ["", "at ", "can ca", "cat a", "can"])
 def test_what_is_offered_is_what_a_search_to_the_end_finds(kind, text, monkeypatch):
-    tokenizer, opened, open_one = LOSSLESS[kind], [], module.WordSearch._open
+    tokenizer, opened, open_all = LOSSLESS[kind], [], module.WordSearch._open
     predictor = sharp(tokenizer, sorted(set(tokenizer.encode("cat at a can act: ").tolist())), 4)
     predictor.table += [2.0 * piece.startswith((b" ", b":")) for piece in tokenizer.pieces]
     predictor.table -= np.log(np.exp(predictor.table).sum(axis=1, keepdims=True))
-    monkeypatch.setattr(module.WordSearch, "_open", lambda *a: (opened.append(1), open_one(*a)))
+    monkeypatch.setattr(
+        module.WordSearch, "_open", lambda s, each: (opened.extend(each), open_all(s, each))
+    )
     with monkeypatch.context() as patched:
         patched.setattr(module, "MAX_OPENED", 2000)
         patched.setattr(module, "ENOUGH", 0)
