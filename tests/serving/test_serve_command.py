@@ -95,7 +95,7 @@ def test_what_is_asked_for_is_what_the_library_gives(model, address):
     samples = lm.samples("the ", count=2, max_tokens=20, seed=3, temperature=0.9, top_k=9)
     assert [c["text"] for c in answer["choices"]] == [sample.text for sample in samples]
     answer = httpx.post(f"{address}v1/suggest", json={"text": "the c", "k": 3}).json()
-    found = lm.suggestions("the c", k=3).to_json()
+    found = lm.session().suggest("the c", k=3).to_json()  # as the server has one for each text
     assert [s["word"] for s in answer["suggestions"]] == [s["word"] for s in found["suggestions"]]
     for one, other in zip(answer["suggestions"], found["suggestions"], strict=True):
         assert one["probability"] == pytest.approx(other["probability"], rel=1e-4)
