@@ -82,9 +82,10 @@ class Head:
 
     def logits(self, outputs: np.ndarray) -> np.ndarray:
         """Give log p of every id but for a constant: (S, E) -> (S, V)."""
+        weight = self._weight  # before it is asked for: another thread may compile meanwhile
         if self._compiled is not None:
             return self._compiled(outputs)
-        logits = times(outputs, self._weight)
+        logits = times(outputs, weight)
         logits += self._bias
         return logits
 

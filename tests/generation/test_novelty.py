@@ -192,13 +192,19 @@ def test_the_prompt_does_not_count():
     assert sample.text not in TEXT
 
 
-@pytest.mark.parametrize("few", [2, 1000])
-def test_what_remains_is_drawn_as_though_all_offenders_had_been_left_out(few, monkeypatch):
-    monkeypatch.setattr(choosing, "FEW", few)
+def six_letters():
+    """Give a tokenizer of a to f, their ids, and how probable each is after anything: log p."""
     tokenizer = learn_tokenizer("char", lambda: ["abcdef"])
     letters = [int(token) for token in tokenizer.encode("abcdef")]
     table = np.full((tokenizer.vocab_size,) * 2, -np.inf)
     table[:, letters] = np.log([0.3, 0.25, 0.2, 0.1, 0.1, 0.05])
+    return tokenizer, letters, table
+
+
+@pytest.mark.parametrize("few", [2, 1000])
+def test_what_remains_is_drawn_as_though_all_offenders_had_been_left_out(few, monkeypatch):
+    monkeypatch.setattr(choosing, "FEW", few)
+    tokenizer, letters, table = six_letters()
     table[tokenizer.encode("t"), letters[1:]] = -np.inf  # after the prompt: a
     predictor = Bigram(table, tokenizer.boundary_id)
     index = TextIndex.of("ab", "ac", "ad")
@@ -217,10 +223,7 @@ def test_what_remains_is_drawn_as_though_all_offenders_had_been_left_out(few, mo
 @pytest.mark.parametrize("few", [1, 1000])
 def test_a_complete_text_ends_by_what_its_language_forbids_and_no_copy_would(few, monkeypatch):
     monkeypatch.setattr(choosing, "FEW", few)
-    tokenizer = learn_tokenizer("char", lambda: ["abcdef"])
-    letters = [int(token) for token in tokenizer.encode("abcdef")]
-    table = np.full((tokenizer.vocab_size,) * 2, -np.inf)
-    table[:, letters] = np.log([0.3, 0.25, 0.2, 0.1, 0.1, 0.05])
+    tokenizer, _, table = six_letters()
     predictor, index = Bigram(table, tokenizer.boundary_id), TextIndex.of("ab", "ac", "ae")
     keywords = {"max_copy": 1, "regex": "a[bcd]*"}
     drawn = samples("char", 600, 2, tokenizer, predictor, index, **keywords)
