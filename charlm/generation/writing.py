@@ -12,6 +12,7 @@ from charlm.generation.stopping import StopFilter
 from charlm.text.tokenizers import Decoder, Tokenizer
 
 HISTORY = 256  # ids that the repetition penalty looks back on
+DRAWN = 64  # numbers of noise at a time, which are the same as one by one
 BEFORE = 8  # ids of the prompt that the decoder takes: a character may have begun in them
 
 
@@ -109,6 +110,7 @@ class Writing:
         self._most = max_tokens
         self._end = None if tokenizer.closed else tokenizer.boundary_id
         self._random = np.random.default_rng([seed, number])
+        self._noise: list[float] = []  # drawn already, the next one last
         self._decoder = tokenizer.decoder()
         self._decoder.push([int(token) for token in prompt_ids[-BEFORE:]])
         self._stop = StopFilter(stops)
@@ -117,7 +119,9 @@ class Writing:
 
     def noise(self) -> float:
         """Give the next number of its noise, uniform in [0, 1)."""
-        return self._random.random()
+        if not self._noise:
+            self._noise = self._random.random(DRAWN)[::-1].tolist()
+        return self._noise.pop()
 
     def history(self) -> np.ndarray:
         """Give the last ids that were written, (HISTORY,); before them -1 for those missing."""
@@ -139,7 +143,7 @@ class Writing:
         self.nats += nats
         self._recent.append(token)
         finished = "end" if token == self._end else ""
-        text = "" if finished else self._decoder.push((token,))
+        text = "" if finished else self._decoder.push_one(token)
         self.characters += len(text)
         for guard in self.guards:
             guard.take(token, text)

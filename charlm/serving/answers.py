@@ -12,6 +12,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from charlm.serving.orders import Piece, Token
+from charlm.serving.pace import Pace
 from charlm.serving.refusals import Refusal
 from charlm.serving.requests import CompletionRequest
 from charlm.serving.work import Answer, Work
@@ -118,6 +119,7 @@ class EventStream(Response):
         self,
         work: Work,
         completion: Completion,
+        pace: Pace,
         ping_seconds: float,
         explain: Callable[[Refusal], Refusal],
     ) -> None:
@@ -125,16 +127,17 @@ class EventStream(Response):
         super().__init__(headers=headers)
         del self.headers["content-length"]
         self._work, self._completion = work, completion
-        self._ping_seconds, self._explain = ping_seconds, explain
+        self._pace, self._ping_seconds, self._explain = pace, ping_seconds, explain
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Send it."""
         start = {"type": "http.response.start", "status": 200, "headers": self.raw_headers}
         async with self._work.watched(receive):
-            with suppress(OSError):  # the client has left
+            with suppress(OSError), self._pace.followed():  # the client has left
                 await send(start)
                 async for data in self._events():
                     await send({"type": "http.response.body", "body": data, "more_body": True})
+                    await self._pace.pause()
                 await send({"type": "http.response.body", "body": b""})
 
     async def _events(self) -> AsyncIterator[bytes]:

@@ -19,6 +19,7 @@ from charlm.serving.answers import Completion, EventStream
 from charlm.serving.bodies import read_object
 from charlm.serving.options import ServeOptions
 from charlm.serving.orders import Engine, Order
+from charlm.serving.pace import Pace
 from charlm.serving.page import page
 from charlm.serving.prompts import PromptReader
 from charlm.serving.refusals import Refusal
@@ -59,6 +60,7 @@ class Service:
     def __init__(self, engine: Engine, served: Served, options: ServeOptions) -> None:
         self._engine, self._served, self._options = engine, served, options
         self._prompts = PromptReader(served.tokenizer, options.max_prompt)
+        self._pace = Pace()
         self.stopping = False
 
     async def page(self, request: Request) -> Response:
@@ -94,10 +96,11 @@ class Service:
         orders = [await self._order(asked, number) for number in range(len(asked.prompts))]
         tokens = sum(len(order.prompt) for order in orders)
         completion = Completion(asked, self._served.name, tokens)
-        work = Work(self._options.request_seconds)
+        work = Work(self._options.request_seconds, whole=not asked.stream)
         work.complete(self._engine, orders)
         if asked.stream:
-            return EventStream(work, completion, self._options.ping_seconds, self._explained)
+            ping = self._options.ping_seconds
+            return EventStream(work, completion, self._pace, ping, self._explained)
         async with work.watched(request.receive):
             while not (completion.complete or work.gone):
                 completion.add(await work.answers())

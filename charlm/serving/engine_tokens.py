@@ -78,13 +78,9 @@ class Teller:
             top = () if written.top is None else self._texts.top(*written.top)
             at = self._begins + self._texts.offset(token, written.start, written.end)
             self._held.append(Token(self._texts.of(token), -written.nats, top, at))
-        return Piece(
-            written.writing.number,
-            written.piece,
-            tuple(self._certain(stopped_by)),
-            generated=int(token is not None),
-            finish=finish_of(stopped_by),
-        )
+        certain = tuple(self._certain(stopped_by)) if self._held else ()
+        generated, finish = int(token is not None), finish_of(stopped_by)
+        return Piece(written.writing.number, written.piece, certain, generated, finish)
 
     def _certain(self, stopped_by: str) -> Iterator[Token]:
         """Give the tokens that nothing takes back any more."""

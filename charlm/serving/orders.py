@@ -1,7 +1,7 @@
 """What the engine is asked for, and what it answers: plain values, no HTTP and no threads."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -45,8 +45,7 @@ class Token:
     offset: int
 
 
-@dataclass(frozen=True)
-class Piece:
+class Piece(NamedTuple):
     """The next piece of one sample. `finish` is "stop" or "length" in a sample's last piece."""
 
     sample: int

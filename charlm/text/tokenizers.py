@@ -44,6 +44,7 @@ class Tokenizer(ABC):
         self.vocab_size = len(pieces)
         self.boundary_id: int = library.get_vocab(with_added_tokens=False)[boundary]
         self.pieces = pieces
+        self.texts: dict[int, str] = {}  # of ids that decoders met, where they are whole characters
         self._json = library.to_str(pretty=True)
 
     @property
@@ -144,24 +145,40 @@ class Decoder:
     def __init__(self, tokenizer: Tokenizer) -> None:
         self._tokenizer = tokenizer
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+        self._within = False  # a character
 
     def push(self, ids: Iterable[int]) -> str:
         """Take the next ids; give the text that is certain by now."""
-        return self._utf8.decode(self._tokenizer.decode_bytes(ids))
+        text = self._utf8.decode(self._tokenizer.decode_bytes(ids))
+        self._within = bool(self._utf8.getstate()[0])
+        return text
+
+    def push_one(self, token: int) -> str:
+        """Take the next id, as `push` does, and sooner."""
+        text = None if self._within else self._tokenizer.texts.get(token)
+        if text is not None:
+            return text
+        alone = not self._within
+        text = self.push((token,))
+        if alone and not self._within:
+            self._tokenizer.texts[token] = text
+        return text
 
     def peek(self, ids: Iterable[int]) -> str:
         """Give the text that `push` would give, and take nothing."""
-        state = self._utf8.getstate()
+        state, within = self._utf8.getstate(), self._within
         text = self.push(ids)
         self._utf8.setstate(state)
+        self._within = within
         return text
 
     def pending(self, ids: Iterable[int] = ()) -> bytes:
         """Give the bytes of a character that would be incomplete after ids; takes nothing."""
-        state = self._utf8.getstate()
+        state, within = self._utf8.getstate(), self._within
         self.push(ids)
         bytes_left: bytes = self._utf8.getstate()[0]
         self._utf8.setstate(state)
+        self._within = within
         return bytes_left
 
     def joints(self, ids: Iterable[int] = ()) -> tuple[str, ...]:
@@ -170,6 +187,7 @@ class Decoder:
 
     def flush(self) -> str:
         """End the text; a character left incomplete becomes U+FFFD."""
+        self._within = False
         return self._utf8.decode(b"", final=True)
 
 

@@ -215,6 +215,10 @@ class ClosedDecoder(Decoder):
             self._at_line_start = ends_line
         return "".join(text)
 
+    def push_one(self, token: int) -> str:
+        """Take the next id, as `push` does: what it gives hangs on the one before."""
+        return self.push((token,))
+
     def peek(self, ids: Iterable[int]) -> str:
         """Give the text that `push` would give, and take nothing."""
         before = self._at_line_start
