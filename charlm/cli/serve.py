@@ -6,6 +6,7 @@ CHARLM_API_KEY or in a file. Nothing that is asked or answered is logged.
 
 import argparse
 import sys
+from threading import Thread
 
 from charlm.cli.arguments import add_model, add_predictor, add_state, load_model
 from charlm.errors import UsageError
@@ -54,6 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     engine = ModelEngine(
         model, streams=options.streams, waiting=options.queue, seconds=options.request_seconds
     )
+    Thread(target=model.parts.compile, daemon=True).start()  # it can answer before that is done
     serve(
         engine,
         Served(name, model.tokenizer, created),
