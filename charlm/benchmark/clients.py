@@ -7,7 +7,9 @@ import json
 import re
 import selectors
 import socket
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from charlm.errors import LostProcessError
@@ -36,6 +38,16 @@ def complete_all(port: int, bodies: Sequence[dict[str, Any]]) -> int:
             for each in answers:
                 each.close()
     return sum(_count(b"".join(pieces)) for pieces in answers.values())
+
+
+def wait_for(port: int) -> None:
+    """Wait until a server listens; raise LostProcessError where it does not."""
+    last = time.monotonic() + SECONDS
+    while time.monotonic() < last:
+        with suppress(ConnectionRefusedError), socket.create_connection(("127.0.0.1", port)):
+            return
+        time.sleep(0.01)
+    raise LostProcessError("the server that is to be measured does not listen")
 
 
 def _request(port: int, body: dict[str, Any]) -> bytes:

@@ -16,7 +16,7 @@ from functools import partial
 from typing import Any
 
 from charlm.benchmark.child import Task, ask_child, child_environment
-from charlm.benchmark.clients import complete_all
+from charlm.benchmark.clients import complete_all, wait_for
 from charlm.benchmark.clock import median_ratio
 from charlm.errors import LostProcessError
 from charlm.language.handle import load
@@ -94,7 +94,8 @@ def served(model: str, *words: str) -> Iterator[int]:
         found = ADDRESS.search(said)
         if found is None:
             raise LostProcessError(f"charlm serve did not start: {said.strip()[:200]}")
-        yield int(found.group(1))
+        wait_for(port := int(found.group(1)))
+        yield port
     finally:
         process.kill()
         process.communicate()

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 
 PIECE, LEAST = 16, 8  # streams: fewer would read the weights too often
-WORTH = 1 << 22  # operations, about, from which it pays to wake other threads
+WORTH = 1 << 26  # operations, about, from which it pays to wake other threads
 
 
 def share(streams: int, work: Callable[[slice], object], each: int) -> None:
