@@ -74,7 +74,10 @@ class WritingBatch:
         if self._writings:
             prediction, state = self._predictor.step(self._ids, self._state)
             groups.append((self._writings, self._chooser, prediction, state))
-        for writings, state in self._newcomers:
+        if self._newcomers:
+            writings = [writing for group, _ in self._newcomers for writing in group]
+            states = [state for _, state in self._newcomers]
+            state = states[0] if len(states) == 1 else self._predictor.stack(states)
             prediction = self._predictor.prediction(state)
             groups.append((writings, Chooser(writings), prediction, state))
         drawn, written = [], list[Written]()

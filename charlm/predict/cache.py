@@ -130,7 +130,7 @@ class CachedPredictor:
             part = np.asarray(ids[:, start : start + CHUNK], dtype=np.int64)
             _, outputs, inner = self.network.score_with_outputs(part, state.inner)
             state = self._grown(inner, state, outputs, part)
-        return state
+        return self._to_go_on(state)
 
     def score_columns(self, ids: np.ndarray, state: CacheState) -> tuple[np.ndarray, CacheState]:
         """Score by the network alone and by the cache alone, (S, N, 2).
@@ -144,10 +144,14 @@ class CachedPredictor:
             cached = self.nats_by_cache(part, outputs, nats, state)
             pieces.append(np.stack([nats, cached], axis=-1))
             state = self._grown(inner, state, outputs, part)
-        if len(ids) == 1:  # others may go on from here
-            nothing = Places(state.keys[:, :0], state.ids[:, :0])
-            state = CacheState(state.inner, nothing, state.places)
-        return np.concatenate(pieces, axis=1), state
+        return np.concatenate(pieces, axis=1), self._to_go_on(state)
+
+    def _to_go_on(self, state: CacheState) -> CacheState:
+        """Let others go on from here, where it is one stream that has read something."""
+        if len(state.ids) != 1:
+            return state
+        nothing = Places(state.keys[:, :0], state.ids[:, :0])
+        return CacheState(state.inner, nothing, state.places)
 
     def select(self, state: CacheState, streams: Sequence[int] | np.ndarray) -> CacheState:
         """Take some streams of a state, in the order given."""

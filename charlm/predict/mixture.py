@@ -15,6 +15,7 @@ import numpy as np
 from charlm.predict.mixed import MixedPrediction, probs_of
 from charlm.predict.positions import positions
 from charlm.predict.predictor import Prediction, Predictor, State, lanes_of
+from charlm.predict.reading import read
 
 ROUNDS = 200  # of expectation and maximisation: the weights move by less than 0.001 by then
 FEWEST = 50  # ids that a bucket's weights are fitted on, without those of all
@@ -75,6 +76,10 @@ class MixturePredictor:
         parts = np.stack([nats for nats, _ in scores], axis=-1)  # (S, N, P)
         weights = self._log_weights[self._buckets_before(ids, state)]
         return -log_sum(weights - parts), tuple(each for _, each in scores)
+
+    def read(self, ids: np.ndarray, state: tuple[State, ...]) -> tuple[State, ...]:
+        """Read ids (S, N) without a look at what is said of them."""
+        return tuple(read(part, ids, each) for part, each in zip(self.parts, state, strict=True))
 
     def positions(
         self, ids: np.ndarray, state: tuple[State, ...]

@@ -96,7 +96,7 @@ class Service:
         orders = [await self._order(asked, number) for number in range(len(asked.prompts))]
         tokens = sum(len(order.prompt) for order in orders)
         completion = Completion(asked, self._served.name, tokens)
-        work = Work(self._options.request_seconds, whole=not asked.stream)
+        work = Work(self._options.request_seconds)
         work.complete(self._engine, orders)
         if asked.stream:
             ping = self._options.ping_seconds
@@ -141,6 +141,7 @@ class Service:
             asked.count,
             asked.echo,
             asked.logprobs,
+            whole=not asked.stream,
         )
 
     def _model(self) -> dict[str, Any]:

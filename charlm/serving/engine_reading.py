@@ -11,6 +11,7 @@ import numpy as np
 
 from charlm.predict.positions import positions
 from charlm.predict.predictor import Predictor, State
+from charlm.predict.reading import read
 from charlm.serving.engine_tokens import TokenTexts
 from charlm.serving.orders import Order, Token
 from charlm.text.tokenizers import Tokenizer
@@ -34,19 +35,25 @@ class Echo:
 class Reading:
     """The prompt of an order while it is read.
 
+    start:      the state of one stream that has read nothing
     state:      of one stream that has read what was read so far
     characters: of the prompt decoded so far
     """
 
     def __init__(
-        self, predictor: Predictor, tokenizer: Tokenizer, texts: TokenTexts, order: Order
+        self,
+        predictor: Predictor,
+        tokenizer: Tokenizer,
+        texts: TokenTexts,
+        order: Order,
+        start: State,
     ) -> None:
         self._predictor, self._texts, self._order = predictor, texts, order
         self._decoder = tokenizer.decoder()
         self._size = max(1, min(PIECE, NUMBERS // predictor.vocab_size))
         self._at = 0
         self.characters = 0
-        self.state: State = predictor.start(1)
+        self.state = start
 
     @property
     def done(self) -> bool:
@@ -62,7 +69,8 @@ class Reading:
         ids = np.asarray(self._order.prompt[self._at : self._at + self._size], dtype=np.int64)
         begin, self._at = self._at, self._at + len(ids)
         if not self._order.echo:
-            self._score(ids)
+            if len(ids):
+                self.state = read(self._predictor, ids[None], self.state)
             return Echo(len(ids))
         tokens, text = list[Token](), ""
         for number, (token, log, top) in enumerate(self._looked_at(ids), start=begin):

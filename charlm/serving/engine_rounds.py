@@ -16,7 +16,7 @@ from charlm.generation.session import Sessions
 from charlm.generation.suggest import Suggestions
 from charlm.generation.writing import Writing
 from charlm.language.handle import LanguageModel
-from charlm.predict.predictor import lanes_of
+from charlm.predict.predictor import State, lanes_of
 from charlm.serving.engine_jobs import CompletionJob, Job, SuggestionJob
 from charlm.serving.engine_reading import PIECE, Reading
 from charlm.serving.engine_tokens import Teller, TokenTexts
@@ -38,6 +38,7 @@ class Rounds:
     def __init__(self, model: LanguageModel, most: int) -> None:
         self._model, self._predictor = model, model.predictor
         self._texts = TokenTexts(model.tokenizer)
+        self._start: State = None
         self._most = most
         self.steps = 0
         self._sessions = Sessions(model.session)
@@ -125,7 +126,12 @@ class Rounds:
     def _read_on(self, job: CompletionJob) -> int:
         """Read a piece of a job's prompt, and begin to write after the last; count its ids."""
         if job.reading is None:
-            job.reading = Reading(self._predictor, self._model.tokenizer, self._texts, job.order)
+            model = self._model
+            if self._start is None:  # the first time, where it fails an order and no more
+                self._start = self._predictor.start(1)
+            job.reading = Reading(
+                self._predictor, model.tokenizer, self._texts, job.order, self._start
+            )
         reading = job.reading
         echo = reading.read()
         nothing_to_write = reading.done and not job.order.max_tokens
@@ -145,9 +151,9 @@ class Rounds:
         self._batch.admit(writings, state)
         job.writings = writings
         for writing in writings:
-            wanted = order.logprobs is not None
-            begins = reading.characters
-            self._samples[writing] = job, Teller(self._texts, begins, tokens=wanted)
+            tokens = order.logprobs is not None
+            teller = Teller(self._texts, reading.characters, tokens=tokens, whole=order.whole)
+            self._samples[writing] = job, teller
 
     def _writing(self, order: Order, seed: int, number: int) -> Writing:
         index = None if order.options.max_copy is None else self._model.text_index
@@ -196,7 +202,9 @@ class Rounds:
         self.steps += 1
         for each in written:
             job, teller = self._samples[each.writing]
-            job.tell(teller.piece(each))
+            piece = teller.piece(each)
+            if piece is not None:
+                job.tell(piece)
             if each.writing.stopped_by:
                 del self._samples[each.writing]
                 job.writings.remove(each.writing)

@@ -63,24 +63,29 @@ class Teller:
     where a stop string took it back.
 
     begins: characters of the answer before what is written: those of an echo
+    whole:  whether all is told in one piece, when the sample has ended
     """
 
-    def __init__(self, texts: TokenTexts, begins: int, *, tokens: bool) -> None:
-        self._texts, self._begins, self._tokens = texts, begins, tokens
+    def __init__(self, texts: TokenTexts, begins: int, *, tokens: bool, whole: bool) -> None:
+        self._texts, self._begins, self._tokens, self._whole = texts, begins, tokens, whole
         self._told = begins
         self._held: deque[Token] = deque()
 
-    def piece(self, written: Written) -> Piece:
-        """Tell what a step wrote."""
+    def piece(self, written: Written) -> Piece | None:
+        """Tell what a step wrote; None where it is told later."""
         stopped_by, token = written.writing.stopped_by, written.token
         self._told += len(written.piece)
         if self._tokens and token is not None:
             top = () if written.top is None else self._texts.top(*written.top)
             at = self._begins + self._texts.offset(token, written.start, written.end)
             self._held.append(Token(self._texts.of(token), -written.nats, top, at))
+        if self._whole and not stopped_by:
+            return None
+        text, generated = written.piece, int(token is not None)
+        if self._whole:
+            text, generated = "".join(written.writing.text), written.writing.tokens
         certain = tuple(self._certain(stopped_by)) if self._held else ()
-        generated, finish = int(token is not None), finish_of(stopped_by)
-        return Piece(written.writing.number, written.piece, certain, generated, finish)
+        return Piece(written.writing.number, text, certain, generated, finish_of(stopped_by))
 
     def _certain(self, stopped_by: str) -> Iterator[Token]:
         """Give the tokens that nothing takes back any more."""

@@ -17,6 +17,7 @@ class Order:
     count:    samples of it, numbered from 0
     echo:     whether the prompt's tokens are answered too, before the first new one
     logprobs: how many of the most probable tokens are told beside each; None for no log p at all
+    whole:    whether what is written of a sample is told when it has ended, in one piece
     """
 
     prompt: np.ndarray
@@ -27,6 +28,7 @@ class Order:
     count: int = 1
     echo: bool = False
     logprobs: int | None = None
+    whole: bool = False
 
 
 @dataclass(frozen=True)

@@ -28,16 +28,15 @@ class Work:
     """All that a request has ordered; cancelled, it stops within a step.
 
     seconds: that it may take
-    whole:   nobody is woken before a sample has ended: nothing is told of it before that
     gone:    the client has left
     """
 
-    def __init__(self, seconds: float, *, whole: bool = False) -> None:
+    def __init__(self, seconds: float) -> None:
         self._loop = asyncio.get_running_loop()
         self._seconds, self._deadline = seconds, self._loop.time() + seconds
         self._arrived = asyncio.Event()
         self._answers: deque[Answer] = deque()
-        self._whole, self._woken = whole, False
+        self._woken = False
         self._tickets: list[Ticket] = []
         self.gone = False
 
@@ -101,8 +100,6 @@ class Work:
     def _take(self, order: Callable[[Receiver], Ticket], number: int) -> None:
         def receive(answer: Said) -> None:
             self._answers.append(Answer(number, answer))
-            if self._whole and isinstance(answer, Piece) and answer.finish is None:
-                return
             if not self._woken:
                 self._woken = True
                 with suppress(RuntimeError):  # the loop is closed: nobody waits any more

@@ -29,7 +29,7 @@ ENDLESS = SamplingOptions(temperature=0)  # which never draws the boundary
 class Slow(Bigram):
     """Steps that take a while, are counted, and fail where they read an id that they cannot."""
 
-    seconds, poison, steps, widest, read = 0.0, None, 0, 0, 0
+    seconds, poison, steps, widest, ids_read = 0.0, None, 0, 0, 0
 
     def step(self, ids, state):
         time.sleep(self.seconds)
@@ -39,7 +39,7 @@ class Slow(Bigram):
         return super().step(ids, state)
 
     def score(self, ids, state):
-        self.read += ids.size
+        self.ids_read += ids.size
         if self.poison in ids:
             raise RuntimeError("an id that nobody can read")
         return super().score(ids, state)
@@ -241,7 +241,7 @@ def test_a_long_prompt_holds_up_nobody_for_long(engine_of):
     asked(engine, order(options=ENDLESS, max_tokens=100_000, seed=3)).first.wait(10)
     steps = model.predictor.steps
     asked(engine, order(TEXT * 30, max_tokens=1)).wait()
-    assert model.predictor.read >= len(TEXT) * 30
+    assert model.predictor.ids_read >= len(TEXT) * 30
     assert model.predictor.steps - steps >= len(TEXT) * 30 // 128 - 1
 
 

@@ -1,0 +1,16 @@
+"""Reading on without a look at what is predicted on the way, as a prompt is read.
+
+The plain way, for any predictor, is to score and forget the scores. Some know a faster one: they
+have a method `read` that takes ids (S, N) and a state, and gives the state after; a test compares
+both. Legend: S streams, N ids of each.
+"""
+
+import numpy as np
+
+from charlm.predict.predictor import Predictor, State
+
+
+def read(predictor: Predictor, ids: np.ndarray, state: State) -> State:
+    """Give the state after ids (S, N), by the predictor's own way if it has one."""
+    own = getattr(predictor, "read", None)
+    return predictor.score(ids, state)[1] if own is None else own(ids, state)
