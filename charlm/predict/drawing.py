@@ -12,8 +12,11 @@ from collections.abc import Callable
 import numpy as np
 
 COLDEST = 1e-6  # a lower temperature takes the most probable, as 0 does
-BLOCK = 256  # ids whose weights are added up before it is known in which of the sums the aim falls
-LARGE, SEVERAL = 4096, 1024  # ids from which that pays, for one stream and for several
+# ids whose weights are added up before it is known in which of the sums the aim falls, by how many
+# there are at least
+BLOCKS = {8192: 256, 1024: 64, 0: 32}
+LARGE, SEVERAL = 4096, 1024  # ids from which that pays, for one stream and for several,
+MANY = 20_000  # and weights of all streams
 
 Only = tuple[float, int]
 
@@ -53,7 +56,7 @@ def draw_simply(logits: np.ndarray, alone: Only, noise: np.ndarray) -> np.ndarra
 def aimed(weights: np.ndarray, noise: np.ndarray) -> np.ndarray:
     """Give the id of each stream at which the cumulated weights (S, V) pass noise · sum, (S,)."""
     streams, size = weights.shape
-    if size >= (LARGE if streams == 1 else SEVERAL):
+    if size >= (LARGE if streams == 1 else SEVERAL) or (streams > 1 and weights.size >= MANY):
         sums = Cumulated(weights)
         return sums.places(np.arange(streams), aims_of(noise, sums.totals))
     cumulated = np.cumsum(weights, axis=1, dtype=np.float64)
@@ -72,15 +75,16 @@ def aims_of(noise: np.ndarray, totals: np.ndarray) -> np.ndarray:
 class Cumulated:
     """Weights (S, n), none below zero, by whose cumulated sums places are found.
 
-    Sums of BLOCK weights are cumulated, and then the weights of the one block that an aim falls in.
+    Sums of blocks of them are cumulated, and then the weights of the one that an aim falls in.
 
     totals: the sum of each stream's weights, (S,) float64
     """
 
     def __init__(self, weights: np.ndarray) -> None:
         streams, size = weights.shape
-        whole = size - size % BLOCK
-        self._weights, self._sums = weights, weights[:, :whole].reshape(streams, -1, BLOCK).sum(2)
+        self._block = block = next(each for least, each in BLOCKS.items() if size >= least)
+        whole = size - size % block
+        self._weights, self._sums = weights, weights[:, :whole].reshape(streams, -1, block).sum(2)
         if whole < size:
             rest = weights[:, whole:].sum(axis=1, keepdims=True)
             self._sums = np.concatenate([self._sums, rest], axis=1)
@@ -96,7 +100,7 @@ class Cumulated:
         cumulated = self._cumulated[rows]
         aims = np.minimum(aims, np.nextafter(cumulated[:, -1], 0.0))
         blocks = np.argmax(cumulated > aims[:, None], axis=1)
-        places = blocks[:, None] * BLOCK + np.arange(BLOCK)  # (n, BLOCK)
+        places = blocks[:, None] * self._block + np.arange(self._block)  # (n, block)
         size = self._weights.shape[1]
         own = self._weights[rows[:, None], np.minimum(places, size - 1)]
         own[places >= size] = 0
@@ -105,7 +109,7 @@ class Cumulated:
         before = cumulated[numbers, blocks] - self._sums[rows, blocks]
         left = np.maximum(aims - before, 0.0)
         left = np.minimum(left, np.nextafter(inside[:, -1], 0.0))
-        return np.asarray(blocks * BLOCK + np.argmax(inside > left[:, None], axis=1))
+        return np.asarray(blocks * self._block + np.argmax(inside > left[:, None], axis=1))
 
 
 def largest(values: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

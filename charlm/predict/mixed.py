@@ -9,9 +9,11 @@ from functools import cached_property
 
 import numpy as np
 
-from charlm.predict.predictor import LazyPrediction, Prediction
+from charlm.predict.drawing import aimed, only
+from charlm.predict.predictor import LazyPrediction, Prediction, Rules
 
 TINY = np.float32(1e-30)
+UNCHANGED = (1.0, 0)  # temperature, and no top-k
 
 
 class MixedPrediction(LazyPrediction):
@@ -21,6 +23,21 @@ class MixedPrediction(LazyPrediction):
     def probs(self) -> np.ndarray:
         """Give p of every id, (S, V) float32; 0 for what float32 cannot hold."""
         return self._mix()
+
+    def draw(self, rules: Rules, noise: np.ndarray) -> np.ndarray:
+        """Choose one id for each stream; where nothing is changed, by the probabilities at once."""
+        if self._laid_out or only(rules) != UNCHANGED:
+            return super().draw(rules, noise)
+        return aimed(self.probs, noise)
+
+    def _of_probs(self, ids: np.ndarray) -> np.ndarray | None:
+        """Give log p of one id for each stream, (S,), if p of all are at hand; else None."""
+        if self._laid_out:
+            return self._dense.of(ids)
+        if "probs" not in self.__dict__:
+            return None
+        probs = self.probs[np.arange(len(self.probs)), ids]
+        return np.asarray(np.log(probs)) if probs.min() >= TINY else self._dense.of(ids)
 
     @abstractmethod
     def _mix(self) -> np.ndarray:
@@ -55,8 +72,8 @@ class CachePrediction(MixedPrediction):
 
     def of(self, ids: np.ndarray) -> np.ndarray:
         """Give log p of one id for each stream, (S,)."""
-        if self._laid_out:
-            return self._dense.of(ids)
+        if (known := self._of_probs(ids)) is not None:
+            return known
         same = self._ids == np.asarray(ids)[:, None]
         cached = (self._weights * same).sum(axis=1)
         return self._added(self._network.of(ids), cached, self._share[:, 0])
@@ -64,9 +81,8 @@ class CachePrediction(MixedPrediction):
     def _mix(self) -> np.ndarray:
         mixed: np.ndarray = (1 - self._share) * probs_of(self._network)  # (S, V)
         streams, size = mixed.shape
-        places = np.maximum(self._ids, 0) + size * np.arange(streams)[:, None]
-        shares = self._share * self._weights
-        mixed += np.bincount(places.ravel(), shares.ravel(), mixed.size).reshape(mixed.shape)
+        places = self._ids + size * np.arange(streams)[:, None]  # NOTHING has no weight anywhere
+        np.add.at(mixed.reshape(-1), places.ravel(), (self._share * self._weights).ravel())
         return mixed
 
     def _log_mix(self, rows: np.ndarray, ids: np.ndarray) -> np.ndarray:
@@ -84,6 +100,5 @@ class CachePrediction(MixedPrediction):
 
 def probs_of(prediction: Prediction) -> np.ndarray:
     """Give p of every id, (S, V)."""
-    if isinstance(prediction, MixedPrediction):
-        return prediction.probs
-    return np.asarray(np.exp(prediction.log_probs()))
+    own: np.ndarray | None = getattr(prediction, "probs", None)
+    return np.asarray(np.exp(prediction.log_probs())) if own is None else own

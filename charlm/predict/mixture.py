@@ -168,8 +168,8 @@ class MixturePrediction(MixedPrediction):
 
     def of(self, ids: np.ndarray) -> np.ndarray:
         """Give log p of one id for each stream, (S,)."""
-        if self._laid_out:
-            return self._dense.of(ids)
+        if (known := self._of_probs(ids)) is not None:
+            return known
         own = np.stack([part.of(ids) for part in self._parts], axis=-1)  # (S, P)
         return log_sum(own + self._log_weights)
 

@@ -41,6 +41,17 @@ class SoftmaxPrediction(LazyPrediction):
     def _totals(self) -> np.ndarray:
         return log_sum_exp(self.logits)  # (S, 1)
 
+    @cached_property
+    def probs(self) -> np.ndarray:
+        """P of every id, (S, V)."""
+        most = self.logits.max(axis=1, keepdims=True)
+        weights = self.logits - most
+        np.exp(weights, out=weights)
+        totals = weights.sum(axis=1, keepdims=True)
+        self.__dict__.setdefault("_totals", np.log(totals) + most)
+        weights /= totals
+        return np.asarray(weights)
+
     def of(self, ids: np.ndarray) -> np.ndarray:
         """Give log p of one id for each stream, (S,)."""
         own: np.ndarray = self.logits[np.arange(len(self.logits)), ids]
