@@ -137,7 +137,8 @@ class EventStream(Response):
                 await send(start)
                 async for data in self._events():
                     await send({"type": "http.response.body", "body": data, "more_body": True})
-                    await self._pace.pause()
+                    if not self._completion.complete and (pause := self._pace.pause):
+                        await self._work.pause(pause)
                 await send({"type": "http.response.body", "body": b""})
 
     async def _events(self) -> AsyncIterator[bytes]:

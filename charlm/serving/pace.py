@@ -5,7 +5,6 @@ there are many streams an event waits a little and brings several tokens: all ev
 about the same time then, however many streams there are.
 """
 
-import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -27,7 +26,7 @@ class Pace:
         finally:
             self._streams -= 1
 
-    async def pause(self) -> None:
-        """Wait after an event as long as the other streams may take for theirs."""
-        if self._streams > 1:
-            await asyncio.sleep(EACH * (self._streams - 1))
+    @property
+    def pause(self) -> float:
+        """Seconds to wait after an event: as long as the other streams may take for theirs."""
+        return EACH * max(self._streams - 1, 0)

@@ -56,13 +56,8 @@ class Work:
         """
         if self._loop.time() >= self._deadline:
             raise too_late(self._seconds)
-        with suppress(TimeoutError):
-            async with asyncio.timeout_at(min(self._deadline, self._loop.time() + seconds)):
-                while not (self._answers or self.gone):
-                    self._arrived.clear()
-                    self._woken = False
-                    if not self._answers:  # nothing came before it could wake
-                        await self._arrived.wait()
+        if not self._answers:
+            await self._wait_for_answers(seconds)
         found = list[Answer]()
         while self._answers and not isinstance(self._answers[0].said, Failure):
             found.append(self._answers.popleft())
@@ -73,6 +68,26 @@ class Work:
         if self._loop.time() >= self._deadline and not self.gone:
             raise too_late(self._seconds)
         return []
+
+    async def pause(self, seconds: float) -> None:
+        """Let answers gather for a while; not after the end of a sample."""
+        self._arrived.clear()
+        if self.gone or (self._answers and _ends(self._answers[-1].said)):
+            return
+        timer = self._loop.call_later(seconds, self._arrived.set)
+        try:
+            await self._arrived.wait()
+        finally:
+            timer.cancel()
+
+    async def _wait_for_answers(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(min(self._deadline, self._loop.time() + seconds)):
+                while not (self._answers or self.gone):
+                    self._arrived.clear()
+                    self._woken = False
+                    if not self._answers:  # nothing came before it could wake
+                        await self._arrived.wait()
 
     @asynccontextmanager
     async def watched(self, receive: Receive) -> AsyncIterator[None]:
@@ -100,7 +115,7 @@ class Work:
     def _take(self, order: Callable[[Receiver], Ticket], number: int) -> None:
         def receive(answer: Said) -> None:
             self._answers.append(Answer(number, answer))
-            if not self._woken:
+            if not self._woken or _ends(answer):
                 self._woken = True
                 with suppress(RuntimeError):  # the loop is closed: nobody waits any more
                     self._loop.call_soon_threadsafe(self._arrived.set)
@@ -110,6 +125,11 @@ class Work:
         except Busy as busy:
             self.cancel()
             raise too_busy(busy.seconds) from None
+
+
+def _ends(said: Said) -> bool:
+    """Tell whether it is the last that is said of a sample."""
+    return not isinstance(said, Piece) or said.finish is not None
 
 
 def too_busy(seconds: float) -> Refusal:

@@ -4,7 +4,6 @@ import contextlib
 import threading
 import time
 from collections import deque
-from dataclasses import replace
 
 import numpy as np
 
@@ -114,7 +113,7 @@ class StandIn:
                 yield []
         echo = self.echo(order) if order.echo else Piece(0, "")
         finish = None if order.max_tokens else "length"
-        yield [replace(echo, sample=n, finish=finish) for n in range(order.count)]
+        yield [echo._replace(sample=n, finish=finish) for n in range(order.count)]
         if finish is None:
             samples = [self.sample(order, n, len(echo.text)) for n in range(order.count)]
             for number in range(order.max_tokens):
