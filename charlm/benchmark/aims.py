@@ -1,10 +1,11 @@
-"""What writing, suggesting, starting and scoring are held to, and whether they came to it."""
+"""What a trained model's use is held to: writing, suggesting, starting, scoring and serving."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from charlm.benchmark.scoring_speed import LineScoring
+from charlm.benchmark.serving_speed import Serving
 from charlm.benchmark.starting import Start
 from charlm.benchmark.typing_speed import Typing
 from charlm.benchmark.writing import STREAMS, WaySpeed, Writing
@@ -71,6 +72,7 @@ FIRST = {
     "--help": Aim("charlm --help", 0.15, "s"),
     "--version": Aim("charlm --version", 0.15, "s"),
 }
+SERVING = Aim("64 clients of a server against one", 8, "times")
 TOGETHER = Aim("short lines scored together against one by one, NumPy", 5, "times")
 
 
@@ -79,6 +81,7 @@ def verdicts(
     typing: Sequence[Typing],
     starts: Sequence[Start],
     scoring: Sequence[LineScoring] = (),
+    serving: Sequence[Serving] = (),
 ) -> list[Verdict]:
     """Judge what was measured; of what was not there is no verdict."""
     return [
@@ -86,6 +89,10 @@ def verdicts(
         *_of_typing(typing),
         *_of_starts(starts),
         *(Verdict(TOGETHER, one.ratio, one.ratio, one.kind) for one in scoring),
+        *(
+            Verdict(SERVING, one.ratio, one.ratio, f"{one.kind}, {one.predictor}, {one.how}")
+            for one in serving
+        ),
     ]
 
 

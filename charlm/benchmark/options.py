@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from charlm.errors import UsageError
 from charlm.options import check, did_you_mean, option
 
-GENERATION = ("writing", "typing", "starting", "scoring")
+GENERATION = ("writing", "typing", "starting", "scoring", "serving")
 PARTS = ("ceilings", "throughput", "cells", "contest", "memory", *GENERATION, "targets")
-LONG = ("typing", "starting", "scoring", "targets")  # they train models first
+LONG = ("typing", "starting", "scoring", "serving", "targets")  # they train models first
 QUICK_ROUNDS = 2
 
 
@@ -23,8 +23,8 @@ class BenchOptions:
     generate: bool = option(False, f"run {','.join(GENERATION)}: what a trained model is used for")
     model: str | None = option(
         None,
-        "models to type, start and score with (default: one of characters and one of BPE, trained "
-        "on the CORPUS, or the built-in text)",
+        "models to type, start, score and serve with (default: one of characters and one of BPE, "
+        "trained on the CORPUS, or the built-in text)",
         metavar="MODEL,...",
     )
     rounds: int = option(5, "times that each thing is measured; the medians are told")

@@ -12,6 +12,7 @@ from charlm.benchmark.machine import Machine
 from charlm.benchmark.memory import Memory
 from charlm.benchmark.options import BenchOptions
 from charlm.benchmark.scoring_speed import LineScoring
+from charlm.benchmark.serving_speed import Serving
 from charlm.benchmark.starting import Start
 from charlm.benchmark.tables import NOTHING, Row, generation_tables, lay_out
 from charlm.benchmark.targets import Target
@@ -37,6 +38,7 @@ class Report:
     typing: list[Typing] = field(default_factory=list)
     starts: list[Start] = field(default_factory=list)
     scoring: list[LineScoring] = field(default_factory=list)
+    serving: list[Serving] = field(default_factory=list)
     targets: list[Target] = field(default_factory=list)
 
     @property
@@ -44,7 +46,7 @@ class Report:
         """Give what is held to its aims; tiny sizes are not."""
         if self.options.quick:
             return []
-        return verdicts(self.writing, self.typing, self.starts, self.scoring)
+        return verdicts(self.writing, self.typing, self.starts, self.scoring, self.serving)
 
     def to_json(self) -> dict[str, Any]:
         """Turn it into what JSON can hold: speeds in tokens/s, FLOP/s and bytes/s."""
@@ -80,7 +82,7 @@ class Report:
             [_memory_row(one) for one in self.memory],
         )
         yield from generation_tables(
-            self.writing, self.typing, self.starts, self.scoring, self.verdicts
+            self.writing, self.typing, self.starts, self.scoring, self.serving, self.verdicts
         )
         yield lay_out(
             ("target", "given", "score", "reached in", "textbook", "ratio"),

@@ -4,6 +4,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -19,6 +20,7 @@ from charlm.benchmark.models import models_for
 from charlm.benchmark.options import BenchOptions
 from charlm.benchmark.report import Report
 from charlm.benchmark.scoring_speed import measure_line_scoring
+from charlm.benchmark.serving_speed import measure_serving
 from charlm.benchmark.shapes import (
     CHARACTERS,
     LARGE_WORDS,
@@ -92,6 +94,7 @@ class Suite:
             "typing": self._typing,
             "starting": self._starting,
             "scoring": self._scoring,
+            "serving": self._serving,
             "targets": self._targets,
         }
         parts[part]()
@@ -145,6 +148,13 @@ class Suite:
         for model in self._models:
             found = measure_line_scoring(model, self._rounds, self._quick)
             self.report.scoring.append(found)
+
+    def _serving(self) -> None:
+        if not (find_spec("uvicorn") and find_spec("starlette")):
+            self._tell("there is no server to measure without the extra 'serve'")
+            return
+        for model in self._models:
+            self.report.serving += measure_serving(model, self._rounds, self._quick)
 
     @cached_property
     def _models(self) -> list[str]:

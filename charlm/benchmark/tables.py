@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from charlm.benchmark.aims import Aim, Verdict
 from charlm.benchmark.scoring_speed import LineScoring
+from charlm.benchmark.serving_speed import Serving
 from charlm.benchmark.starting import Start
 from charlm.benchmark.typing_speed import Typing
 from charlm.benchmark.writing import WaySpeed, Writing
@@ -32,6 +33,7 @@ def generation_tables(
     typing: Sequence[Typing],
     starts: Sequence[Start],
     scoring: Sequence[LineScoring],
+    serving: Sequence[Serving],
     verdicts: Sequence[Verdict],
 ) -> Iterable[str]:
     """Lay out what a trained model's use takes, and what it is held to."""
@@ -70,6 +72,10 @@ def generation_tables(
     yield lay_out(
         ("lines", "tokens each", "together", "one by one", "ratio", "compiled"),
         [_scoring_row(one) for one in scoring],
+    )
+    yield lay_out(
+        ("server, tokens/s", "one client", "many", "", "ratio"),
+        [_serving_row(one) for one in serving],
     )
     yield lay_out(
         ("aim", "wanted", "found", "", "stretch", "found", "", "by"),
@@ -124,6 +130,16 @@ def _scoring_row(one: LineScoring) -> Row:
         f"{one.one_by_one:,.0f} tokens/s",
         f"{one.ratio:.1f}",
         compiled,
+    )
+
+
+def _serving_row(one: Serving) -> Row:
+    return (
+        f"{one.kind}, {one.predictor}, {one.how}",
+        f"{one.one:,.0f}",
+        f"{one.many:,.0f}",
+        f"by {one.clients}",
+        f"{one.ratio:.1f}",
     )
 
 

@@ -3,8 +3,8 @@
 A CORPUS is a text: the first gives the ids to measure with (without any they are synthetic), and
 with --only targets each is learned to a fixed score, on the text beside it with `valid` for `train`
 in its name where there is one. --generate measures what comes after training: tokens per second
-beside the textbook's way of writing, suggestions at every keystroke, and how soon the commands
-answer; each is held to an aim.
+beside the textbook's way of writing, suggestions at every keystroke, how soon the commands answer,
+and what a server gives to many clients at a time; each is held to an aim.
 """
 
 import argparse

@@ -13,6 +13,7 @@ NONE = {
     "typing": [],
     "starts": [],
     "scoring": [],
+    "serving": [],
     "targets": [],
     "aims": [],
 }  # of what was not asked for
