@@ -17,8 +17,9 @@ from typing import Protocol
 import numpy as np
 
 from charlm.predict.mixed import CachePrediction
-from charlm.predict.places import NOTHING, Places
+from charlm.predict.places import NOTHING, Places, leave_shared
 from charlm.predict.predictor import DensePrediction, Prediction, Predictor, State, lanes_of
+from charlm.predict.products import likeness
 
 SIZE = 2_000
 FULL = 1_000  # places, or all where it holds fewer
@@ -204,28 +205,27 @@ class CachedPredictor:
 
     def _mixed(self, prediction: Prediction, state: CacheState) -> Prediction:
         """Mix what the network says with what the cache does."""
-        queries, ids = self.network.outputs(state.inner), state.ids
-        held = ids != NOTHING
-        likeness = np.matmul(state.keys, queries[:, :, None])[:, :, 0]  # (S, L)
+        queries, held = self.network.outputs(state.inner), state.ids != NOTHING
+        number = held.sum(axis=1)
+        like = np.matmul(state.keys, queries[:, :, None])[:, :, 0]  # (S, L)
+        shared = np.zeros(0, dtype=np.int64)
         if state.shared is not None:
-            room = self.size - held.sum(axis=1)  # (S,)
+            room = self.size - number
             first = max(state.shared.ids.shape[1] - int(room.max()), 0)
-            shared_ids, keys = state.shared.ids[:, first:], state.shared.keys[0, first:]
-            before = shared_ids.shape[1]
-            near = shared_ids != NOTHING
-            if len(ids) > 1:  # some may have room for fewer than others
-                near = near & (np.arange(before) >= before - room[:, None])
-                shared_ids = np.repeat(shared_ids, len(ids), axis=0)
-            held = np.concatenate([near, held], axis=1)
-            likeness = np.concatenate([queries @ keys.T, likeness], axis=1)
-            ids = np.concatenate([shared_ids, ids], axis=1)
-        if self.share == 0 or not held.any():
+            shared, keys = state.shared.ids[0, first:], state.shared.keys[0, first:]
+            like = np.concatenate([likeness(keys, queries), like], axis=1)
+        before = len(shared)
+        if self.share == 0 or not like.shape[1]:
             return prediction
-        weights, number = self.flatness * likeness, held.sum(axis=1)
+        weights = self.flatness * like
         if not held.all():
-            weights[~held] = -np.inf
+            weights[:, before:][~held] = -np.inf
+        if before:
+            number = number + leave_shared(weights, shared, room)
+        if not number.any():
+            return prediction
         share = self.share * self._fullness(number)[:, None]
-        return CachePrediction(prediction, _softmax(weights), ids, share)
+        return CachePrediction(prediction, _softmax(weights), state.ids, share, shared)
 
     def positions(self, ids: np.ndarray, state: CacheState) -> tuple[Prediction, CacheState]:
         """Give what is predicted at each of ids (1, n), as n streams, and the state after."""
@@ -275,8 +275,8 @@ class CachedPredictor:
             now = held + np.arange(start, end)[:, None]
             near = (places < now) & (places >= now - self.size)
             near &= after[places] != NOTHING
-            likeness = outputs[stream, start:end] @ keys[first:last].T
-            weights = _softmax(np.where(near, self.flatness * likeness, -np.inf))
+            like = outputs[stream, start:end] @ keys[first:last].T
+            weights = _softmax(np.where(near, self.flatness * like, -np.inf))
             yield slice(start, end), weights, after[places], near.sum(axis=1)
 
 

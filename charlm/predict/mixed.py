@@ -44,35 +44,50 @@ class MixedPrediction(LazyPrediction):
 class CachePrediction(MixedPrediction):
     """What a network and its cache say comes next.
 
-    weights: (S, L), each stream's add up to one; ids: (S, L) that they count for, NOTHING for none
+    weights: (S, L), each stream's add up to one
+    ids:     (S, l) that the last of them count for, NOTHING for none
     share:   (S, 1) of the cache
+    shared:  (L - l,) ids that the others count for, in all streams
     """
 
     def __init__(
-        self, network: Prediction, weights: np.ndarray, ids: np.ndarray, share: np.ndarray
+        self,
+        network: Prediction,
+        weights: np.ndarray,
+        ids: np.ndarray,
+        share: np.ndarray,
+        shared: np.ndarray,
     ) -> None:
-        self._network, self._weights, self._ids, self._share = network, weights, ids, share
+        self._network, self._weights, self._share = network, weights, share
+        self._own, self._shared = ids, shared
 
     def of(self, ids: np.ndarray) -> np.ndarray:
         """Give log p of one id for each stream, (S,)."""
         if self._laid_out:
             return self._dense.of(ids)
-        same = self._ids == np.asarray(ids)[:, None]
-        cached = (self._weights * same).sum(axis=1)
-        return self._added(self._network.of(ids), cached, self._share[:, 0])
+        rows = np.arange(len(self._weights))
+        return self._added(self._network.of(ids), self._cached(rows, ids), self._share[:, 0])
 
     def _mix(self) -> np.ndarray:
         mixed: np.ndarray = (1 - self._share) * probs_of(self._network)  # (S, V)
-        streams, size = mixed.shape
-        places = np.maximum(self._ids, 0) + size * np.arange(streams)[:, None]
+        size = mixed.shape[1]
         shares = self._share * self._weights
-        mixed += np.bincount(places.ravel(), shares.ravel(), mixed.size).reshape(mixed.shape)
+        for row, own in enumerate(self._own):
+            ids = np.maximum(np.concatenate([self._shared, own]), 0)  # NOTHING has no share
+            mixed[row] += np.bincount(ids, shares[row], size)
         return mixed
 
     def _log_mix(self, rows: np.ndarray, ids: np.ndarray) -> np.ndarray:
-        same = self._ids[rows] == ids[:, None]
-        cached = (self._weights[rows] * same).sum(axis=1)
+        cached = self._cached(rows, ids)
         return self._added(self._network.log_probs()[rows, ids], cached, self._share[rows, 0])
+
+    def _cached(self, rows: np.ndarray, ids: np.ndarray) -> np.ndarray:
+        """Give what the cache says of some ids (n,) in the streams `rows` (n,)."""
+        asked, before = np.asarray(ids)[:, None], len(self._shared)
+        weights = self._weights[rows]
+        of_shared = (weights[:, :before] * (self._shared == asked)).sum(axis=1)
+        own = (weights[:, before:] * (self._own[rows] == asked)).sum(axis=1)
+        return np.asarray(of_shared + own)
 
     @staticmethod
     def _added(network: np.ndarray, cached: np.ndarray, share: np.ndarray) -> np.ndarray:

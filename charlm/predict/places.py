@@ -70,3 +70,20 @@ class _List:
             free: bool = place == self._used and place < self.ids.shape[1]
             self._used += free
         return free
+
+
+def leave_shared(weights: np.ndarray, shared: np.ndarray, room: np.ndarray) -> np.ndarray:
+    """Set to -inf, in weights (S, L), what a stream does not see of places that all of them share.
+
+    shared: (l,) ids, of the first of the weights; room: (S,) that each stream has for them, of
+    which it sees the last. Gives how many each sees, (S,).
+    """
+    forgotten = np.maximum(len(shared) - room, 0)  # (S,)
+    seen: np.ndarray = len(shared) - forgotten
+    some = np.arange(forgotten.max()) < forgotten[:, None]  # others may see these
+    weights[:, : some.shape[1]][some] = -np.inf
+    nothing = shared == NOTHING
+    if nothing.any():
+        weights[:, : len(shared)][:, nothing] = -np.inf
+        seen = np.isfinite(weights[:, : len(shared)]).sum(axis=1)
+    return seen
