@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from charlm.generation.branches import Branches
+from charlm.predict.mixed import probs_of
 from charlm.predict.predictor import Predictor, State
 
 MOST_NUMBERS = 1 << 22  # probabilities that a memo holds before it should be left
@@ -27,8 +28,8 @@ class Memo:
         self._predictor = predictor
         self._states: list[State] = [state]  # a batch for each step
         self._places = [(0, 0)]  # of each spelling: batch, row
-        logs = predictor.prediction(state).log_probs()
-        self._shares: list[np.ndarray] = [np.exp(logs[0].astype(np.float64))]
+        probs = probs_of(predictor.prediction(state))
+        self._shares: list[np.ndarray] = [probs[0].astype(np.float64)]
         self._numbers: dict[tuple[int, int], int] = {}
         self.root = 0
         self.branches: dict[int, Branches] = {}
@@ -63,7 +64,7 @@ class Memo:
             prediction, state = self._predictor.step(
                 np.array([token for _, token in new]), self._gathered([one for one, _ in new])
             )
-            shares = np.exp(prediction.log_probs().astype(np.float64))
+            shares = probs_of(prediction).astype(np.float64)
             for row, spelling in enumerate(new):
                 self._numbers[spelling] = len(self._shares)
                 self._places.append((len(self._states), row))

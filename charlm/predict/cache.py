@@ -17,12 +17,13 @@ from typing import Protocol
 import numpy as np
 
 from charlm.predict.mixed import CachePrediction
-from charlm.predict.places import NOTHING, Places, leave_shared
+from charlm.predict.places import NOTHING, Places, stack_places
 from charlm.predict.predictor import DensePrediction, Prediction, Predictor, State, lanes_of
 from charlm.predict.products import likeness
 
 SIZE = 2_000
 FULL = 1_000  # places, or all where it holds fewer
+TRIM = 256  # places read between two looks at which of the shared ones nobody sees any more
 CHUNK = 8_192  # ids whose outputs are held at a time,
 BLOCK = 512  # and that are compared with the places before them
 
@@ -161,20 +162,8 @@ class CachedPredictor:
         shared = states[0].shared
         if any(state.shared is not shared for state in states):
             states, shared = [self._whole(state) for state in states], None
-        held = max(state.ids.shape[1] for state in states)
-        keys, ids = [], []
-        for state in states:
-            missing = held - state.ids.shape[1]
-            own = state.keys, state.ids
-            if missing:  # else nothing need be copied twice
-                own = (
-                    np.pad(state.keys, ((0, 0), (missing, 0), (0, 0))),
-                    np.pad(state.ids, ((0, 0), (missing, 0)), constant_values=NOTHING),
-                )
-            keys.append(own[0])
-            ids.append(own[1])
         inner = self.network.stack([state.inner for state in states])
-        return CacheState(inner, Places(np.concatenate(keys), np.concatenate(ids)), shared)
+        return CacheState(inner, stack_places([state.places for state in states]), shared)
 
     def _whole(self, state: CacheState) -> CacheState:
         """Give each stream all its places; of those that read less the beginning is NOTHING."""
@@ -199,33 +188,35 @@ class CachedPredictor:
     ) -> CacheState:
         """Add places and forget the oldest."""
         places = state.places.grown(keys, ids, self.size)
-        full = places.ids.shape[1] == self.size
-        forgotten = full and state.shared is not None and bool((places.ids != NOTHING).all())
-        return CacheState(inner, places, None if forgotten else state.shared)
+        shared, held = state.shared, places.ids.shape[1]
+        if shared is not None and (held % TRIM == 0 or held == self.size):
+            fewest = int((places.ids != NOTHING).sum(axis=1).min())
+            forgotten = shared.ids.shape[1] + fewest - self.size  # by every stream
+            if forgotten >= shared.ids.shape[1]:
+                shared = None
+            elif forgotten > 0:
+                shared = Places(shared.keys[:, forgotten:], shared.ids[:, forgotten:])
+        return CacheState(inner, places, shared)
 
     def _mixed(self, prediction: Prediction, state: CacheState) -> Prediction:
         """Mix what the network says with what the cache does."""
         queries, held = self.network.outputs(state.inner), state.ids != NOTHING
         number = held.sum(axis=1)
         like = np.matmul(state.keys, queries[:, :, None])[:, :, 0]  # (S, L)
-        shared = np.zeros(0, dtype=np.int64)
-        if state.shared is not None:
-            room = self.size - number
-            first = max(state.shared.ids.shape[1] - int(room.max()), 0)
-            shared, keys = state.shared.ids[0, first:], state.shared.keys[0, first:]
-            like = np.concatenate([likeness(keys, queries), like], axis=1)
-        before = len(shared)
-        if self.share == 0 or not like.shape[1]:
-            return prediction
-        weights = self.flatness * like
         if not held.all():
-            weights[:, before:][~held] = -np.inf
-        if before:
-            number = number + leave_shared(weights, shared, room)
-        if not number.any():
+            like[~held] = -np.inf
+        shared = None if state.shared is None else state.shared.grouped
+        if shared is not None and len(shared.columns):
+            places = len(shared.columns)
+            forgotten = np.maximum(places + number - self.size, 0)
+            of_shared = likeness(shared.keys, queries)
+            shared.forget(of_shared, forgotten)
+            like, number = np.concatenate([of_shared, like], axis=1), number + places - forgotten
+        if self.share == 0 or not number.any():
             return prediction
         share = self.share * self._fullness(number)[:, None]
-        return CachePrediction(prediction, _softmax(weights), state.ids, share, shared)
+        weights = _softmax(np.multiply(like, self.flatness, out=like))
+        return CachePrediction(prediction, weights, state.ids, share, shared)
 
     def positions(self, ids: np.ndarray, state: CacheState) -> tuple[Prediction, CacheState]:
         """Give what is predicted at each of ids (1, n), as n streams, and the state after."""

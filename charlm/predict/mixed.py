@@ -1,7 +1,7 @@
 """Predictions mixed as probabilities: p = sum over k of weight_k p_k.
 
 In float32 a probability below 1e-38 is none at all; where the sum comes near that, it is taken by
-logarithms instead. Legend: S streams, V vocabulary, L places held.
+logarithms instead. Legend: S streams, V vocabulary, L places held, l of a stream's own.
 """
 
 from abc import abstractmethod
@@ -9,6 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
+from charlm.predict.places import Grouped
 from charlm.predict.predictor import LazyPrediction, Prediction
 
 TINY = np.float32(1e-30)
@@ -47,7 +48,7 @@ class CachePrediction(MixedPrediction):
     weights: (S, L), each stream's add up to one
     ids:     (S, l) that the last of them count for, NOTHING for none
     share:   (S, 1) of the cache
-    shared:  (L - l,) ids that the others count for, in all streams
+    shared:  the places that the others count for, in all streams
     """
 
     def __init__(
@@ -56,38 +57,42 @@ class CachePrediction(MixedPrediction):
         weights: np.ndarray,
         ids: np.ndarray,
         share: np.ndarray,
-        shared: np.ndarray,
+        shared: Grouped | None,
     ) -> None:
-        self._network, self._weights, self._share = network, weights, share
-        self._own, self._shared = ids, shared
+        self._network, self._share, self._ids = network, share, ids
+        before = weights.shape[1] - ids.shape[1]
+        self._weights, self._shared = weights[:, before:], shared
+        self._shared_weights = None if shared is None else shared.sums(weights[:, :before])
 
     def of(self, ids: np.ndarray) -> np.ndarray:
         """Give log p of one id for each stream, (S,)."""
         if self._laid_out:
             return self._dense.of(ids)
-        rows = np.arange(len(self._weights))
-        return self._added(self._network.of(ids), self._cached(rows, ids), self._share[:, 0])
+        cached = self._cached(np.arange(len(self._share)), np.asarray(ids))
+        return self._added(self._network.of(ids), cached, self._share[:, 0])
 
     def _mix(self) -> np.ndarray:
         mixed: np.ndarray = (1 - self._share) * probs_of(self._network)  # (S, V)
-        size = mixed.shape[1]
-        shares = self._share * self._weights
-        for row, own in enumerate(self._own):
-            ids = np.maximum(np.concatenate([self._shared, own]), 0)  # NOTHING has no share
-            mixed[row] += np.bincount(ids, shares[row], size)
+        if self._shared is not None:
+            mixed[:, self._shared.ids] += self._share * self._shared_weights
+        streams, size = mixed.shape
+        places = np.maximum(self._ids, 0) + size * np.arange(streams)[:, None]
+        np.add.at(mixed.reshape(-1), places.ravel(), (self._share * self._weights).ravel())
         return mixed
 
     def _log_mix(self, rows: np.ndarray, ids: np.ndarray) -> np.ndarray:
-        cached = self._cached(rows, ids)
-        return self._added(self._network.log_probs()[rows, ids], cached, self._share[rows, 0])
+        network = self._network.log_probs()[rows, ids]
+        return self._added(network, self._cached(rows, ids), self._share[rows, 0])
 
     def _cached(self, rows: np.ndarray, ids: np.ndarray) -> np.ndarray:
         """Give what the cache says of some ids (n,) in the streams `rows` (n,)."""
-        asked, before = np.asarray(ids)[:, None], len(self._shared)
-        weights = self._weights[rows]
-        of_shared = (weights[:, :before] * (self._shared == asked)).sum(axis=1)
-        own = (weights[:, before:] * (self._own[rows] == asked)).sum(axis=1)
-        return np.asarray(of_shared + own)
+        same = self._ids[rows] == ids[:, None]
+        cached: np.ndarray = (self._weights[rows] * same).sum(axis=1)
+        if self._shared is not None and self._shared_weights is not None:
+            own = self._shared.ids
+            place = np.minimum(np.searchsorted(own, ids), len(own) - 1)
+            cached += self._shared_weights[rows, place] * (own[place] == ids)
+        return cached
 
     @staticmethod
     def _added(network: np.ndarray, cached: np.ndarray, share: np.ndarray) -> np.ndarray:
