@@ -151,12 +151,12 @@ def forbid_repeated_ngrams(log_probs: np.ndarray, history: np.ndarray, n: int) -
 def penalise_repetition(log_probs: np.ndarray, history: np.ndarray, penalty: float) -> np.ndarray:
     """Make ids of the recent past less probable (CTRL, Keskar et al. 2019, section 4.1).
 
-    log p is negative, so it is multiplied by the penalty.
+    log p is multiplied by the penalty; what a bias has lifted above 0 is divided by it.
     """
     result = log_probs.copy()
     for row, past in zip(result, history, strict=True):
         seen = np.unique(past[past >= 0])
-        row[seen] *= penalty
+        row[seen] = np.where(row[seen] > 0, row[seen] / penalty, row[seen] * penalty)
     return result
 
 

@@ -72,6 +72,15 @@ def test_a_penalty_makes_recent_ids_less_probable_and_no_others():
     np.testing.assert_allclose(after[0, 3], logs()[0, 3] * 1.5, rtol=1e-6)
 
 
+def test_a_penalty_makes_an_id_less_probable_also_where_a_bias_favours_it():
+    history, shares = np.array([[-1, 3], [3, 3]]), []
+    for penalty in (1.0, 1.5, 4.0):
+        options = SamplingOptions(logit_bias=((3, 20.0),), repetition_penalty=penalty)
+        after = apply_rules(logs(), options, history)
+        shares.append(np.exp(after[:, 3] - np.logaddexp.reduce(after, axis=1)))
+    assert (shares[0] > shares[1]).all() and (shares[1] > shares[2]).all()
+
+
 @given(st.integers(0, 100), st.floats(1e-4, 0.5))
 def test_eta_keeps_what_the_equation_says_and_always_the_best(seed, epsilon):
     before = logs(seed)
