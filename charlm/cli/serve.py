@@ -7,7 +7,7 @@ CHARLM_API_KEY or in a file. Nothing that is asked or answered is logged.
 import argparse
 import sys
 
-from charlm.cli.arguments import add_model, add_predictor, add_state, load_model
+from charlm.cli.arguments import add_model, add_predictor, add_state, load_model, spare_threads
 from charlm.errors import UsageError
 from charlm.options import add_arguments as add_options
 from charlm.options import from_arguments
@@ -39,6 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal ends it."""
     options = from_arguments(ServeOptions, arguments)
+    if arguments.threads is not None:  # else every processor is used, where many streams are read
+        spare_threads(arguments)
     require_libraries()
     from charlm.serving.access import read_key
     from charlm.serving.app import Served
