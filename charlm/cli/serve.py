@@ -42,12 +42,13 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.threads is not None:  # else every processor is used, where many streams are read
         spare_threads(arguments)
     require_libraries()
-    from charlm.serving.access import read_key
+    from charlm.serving.access import check_names, read_key
     from charlm.serving.app import Served
     from charlm.serving.engine import ModelEngine
     from charlm.serving.listening import bind
     from charlm.serving.server import serve
 
+    check_names(arguments.allow_host, arguments.allow_origin)
     key = read_key(arguments.api_key_file)
     sockets = bind(options, key)  # what is wrong there is said before a model is loaded
     model = load_model(arguments)

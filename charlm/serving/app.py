@@ -153,6 +153,7 @@ def make_app(
     key: bytes | None = None,
 ) -> Starlette:
     """Make the application: host and origin are checked first, then the key, then all else."""
+    origins = [origin.lower() for origin in origins]  # as browsers send them
     guards = [Middleware(Gate, hosts=tuple(hosts), origins=tuple(origins))]
     if origins:
         cors = Middleware(
