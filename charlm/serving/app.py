@@ -102,7 +102,9 @@ class Service:
         async with work.watched(request.receive):
             while not (completion.complete or work.gone):
                 completion.add(await work.answers())
-        return JSONResponse(completion.whole()) if completion.complete else GONE
+        if not completion.complete:
+            return GONE
+        return Response(await completion.whole(), media_type="application/json")
 
     async def suggest(self, request: Request) -> Response:
         """Suggest the next words of a text."""

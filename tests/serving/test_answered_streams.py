@@ -298,7 +298,8 @@ def test_a_request_that_comes_while_the_server_stops_hears_so():
         server.server.should_exit = True
         wait_for(lambda: engine.closing)
         late.sendall(sent)
-        answer = late.recv(1 << 16).decode()
+        with late.makefile("rb") as answers:
+            answer = answers.read().decode()
         other.join()
     assert answer.startswith("HTTP/1.1 503 ") and "the server is stopping" in answer
 
