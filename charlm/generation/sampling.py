@@ -5,6 +5,7 @@ its function and put it into `apply_rules` with its option.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
@@ -112,9 +113,9 @@ def keep_above_eta(log_probs: np.ndarray, epsilon: float) -> np.ndarray:
 
 def add_biases(log_probs: np.ndarray, biases: Sequence[tuple[int, float]]) -> np.ndarray:
     """Add nats to some ids, as OpenAI does: -100 all but forbids one, 100 all but asks for it."""
+    ids, nats = _columns(tuple(biases))
     result = log_probs.copy()
-    for token, nats in biases:
-        result[:, token] += nats
+    result[:, ids] += nats.astype(result.dtype)
     return result
 
 
@@ -168,6 +169,12 @@ def _normalised(log_probs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarr
     shares = np.exp(logs)
     entropy = -(shares * np.where(shares > 0, logs, 0.0)).sum(axis=1, keepdims=True)
     return logs, shares, entropy
+
+
+@lru_cache(maxsize=64)
+def _columns(biases: tuple[tuple[int, float], ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Give ids (n,) and nats (n,) as arrays: there may be as many as the vocabulary has tokens."""
+    return np.array([token for token, _ in biases]), np.array([nats for _, nats in biases])
 
 
 def _best(log_probs: np.ndarray) -> np.ndarray:

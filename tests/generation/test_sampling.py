@@ -112,6 +112,13 @@ def test_biases_that_make_no_sense_are_refused(given):
         biases_of(given, 30)
 
 
+def test_biases_of_all_ids_are_added_as_those_of_a_few_are():
+    given = {token: token / 10 for token in range(30)}
+    after = apply_rules(logs(), SamplingOptions(logit_bias=biases_of(given, 30)))
+    np.testing.assert_allclose(after - logs(), [list(given.values())] * 2, atol=1e-5)
+    assert after.dtype == np.float32
+
+
 def test_the_defaults_change_nothing():
     np.testing.assert_array_equal(apply_rules(logs(), SamplingOptions()), logs())
 
