@@ -10,9 +10,9 @@ from functools import lru_cache
 import numpy as np
 
 from charlm.generation.options import SamplingOptions
+from charlm.predict.drawing import COLDEST, are_largest, down_to
 
 NEVER = -np.inf
-COLDEST = 1e-6  # a lower temperature takes the most probable, as 0 does
 
 
 def apply_rules(
@@ -59,23 +59,25 @@ def keep_top_k(log_probs: np.ndarray, k: int) -> np.ndarray:
     """Keep the k most probable ids of each stream (Fan et al. 2018); of equals, the first."""
     if k >= log_probs.shape[1]:
         return log_probs
-    kept = np.full_like(log_probs, NEVER)
-    best = np.argsort(-log_probs, axis=1, kind="stable")[:, :k] if k > 1 else _best(log_probs)
+    if k > 1:
+        return np.where(are_largest(log_probs, k), log_probs, np.array(NEVER, log_probs.dtype))
+    kept, best = np.full_like(log_probs, NEVER), _best(log_probs)
     np.put_along_axis(kept, best, np.take_along_axis(log_probs, best, axis=1), axis=1)
     return kept
 
 
 def keep_top_p(log_probs: np.ndarray, p: float) -> np.ndarray:
-    """Keep the fewest ids whose probabilities add up to p (nucleus, Holtzman et al. 2020)."""
-    order = np.argsort(-log_probs, axis=1, kind="stable")
-    sorted_log_probs = np.take_along_axis(log_probs, order, axis=1).astype(np.float64)
-    probabilities = np.exp(sorted_log_probs - sorted_log_probs[:, :1])
-    probabilities /= probabilities.sum(axis=1, keepdims=True)
-    before = np.cumsum(probabilities, axis=1) - probabilities
-    kept = np.empty_like(log_probs)
-    chosen = np.where(before < p, sorted_log_probs, NEVER).astype(log_probs.dtype)
-    np.put_along_axis(kept, order, chosen, axis=1)
-    return kept
+    """Keep the fewest ids whose probabilities add up to p (nucleus, Holtzman et al. 2020).
+
+    To sort numbers alone takes a tenth of the time that it takes to sort ids by them.
+    """
+    ordered = -np.sort(-log_probs, axis=1)
+    shares = np.exp(ordered - ordered[:, :1], dtype=np.float64)
+    shares /= shares.sum(axis=1, keepdims=True)
+    counts = (np.cumsum(shares, axis=1) - shares < p).sum(axis=1)
+    least = np.take_along_axis(ordered, counts[:, None] - 1, axis=1)
+    chosen = down_to(log_probs, least, counts)
+    return np.where(chosen, log_probs, np.array(NEVER, log_probs.dtype))
 
 
 def keep_min_p(log_probs: np.ndarray, p: float) -> np.ndarray:

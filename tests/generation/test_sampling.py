@@ -46,6 +46,18 @@ def test_top_p_keeps_the_fewest_that_reach_p(seed, p):
         assert probabilities[1:].sum() < p + 1e-5
 
 
+@given(st.integers(0, 100), st.integers(2, 30), st.floats(0.01, 0.999))
+def test_of_equals_the_first_are_kept_and_what_was_ruled_out_stays_out(seed, k, p):
+    before = np.round(logs(seed))
+    before[:, ::4] = -np.inf
+    order = np.argsort(-before, axis=1, kind="stable")
+    for after in (keep_top_k(before, k), keep_top_p(before, p)):
+        for old, new, own in zip(before, after, order, strict=True):
+            chosen = own[: np.isfinite(new).sum()]
+            assert sorted(chosen) == np.flatnonzero(np.isfinite(new)).tolist()
+            assert (new[chosen] == old[chosen]).all()
+
+
 @given(st.integers(0, 100), st.floats(0.01, 1.0))
 def test_min_p_keeps_those_near_the_best(seed, p):
     before = logs(seed)
