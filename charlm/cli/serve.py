@@ -52,6 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
     key = read_key(arguments.api_key_file)
     sockets = bind(options, key)  # what is wrong there is said before a model is loaded
     model = load_model(arguments)
+    model.compile()  # which takes seconds, and would keep all clients waiting later
     name = options.name or model.directory.resolve().name
     created = int((model.directory / MANIFEST).stat().st_mtime)
     engine = ModelEngine(
