@@ -4,12 +4,10 @@ Each is loaded when it is first needed. Imports no torch.
 """
 
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from charlm.errors import UsageError
 from charlm.language.adapting import adapting, read_tuned
 from charlm.language.combination import (
     ADAPT,
@@ -75,15 +73,6 @@ class Parts:
         """Make the network anew, in NumPy on the CPU, whatever the device."""
         boundary_id = self.files.tokenizer.boundary_id
         return RuntimePredictor(self.shape, self._weights(), boundary_id, compiled)
-
-    def compile(self) -> None:
-        """Let the runtime read by compiled functions from now on, where numba is installed.
-
-        Others may use it meanwhile: what takes seconds, once on a machine, holds up nobody.
-        """
-        if isinstance(self.network, RuntimePredictor):
-            with suppress(UsageError):  # no numba, or one that does not fit what is here
-                self.network.compile()
 
     @cached_property
     def reader(self) -> "NeuralPredictor":
