@@ -20,6 +20,7 @@ from charlm.predict.mixed import CachePrediction
 from charlm.predict.places import NOTHING, Places, stack_places
 from charlm.predict.predictor import DensePrediction, Prediction, Predictor, State, lanes_of
 from charlm.predict.products import likeness
+from charlm.predict.ragged import RaggedPlaces
 
 SIZE = 2_000
 FULL = 1_000  # places, or all where it holds fewer
@@ -60,7 +61,7 @@ class CacheState:
     """
 
     inner: State
-    places: Places
+    places: Places | RaggedPlaces
     shared: Places | None = None
 
     @property
@@ -105,7 +106,8 @@ class CachedPredictor:
 
     def held(self, state: CacheState) -> Places:
         """Give all that each stream holds."""
-        return self._whole(state).places
+        whole = self._whole(state)
+        return Places(whole.keys, whole.ids)
 
     def prediction(self, state: CacheState) -> Prediction:
         """Predict what comes next, without reading."""
@@ -153,21 +155,26 @@ class CachedPredictor:
         if len(state.ids) != 1:
             return state
         nothing = Places(state.keys[:, :0], state.ids[:, :0])
-        return CacheState(state.inner, nothing, state.places)
+        return CacheState(state.inner, nothing, Places(state.keys, state.ids))
 
     def select(self, state: CacheState, streams: Sequence[int] | np.ndarray) -> CacheState:
         """Take some streams of a state, in the order given."""
         index = np.asarray(streams, dtype=np.int64)
         inner = self.network.select(state.inner, index)
-        return CacheState(inner, Places(state.keys[index], state.ids[index]), state.shared)
+        return CacheState(inner, state.places.select(index), state.shared)
 
     def stack(self, states: Sequence[CacheState]) -> CacheState:
         """Put the streams of several states one after the other."""
+        if len(states) == 1:
+            return states[0]
         shared = states[0].shared
         if any(state.shared is not shared for state in states):
             states, shared = [self._whole(state) for state in states], None
         inner = self.network.stack([state.inner for state in states])
-        return CacheState(inner, stack_places([state.places for state in states]), shared)
+        if shared is None:
+            return CacheState(inner, RaggedPlaces.stacked([state.places for state in states]))
+        places = stack_places([Places(state.keys, state.ids) for state in states])
+        return CacheState(inner, places, shared)
 
     def _whole(self, state: CacheState) -> CacheState:
         """Give each stream all its places; of those that read less the beginning is NOTHING."""
@@ -192,8 +199,10 @@ class CachedPredictor:
     ) -> CacheState:
         """Add places and forget the oldest."""
         places = state.places.grown(keys, ids, self.size)
-        shared, held = state.shared, places.ids.shape[1]
-        if shared is not None and (held % TRIM == 0 or held == self.size):
+        if (shared := state.shared) is None:
+            return CacheState(inner, places)
+        held = places.ids.shape[1]
+        if held % TRIM == 0 or held == self.size:
             fewest = int((places.ids != NOTHING).sum(axis=1).min())
             forgotten = shared.ids.shape[1] + fewest - self.size  # by every stream
             if forgotten >= shared.ids.shape[1]:
@@ -204,7 +213,11 @@ class CachedPredictor:
 
     def _mixed(self, prediction: Prediction, state: CacheState) -> Prediction:
         """Mix what the network says with what the cache does."""
-        queries, held = self.network.outputs(state.inner), state.ids != NOTHING
+        queries = self.network.outputs(state.inner)
+        if isinstance(state.places, RaggedPlaces):
+            share = self.share * self._fullness(state.places.lengths)[:, None]
+            return state.places.mixed(prediction, queries, self.flatness, share)
+        held = state.ids != NOTHING
         number = held.sum(axis=1)
         like = np.matmul(state.keys, queries[:, :, None])[:, :, 0]  # (S, L)
         if not held.all():

@@ -46,6 +46,10 @@ class Places:
         keys = np.concatenate([self.keys, keys], axis=1)[:, -size:]
         return Places(keys, np.concatenate([self.ids, ids], axis=1)[:, -size:])
 
+    def select(self, streams: np.ndarray) -> "Places":
+        """Take some streams, in the order given."""
+        return Places(self.keys[streams], self.ids[streams])
+
     def _with_room(self, size: int) -> tuple["_List", int]:
         """Give a list that begins as this one does, and where the next place is free in it."""
         if self.list is not None and self.list.take(self.end):

@@ -1,0 +1,190 @@
+"""The places of many streams' caches, a list for each: long and short ones side by side.
+
+Streams that come and go move no numbers, which a rectangle of all places would copy each time, and
+a stream costs what it holds and not what the longest does. As in `charlm.predict.places` a list may
+be shared: a stream adds a place where no other has put one, or to a copy.
+Legend: S streams, E size of the outputs, L places that a stream holds, F = sum of all L.
+"""
+
+import threading
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import NamedTuple
+
+import numpy as np
+
+from charlm.predict.mixed import MixedPrediction, probs_of
+from charlm.predict.places import NOTHING, Places
+from charlm.predict.predictor import Prediction
+
+FEWEST = 64  # places that there is room for at first
+
+
+TAKING = threading.Lock()  # of places, by streams that share a row
+
+
+class Row:
+    """Room for the places of a stream, (C, E) and (C,), of which the first `used` are taken."""
+
+    __slots__ = ("ids", "keys", "used")
+
+    def __init__(self, keys: np.ndarray, ids: np.ndarray, room: int) -> None:
+        self.used = len(ids)
+        self.keys = np.empty((room, keys.shape[1]), keys.dtype)
+        self.ids = np.empty(room, ids.dtype)
+        self.keys[: self.used], self.ids[: self.used] = keys, ids
+
+
+class Part(NamedTuple):
+    """What a stream sees of a row."""
+
+    row: Row
+    begin: int
+    end: int
+
+    def grown(self, key: np.ndarray, token: int, size: int) -> "Part":
+        """Add a place, and forget all but the last `size`; under TAKING."""
+        row, begin, end = self
+        if end != row.used or end == len(row.ids):
+            begin = max(begin, end - size + 1)
+            held = end - begin
+            row = Row(row.keys[begin:end], row.ids[begin:end], max(FEWEST, 2 * held))
+            begin, end = 0, held
+        row.keys[end], row.ids[end] = key, token
+        row.used = end + 1
+        return Part(row, max(begin, end + 1 - size), end + 1)
+
+
+class RaggedPlaces:
+    """What the caches of S streams hold; `keys` and `ids`, as of `Places`, are made if asked for."""
+
+    def __init__(self, parts: Sequence[Part], width: int) -> None:
+        self._parts, self._width = parts, width
+
+    def __len__(self) -> int:
+        """Count the streams, S."""
+        return len(self._parts)
+
+    @cached_property
+    def lengths(self) -> np.ndarray:
+        """How many places each holds, (S,)."""
+        return np.array([end - begin for _, begin, end in self._parts], dtype=np.int64)
+
+    @cached_property
+    def keys(self) -> np.ndarray:
+        """Outputs (S, L, E), those of streams that hold fewer at the end."""
+        keys = np.zeros((len(self), self.lengths.max(initial=0), self._width), np.float32)
+        for own, (row, begin, end) in zip(keys, self._parts, strict=True):
+            own[len(own) - (end - begin) :] = row.keys[begin:end]
+        return keys
+
+    @cached_property
+    def ids(self) -> np.ndarray:
+        """The ids (S, L) that followed, before them NOTHING."""
+        ids = np.full((len(self), self.lengths.max(initial=0)), NOTHING, np.int64)
+        for own, (row, begin, end) in zip(ids, self._parts, strict=True):
+            own[len(own) - (end - begin) :] = row.ids[begin:end]
+        return ids
+
+    @cached_property
+    def all_ids(self) -> np.ndarray:
+        """The ids of all streams, one after the other, (F,)."""
+        return np.concatenate([row.ids[begin:end] for row, begin, end in self._parts])
+
+    def likeness(self, queries: np.ndarray) -> np.ndarray:
+        """Give the products of each stream's outputs with its query (S, E), (F,)."""
+        found, at = np.empty(int(self.lengths.sum()), np.float32), 0
+        for (row, begin, end), query in zip(self._parts, queries, strict=True):
+            until = at + end - begin
+            np.dot(row.keys[begin:end], query, out=found[at:until])
+            at = until
+        return found
+
+    def grown(self, keys: np.ndarray, ids: np.ndarray, size: int) -> "Places | RaggedPlaces":
+        """Add places (S, n, E), (S, n), and forget all but the last `size`."""
+        if ids.shape[1] != 1:
+            return Places(self.keys, self.ids).grown(keys, ids, size)
+        new = zip(self._parts, keys[:, 0], ids[:, 0].tolist(), strict=True)
+        with TAKING:
+            parts = [part.grown(key, token, size) for part, key, token in new]
+        return RaggedPlaces(parts, self._width)
+
+    def mixed(
+        self, prediction: Prediction, queries: np.ndarray, flatness: float, share: np.ndarray
+    ) -> Prediction:
+        """Mix what a network predicts by queries (S, E) with the caches, of shares (S, 1)."""
+        if not share.any():
+            return prediction
+        likeness = self.likeness(queries)
+        likeness *= flatness
+        return RaggedCachePrediction(prediction, likeness, self, share)
+
+    def select(self, streams: np.ndarray) -> "RaggedPlaces":
+        """Take some streams, in the order given."""
+        return RaggedPlaces([self._parts[each] for each in streams.tolist()], self._width)
+
+    @classmethod
+    def stacked(cls, places: Iterable["Places | RaggedPlaces"]) -> "RaggedPlaces":
+        """Put the places of streams one after the other; those that are ragged are not copied."""
+        parts, width = list[Part](), 0
+        for each in places:
+            if isinstance(each, RaggedPlaces):
+                parts += each._parts
+                width = each._width
+                continue
+            width = each.keys.shape[2]
+            for keys, ids in zip(each.keys, each.ids, strict=True):
+                held = len(ids) - int((ids == NOTHING).sum())
+                row = Row(keys[len(ids) - held :], ids[len(ids) - held :], max(FEWEST, 2 * held))
+                parts.append(Part(row, 0, held))
+        return cls(parts, width)
+
+
+class RaggedCachePrediction(MixedPrediction):
+    """What a network and caches of several lengths say comes next.
+
+    likeness: (F,) of all places to what their streams predict by, by which their shares are made
+    share:    (S, 1) of the caches, none where one holds nothing
+    """
+
+    def __init__(
+        self, network: Prediction, likeness: np.ndarray, places: RaggedPlaces, share: np.ndarray
+    ) -> None:
+        self._network, self._places, self._share = network, places, share
+        lengths = places.lengths
+        held = np.flatnonzero(lengths)
+        starts = np.concatenate([[0], lengths.cumsum()[:-1]])
+        self._streams = np.repeat(np.arange(len(lengths)), lengths)  # (F,)
+        most = np.maximum.reduceat(likeness, starts[held])
+        weights = likeness - np.repeat(most, lengths[held])
+        np.exp(weights, out=weights)
+        totals = np.add.reduceat(weights, starts[held])
+        weights *= np.repeat(share[held, 0] / totals, lengths[held])
+        self._weights, self._ends = weights, starts + lengths
+
+    def of(self, ids: np.ndarray) -> np.ndarray:
+        """Give log p of one id for each stream, (S,)."""
+        if (known := self._of_probs(ids)) is not None:
+            return known
+        rows = np.arange(len(self._share))
+        return self._added(self._network.of(ids), rows, np.asarray(ids))
+
+    def _mix(self) -> np.ndarray:
+        mixed: np.ndarray = (1 - self._share) * probs_of(self._network)  # (S, V)
+        places = self._streams * mixed.shape[1] + self._places.all_ids
+        np.add.at(mixed.reshape(-1), places, self._weights)
+        return mixed
+
+    def _log_mix(self, rows: np.ndarray, ids: np.ndarray) -> np.ndarray:
+        return self._added(self._network.log_probs()[rows, ids], rows, ids)
+
+    def _added(self, network: np.ndarray, rows: np.ndarray, ids: np.ndarray) -> np.ndarray:
+        """Give log((1 - share) e^network + cached) of some ids (n,) in the streams `rows` (n,)."""
+        cached = np.zeros(len(ids), np.float32)
+        all_ids, lengths = self._places.all_ids, self._places.lengths
+        for number, (row, token) in enumerate(zip(rows.tolist(), ids.tolist(), strict=True)):
+            own = slice(self._ends[row] - lengths[row], self._ends[row])
+            cached[number] = self._weights[own][all_ids[own] == token].sum()
+        with np.errstate(divide="ignore"):
+            added = np.logaddexp(network + np.log1p(-self._share[rows, 0]), np.log(cached))
+        return np.asarray(added, dtype=np.float32)
