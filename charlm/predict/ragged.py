@@ -56,7 +56,7 @@ class Part(NamedTuple):
 
 
 class RaggedPlaces:
-    """What the caches of S streams hold; `keys` and `ids`, as of `Places`, are made if asked for."""
+    """What the caches of S streams hold; `keys` and `ids`, as of Places, are made if asked for."""
 
     def __init__(self, parts: Sequence[Part], width: int) -> None:
         self._parts, self._width = parts, width
