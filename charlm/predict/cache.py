@@ -20,7 +20,7 @@ from charlm.predict.mixed import CachePrediction
 from charlm.predict.places import NOTHING, Places, stack_places
 from charlm.predict.predictor import DensePrediction, Prediction, Predictor, State, lanes_of
 from charlm.predict.products import likeness
-from charlm.predict.ragged import RaggedPlaces
+from charlm.predict.ragged import RaggedPlaces, selected, stacked
 
 SIZE = 2_000
 FULL = 1_000  # places, or all where it holds fewer
@@ -161,6 +161,8 @@ class CachedPredictor:
         """Take some streams of a state, in the order given."""
         index = np.asarray(streams, dtype=np.int64)
         inner = self.network.select(state.inner, index)
+        if state.shared is None:
+            return CacheState(inner, selected(state.places, index))
         return CacheState(inner, state.places.select(index), state.shared)
 
     def stack(self, states: Sequence[CacheState]) -> CacheState:
@@ -172,7 +174,7 @@ class CachedPredictor:
             states, shared = [self._whole(state) for state in states], None
         inner = self.network.stack([state.inner for state in states])
         if shared is None:
-            return CacheState(inner, RaggedPlaces.stacked([state.places for state in states]))
+            return CacheState(inner, stacked([state.places for state in states]))
         places = stack_places([Places(state.keys, state.ids) for state in states])
         return CacheState(inner, places, shared)
 

@@ -9,15 +9,17 @@ Legend: S streams, E size of the outputs, L places that a stream holds, F = sum 
 import threading
 from collections.abc import Iterable, Sequence
 from functools import cached_property
-from typing import NamedTuple
+from typing import TypeAlias
 
 import numpy as np
 
 from charlm.predict.mixed import MixedPrediction, probs_of
-from charlm.predict.places import NOTHING, Places
+from charlm.predict.places import NOTHING, Places, stack_places
 from charlm.predict.predictor import Prediction
 
 FEWEST = 64  # places that there is room for at first
+EVEN = 0.9  # of a rectangle's places that are taken, from which on it is quicker than lists
+LARGE = 1 << 18  # numbers that are not to be copied each time that a stream comes or goes
 
 
 TAKING = threading.Lock()  # of places, by streams that share a row
@@ -26,33 +28,30 @@ TAKING = threading.Lock()  # of places, by streams that share a row
 class Row:
     """Room for the places of a stream, (C, E) and (C,), of which the first `used` are taken."""
 
-    __slots__ = ("ids", "keys", "used")
+    __slots__ = ("ids", "keys", "room", "used")
 
     def __init__(self, keys: np.ndarray, ids: np.ndarray, room: int) -> None:
-        self.used = len(ids)
+        self.used, self.room = len(ids), room
         self.keys = np.empty((room, keys.shape[1]), keys.dtype)
         self.ids = np.empty(room, ids.dtype)
         self.keys[: self.used], self.ids[: self.used] = keys, ids
 
 
-class Part(NamedTuple):
-    """What a stream sees of a row."""
+Part: TypeAlias = tuple[Row, int, int]  # a row, where what a stream sees of it begins, and ends
 
-    row: Row
-    begin: int
-    end: int
 
-    def grown(self, key: np.ndarray, token: int, size: int) -> "Part":
-        """Add a place, and forget all but the last `size`; under TAKING."""
-        row, begin, end = self
-        if end != row.used or end == len(row.ids):
-            begin = max(begin, end - size + 1)
-            held = end - begin
-            row = Row(row.keys[begin:end], row.ids[begin:end], max(FEWEST, 2 * held))
-            begin, end = 0, held
-        row.keys[end], row.ids[end] = key, token
-        row.used = end + 1
-        return Part(row, max(begin, end + 1 - size), end + 1)
+def grown(part: Part, key: np.ndarray, token: int, size: int) -> Part:
+    """Add a place, and forget all but the last `size`; under TAKING."""
+    row, begin, end = part
+    if end - begin == size:
+        begin += 1
+    if end != row.used or end == row.room:
+        row = Row(row.keys[begin:end], row.ids[begin:end], max(FEWEST, 2 * (end - begin)))
+        begin, end = 0, row.used
+    row.keys[end] = key
+    row.ids[end] = token
+    row.used = end + 1
+    return row, begin, end + 1
 
 
 class RaggedPlaces:
@@ -96,7 +95,7 @@ class RaggedPlaces:
         found, at = np.empty(int(self.lengths.sum()), np.float32), 0
         for (row, begin, end), query in zip(self._parts, queries, strict=True):
             until = at + end - begin
-            np.dot(row.keys[begin:end], query, out=found[at:until])
+            row.keys[begin:end].dot(query, found[at:until])
             at = until
         return found
 
@@ -106,7 +105,7 @@ class RaggedPlaces:
             return Places(self.keys, self.ids).grown(keys, ids, size)
         new = zip(self._parts, keys[:, 0], ids[:, 0].tolist(), strict=True)
         with TAKING:
-            parts = [part.grown(key, token, size) for part, key, token in new]
+            parts = [grown(part, key, token, size) for part, key, token in new]
         return RaggedPlaces(parts, self._width)
 
     def mixed(
@@ -124,7 +123,7 @@ class RaggedPlaces:
         return RaggedPlaces([self._parts[each] for each in streams.tolist()], self._width)
 
     @classmethod
-    def stacked(cls, places: Iterable["Places | RaggedPlaces"]) -> "RaggedPlaces":
+    def of(cls, places: Iterable["Places | RaggedPlaces"]) -> "RaggedPlaces":
         """Put the places of streams one after the other; those that are ragged are not copied."""
         parts, width = list[Part](), 0
         for each in places:
@@ -136,8 +135,27 @@ class RaggedPlaces:
             for keys, ids in zip(each.keys, each.ids, strict=True):
                 held = len(ids) - int((ids == NOTHING).sum())
                 row = Row(keys[len(ids) - held :], ids[len(ids) - held :], max(FEWEST, 2 * held))
-                parts.append(Part(row, 0, held))
+                parts.append((row, 0, held))
         return cls(parts, width)
+
+
+def stacked(places: Sequence[Places | RaggedPlaces]) -> Places | RaggedPlaces:
+    """Put the places of streams one after the other: a rectangle if all hold nearly as many."""
+    even = [each for each in places if isinstance(each, Places)]
+    if len(even) == len(places):
+        shapes = [each.ids.shape for each in even]
+        most = sum(streams for streams, _ in shapes) * max(held for _, held in shapes)
+        if sum(int((each.ids != NOTHING).sum()) for each in even) >= EVEN * most:
+            return stack_places(even)
+    return RaggedPlaces.of(places)
+
+
+def selected(places: Places | RaggedPlaces, streams: np.ndarray) -> Places | RaggedPlaces:
+    """Take some streams, in the order given; of large places the others may go soon as well."""
+    if isinstance(places, Places) and places.keys.size >= LARGE and len(streams) > 1:
+        rows = ((places.keys[row, None], places.ids[row, None]) for row in streams.tolist())
+        return RaggedPlaces.of(Places(keys, ids) for keys, ids in rows)
+    return places.select(streams)
 
 
 class RaggedCachePrediction(MixedPrediction):
