@@ -202,6 +202,20 @@ def test_the_commands(command, models, tmp_path):
     assert command("eval", model, "--state", state, "--json")[0] == 0
 
 
+def test_what_is_odd_in_a_text_is_told_and_one_without_anything_is_refused(
+    command, models, tmp_path
+):
+    odd, empty, state = tmp_path / "odd", tmp_path / "empty", tmp_path / "state"
+    odd.write_bytes(b"the cat sat on the mat\n" * 100 + b"a cat\xe9\n")
+    empty.write_text("")
+    code, _, err = command("read", models / "lstm", odd, "--save-state", state)
+    assert code == 0 and "1 invalid bytes became U+FFFD" in err and "line 101, byte" in err
+    for words in ([], ["--state", state]):
+        code, _, err = command("read", models / "lstm", empty, "--save-state", state, *words)
+        assert code == 3 and "there is no text in" in err
+    assert command("generate", models / "lstm", "--state", state)[0] == 0  # it stays as it was
+
+
 def test_mistakes_are_told(command, models, tmp_path):
     (tmp_path / "story.txt").write_text("the cat")
     story, missing = tmp_path / "story.txt", tmp_path / "no" / "folder" / "state"
