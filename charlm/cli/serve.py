@@ -7,7 +7,7 @@ CHARLM_API_KEY or in a file. Nothing that is asked or answered is logged.
 import argparse
 import sys
 
-from charlm.cli.arguments import add_model, add_predictor, add_state, load_model
+from charlm.cli.arguments import add_model, add_predictor, add_state, load_model, spare_threads
 from charlm.errors import UsageError
 from charlm.options import add_arguments as add_options
 from charlm.options import from_arguments
@@ -39,16 +39,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Serve until a signal ends it."""
     options = from_arguments(ServeOptions, arguments)
+    if arguments.threads is not None:  # else every processor is used, where many streams are read
+        spare_threads(arguments)
     require_libraries()
-    from charlm.serving.access import read_key
+    from charlm.serving.access import check_names, read_key
     from charlm.serving.app import Served
     from charlm.serving.engine import ModelEngine
     from charlm.serving.listening import bind
     from charlm.serving.server import serve
 
+    check_names(arguments.allow_host, arguments.allow_origin)
     key = read_key(arguments.api_key_file)
     sockets = bind(options, key)  # what is wrong there is said before a model is loaded
     model = load_model(arguments)
+    model.compile()  # which takes seconds, and would keep all clients waiting later
     name = options.name or model.directory.resolve().name
     created = int((model.directory / MANIFEST).stat().st_mtime)
     engine = ModelEngine(

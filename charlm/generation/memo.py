@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from charlm.generation.branches import Branches
+from charlm.predict.mixed import probs_of
 from charlm.predict.predictor import Predictor, State
 
-ROOT = 0  # the number of no spelling at all
 MOST_NUMBERS = 1 << 22  # probabilities that a memo holds before it should be left
 
 
@@ -20,6 +20,7 @@ class Memo:
 
     A spelling is known by its number; `open` gives that of one which is a token longer.
 
+    root:     the number of no spelling at all
     branches: where spellings go on, by number, as far as that was worked out
     """
 
@@ -27,15 +28,29 @@ class Memo:
         self._predictor = predictor
         self._states: list[State] = [state]  # a batch for each step
         self._places = [(0, 0)]  # of each spelling: batch, row
-        logs = predictor.prediction(state).log_probs()
-        self._shares: list[np.ndarray] = [np.exp(logs[0].astype(np.float64))]
+        probs = probs_of(predictor.prediction(state))
+        self._shares: list[np.ndarray] = [probs[0].astype(np.float64)]
         self._numbers: dict[tuple[int, int], int] = {}
+        self.root = 0
         self.branches: dict[int, Branches] = {}
 
     @property
     def full(self) -> bool:
         """Tell whether it is time to begin another."""
         return len(self._shares) * len(self._shares[0]) > MOST_NUMBERS
+
+    def follow(self, tokens: Sequence[int]) -> bool:
+        """Begin further on from now, after tokens that were read; tell if all of them were opened.
+
+        Only white space may be followed: where a spelling goes on does not hang on it.
+        """
+        number: int | None = self.root
+        for token in tokens:
+            number = None if number is None else self._numbers.get((number, token))
+        if number is None:
+            return False
+        self.root = number
+        return True
 
     def shares(self, number: int) -> np.ndarray:
         """Give p of every id after a spelling, (V,) float64."""
@@ -49,7 +64,7 @@ class Memo:
             prediction, state = self._predictor.step(
                 np.array([token for _, token in new]), self._gathered([one for one, _ in new])
             )
-            shares = np.exp(prediction.log_probs().astype(np.float64))
+            shares = probs_of(prediction).astype(np.float64)
             for row, spelling in enumerate(new):
                 self._numbers[spelling] = len(self._shares)
                 self._places.append((len(self._states), row))

@@ -128,7 +128,7 @@ def _is_number(value: Any, kind: type) -> bool:  # noqa: ANN401
 
 @dataclass(frozen=True)
 class BeamOptions:
-    """How many beams, and how length counts; sampling options have no say in a beam search."""
+    """How many beams, and how length counts; options of drawing have no say in a beam search."""
 
     beams: int = option(
         0,

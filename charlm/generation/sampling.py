@@ -5,13 +5,14 @@ its function and put it into `apply_rules` with its option.
 """
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 
 from charlm.generation.options import SamplingOptions
+from charlm.predict.drawing import COLDEST, are_largest, down_to
 
 NEVER = -np.inf
-COLDEST = 1e-6  # a lower temperature takes the most probable, as 0 does
 
 
 def apply_rules(
@@ -58,23 +59,25 @@ def keep_top_k(log_probs: np.ndarray, k: int) -> np.ndarray:
     """Keep the k most probable ids of each stream (Fan et al. 2018); of equals, the first."""
     if k >= log_probs.shape[1]:
         return log_probs
-    kept = np.full_like(log_probs, NEVER)
-    best = np.argsort(-log_probs, axis=1, kind="stable")[:, :k] if k > 1 else _best(log_probs)
+    if k > 1:
+        return np.where(are_largest(log_probs, k), log_probs, np.array(NEVER, log_probs.dtype))
+    kept, best = np.full_like(log_probs, NEVER), _best(log_probs)
     np.put_along_axis(kept, best, np.take_along_axis(log_probs, best, axis=1), axis=1)
     return kept
 
 
 def keep_top_p(log_probs: np.ndarray, p: float) -> np.ndarray:
-    """Keep the fewest ids whose probabilities add up to p (nucleus, Holtzman et al. 2020)."""
-    order = np.argsort(-log_probs, axis=1, kind="stable")
-    sorted_log_probs = np.take_along_axis(log_probs, order, axis=1).astype(np.float64)
-    probabilities = np.exp(sorted_log_probs - sorted_log_probs[:, :1])
-    probabilities /= probabilities.sum(axis=1, keepdims=True)
-    before = np.cumsum(probabilities, axis=1) - probabilities
-    kept = np.empty_like(log_probs)
-    chosen = np.where(before < p, sorted_log_probs, NEVER).astype(log_probs.dtype)
-    np.put_along_axis(kept, order, chosen, axis=1)
-    return kept
+    """Keep the fewest ids whose probabilities add up to p (nucleus, Holtzman et al. 2020).
+
+    To sort numbers alone takes a tenth of the time that it takes to sort ids by them.
+    """
+    ordered = -np.sort(-log_probs, axis=1)
+    shares = np.exp(ordered - ordered[:, :1], dtype=np.float64)
+    shares /= shares.sum(axis=1, keepdims=True)
+    counts = (np.cumsum(shares, axis=1) - shares < p).sum(axis=1)
+    least = np.take_along_axis(ordered, counts[:, None] - 1, axis=1)
+    chosen = down_to(log_probs, least, counts)
+    return np.where(chosen, log_probs, np.array(NEVER, log_probs.dtype))
 
 
 def keep_min_p(log_probs: np.ndarray, p: float) -> np.ndarray:
@@ -112,9 +115,9 @@ def keep_above_eta(log_probs: np.ndarray, epsilon: float) -> np.ndarray:
 
 def add_biases(log_probs: np.ndarray, biases: Sequence[tuple[int, float]]) -> np.ndarray:
     """Add nats to some ids, as OpenAI does: -100 all but forbids one, 100 all but asks for it."""
+    ids, nats = _columns(tuple(biases))
     result = log_probs.copy()
-    for token, nats in biases:
-        result[:, token] += nats
+    result[:, ids] += nats.astype(result.dtype)
     return result
 
 
@@ -151,12 +154,12 @@ def forbid_repeated_ngrams(log_probs: np.ndarray, history: np.ndarray, n: int) -
 def penalise_repetition(log_probs: np.ndarray, history: np.ndarray, penalty: float) -> np.ndarray:
     """Make ids of the recent past less probable (CTRL, Keskar et al. 2019, section 4.1).
 
-    log p is negative, so it is multiplied by the penalty.
+    log p is multiplied by the penalty; what a bias has lifted above 0 is divided by it.
     """
     result = log_probs.copy()
     for row, past in zip(result, history, strict=True):
         seen = np.unique(past[past >= 0])
-        row[seen] *= penalty
+        row[seen] = np.where(row[seen] > 0, row[seen] / penalty, row[seen] * penalty)
     return result
 
 
@@ -168,6 +171,12 @@ def _normalised(log_probs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarr
     shares = np.exp(logs)
     entropy = -(shares * np.where(shares > 0, logs, 0.0)).sum(axis=1, keepdims=True)
     return logs, shares, entropy
+
+
+@lru_cache(maxsize=64)
+def _columns(biases: tuple[tuple[int, float], ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Give ids (n,) and nats (n,) as arrays: there may be as many as the vocabulary has tokens."""
+    return np.array([token for token, _ in biases]), np.array([nats for _, nats in biases])
 
 
 def _best(log_probs: np.ndarray) -> np.ndarray:

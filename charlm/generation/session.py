@@ -97,8 +97,22 @@ class Session:
             _, state = self._predictor.score(part[None], state)
             read += len(part)
             self._mark(_Mark(read, state))
-        self._ids, self.context, self._memo = ids, text, None
+        if not self._only_white(text, ids):
+            self._memo = None
+        self._ids, self.context = ids, text
         return state
+
+    def _only_white(self, text: str, ids: np.ndarray) -> bool:
+        """Tell whether only white space is new of a text, and had been opened for a word after it.
+
+        Then what was opened behind it is what is looked for now.
+        """
+        new = text[len(self.context) :]
+        if self._memo is None or not new.isspace() or not text.startswith(self.context):
+            return False
+        before = len(self._ids)
+        same = _common(ids, self._ids) == before
+        return same and self._memo.follow(ids[before:].tolist())
 
     def _search(self, text: str) -> WordSearch:
         context, typed = cut_typed(self._tokenizer, text)

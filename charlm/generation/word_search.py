@@ -12,7 +12,7 @@ import numpy as np
 
 from charlm.generation.branches import Branches, branches_of
 from charlm.generation.lexicon import Lexicon, Place, may_be_word
-from charlm.generation.memo import ROOT, Memo
+from charlm.generation.memo import Memo
 from charlm.text.pretokens import APOSTROPHES
 
 WIDTH = 32  # spellings opened at a time,
@@ -68,7 +68,7 @@ class WordSearch:
         quick: until no word that was not met can be more probable than the k best by one spelling
         """
         self._word = word
-        self._open([(b"", 1.0, ROOT)])
+        self._open([(b"", 1.0, self._memo.root)])
         opened = 0
         while self._next and opened < MAX_OPENED:
             least = self._least(k)

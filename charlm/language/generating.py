@@ -24,6 +24,10 @@ ALIASES = {  # names that people know from elsewhere
     "n": "count",
     "num_return_sequences": "count",
 }
+DRAWING = (  # what has no say in a beam search
+    *("temperature", "top_k", "top_p", "min_p", "typical_p", "eta_cutoff", "repetition_penalty"),
+    *("presence_penalty", "frequency_penalty", "no_repeat_ngram_size", "min_tokens", "logit_bias"),
+)
 KEPT = (  # of generation_config.json, under the names of Hugging Face
     "temperature",
     "top_k",
@@ -95,7 +99,8 @@ def generator_keywords(
     known = [*sampling, *beams, *OTHERS]
     rules: dict[str, Any] = {"temperature": TEMPERATURE}
     own: dict[str, Any] = {"max_tokens": MAX_TOKENS}
-    for name, value in {**(defaults or {}), **by_own_names(options)}.items():
+    given = by_own_names(options)
+    for name, value in {**(defaults or {}), **given}.items():
         if name not in known:
             raise UsageError(f"unknown option '{name}'", did_you_mean(name, [*known, *ALIASES]))
         if isinstance(value, np.generic):
@@ -118,4 +123,17 @@ def generator_keywords(
     if "beams" in own:
         own["beams"] = BeamOptions(**checked(BeamOptions, own["beams"]))
     checked(SamplingOptions, {k: v for k, v in rules.items() if k not in MADE_HERE})
+    _check_search(given, own.get("beams", BeamOptions()))
     return own | {"options": SamplingOptions(**rules)}
+
+
+def _check_search(given: Mapping[str, Any], beams: BeamOptions) -> None:
+    """Raise UsageError for options that count for nothing: here of a search, there of drawing."""
+    if not beams.beams:
+        check("length_penalty" not in given, "--length-penalty is for --beams N: give both")
+        return
+    for name, field in SamplingOptions.__dataclass_fields__.items():
+        value = given.get(name, field.default)
+        asked = name in DRAWING and bool(value) and value != field.default
+        flag = f"--{name.replace('_', '-')}"
+        check(not asked, f"{flag} is for texts that are drawn, not for --beams")

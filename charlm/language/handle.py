@@ -30,6 +30,7 @@ from charlm.options import check_count
 from charlm.predict.cache import Network
 from charlm.predict.ngram import NgramPredictor
 from charlm.predict.predictor import Predictor
+from charlm.predict.runtime import RuntimePredictor
 from charlm.text.finding import paths_of
 from charlm.text.sources import Corpus, ReadOptions
 from charlm.text.tokenizers import Tokenizer
@@ -80,6 +81,11 @@ class LanguageModel:
         if counts is not None:
             self.parts.counts = counts
         self.name = check_name(self._asked, combination)
+
+    def compile(self) -> None:
+        """Compile its steps now, with the extra `fast`: else it happens later, in midst of work."""
+        if isinstance(self.parts.network, RuntimePredictor) and not self.name.endswith(ADAPT):
+            self.parts.network.compile_all()
 
     def fresh_predictor(self, name: str) -> Predictor:
         """Make the predictor of a name anew, as it was trained, in NumPy alone on the CPU."""

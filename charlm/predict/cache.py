@@ -17,11 +17,13 @@ from typing import Protocol
 import numpy as np
 
 from charlm.predict.mixed import CachePrediction
-from charlm.predict.places import NOTHING, Places
+from charlm.predict.places import NOTHING, Places, stack_places
 from charlm.predict.predictor import DensePrediction, Prediction, Predictor, State, lanes_of
+from charlm.predict.products import likeness
 
 SIZE = 2_000
 FULL = 1_000  # places, or all where it holds fewer
+TRIM = 256  # places read between two looks at which of the shared ones nobody sees any more
 CHUNK = 8_192  # ids whose outputs are held at a time,
 BLOCK = 512  # and that are compared with the places before them
 
@@ -160,20 +162,8 @@ class CachedPredictor:
         shared = states[0].shared
         if any(state.shared is not shared for state in states):
             states, shared = [self._whole(state) for state in states], None
-        held = max(state.ids.shape[1] for state in states)
-        keys, ids = [], []
-        for state in states:
-            missing = held - state.ids.shape[1]
-            own = state.keys, state.ids
-            if missing:  # else nothing need be copied twice
-                own = (
-                    np.pad(state.keys, ((0, 0), (missing, 0), (0, 0))),
-                    np.pad(state.ids, ((0, 0), (missing, 0)), constant_values=NOTHING),
-                )
-            keys.append(own[0])
-            ids.append(own[1])
         inner = self.network.stack([state.inner for state in states])
-        return CacheState(inner, Places(np.concatenate(keys), np.concatenate(ids)), shared)
+        return CacheState(inner, stack_places([state.places for state in states]), shared)
 
     def _whole(self, state: CacheState) -> CacheState:
         """Give each stream all its places; of those that read less the beginning is NOTHING."""
@@ -198,34 +188,35 @@ class CachedPredictor:
     ) -> CacheState:
         """Add places and forget the oldest."""
         places = state.places.grown(keys, ids, self.size)
-        full = places.ids.shape[1] == self.size
-        forgotten = full and state.shared is not None and bool((places.ids != NOTHING).all())
-        return CacheState(inner, places, None if forgotten else state.shared)
+        shared, held = state.shared, places.ids.shape[1]
+        if shared is not None and (held % TRIM == 0 or held == self.size):
+            fewest = int((places.ids != NOTHING).sum(axis=1).min())
+            forgotten = shared.ids.shape[1] + fewest - self.size  # by every stream
+            if forgotten >= shared.ids.shape[1]:
+                shared = None
+            elif forgotten > 0:
+                shared = Places(shared.keys[:, forgotten:], shared.ids[:, forgotten:])
+        return CacheState(inner, places, shared)
 
     def _mixed(self, prediction: Prediction, state: CacheState) -> Prediction:
         """Mix what the network says with what the cache does."""
-        queries, ids = self.network.outputs(state.inner), state.ids
-        held = ids != NOTHING
-        likeness = np.matmul(state.keys, queries[:, :, None])[:, :, 0]  # (S, L)
-        if state.shared is not None:
-            room = self.size - held.sum(axis=1)  # (S,)
-            first = max(state.shared.ids.shape[1] - int(room.max()), 0)
-            shared_ids, keys = state.shared.ids[:, first:], state.shared.keys[0, first:]
-            before = shared_ids.shape[1]
-            near = shared_ids != NOTHING
-            if len(ids) > 1:  # some may have room for fewer than others
-                near = near & (np.arange(before) >= before - room[:, None])
-                shared_ids = np.repeat(shared_ids, len(ids), axis=0)
-            held = np.concatenate([near, held], axis=1)
-            likeness = np.concatenate([queries @ keys.T, likeness], axis=1)
-            ids = np.concatenate([shared_ids, ids], axis=1)
-        if self.share == 0 or not held.any():
-            return prediction
-        weights, number = self.flatness * likeness, held.sum(axis=1)
+        queries, held = self.network.outputs(state.inner), state.ids != NOTHING
+        number = held.sum(axis=1)
+        like = np.matmul(state.keys, queries[:, :, None])[:, :, 0]  # (S, L)
         if not held.all():
-            weights[~held] = -np.inf
+            like[~held] = -np.inf
+        shared = None if state.shared is None else state.shared.grouped
+        if shared is not None and len(shared.columns):
+            places = len(shared.columns)
+            forgotten = np.maximum(places + number - self.size, 0)
+            of_shared = likeness(shared.keys, queries)
+            shared.forget(of_shared, forgotten)
+            like, number = np.concatenate([of_shared, like], axis=1), number + places - forgotten
+        if self.share == 0 or not number.any():
+            return prediction
         share = self.share * self._fullness(number)[:, None]
-        return CachePrediction(prediction, _softmax(weights), ids, share)
+        weights = _softmax(np.multiply(like, self.flatness, out=like))
+        return CachePrediction(prediction, weights, state.ids, share, shared)
 
     def positions(self, ids: np.ndarray, state: CacheState) -> tuple[Prediction, CacheState]:
         """Give what is predicted at each of ids (1, n), as n streams, and the state after."""
@@ -275,8 +266,8 @@ class CachedPredictor:
             now = held + np.arange(start, end)[:, None]
             near = (places < now) & (places >= now - self.size)
             near &= after[places] != NOTHING
-            likeness = outputs[stream, start:end] @ keys[first:last].T
-            weights = _softmax(np.where(near, self.flatness * likeness, -np.inf))
+            like = outputs[stream, start:end] @ keys[first:last].T
+            weights = _softmax(np.where(near, self.flatness * like, -np.inf))
             yield slice(start, end), weights, after[places], near.sum(axis=1)
 
 

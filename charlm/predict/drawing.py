@@ -46,7 +46,7 @@ def draw_simply(logits: np.ndarray, alone: Only, noise: np.ndarray) -> np.ndarra
     weights = logits - logits.max(axis=1, keepdims=True)
     np.exp(weights, out=weights)
     if 0 < k < logits.shape[1]:
-        weights *= _are_largest(logits, k)
+        weights *= are_largest(logits, k)
     return aimed(weights, noise)
 
 
@@ -120,11 +120,19 @@ def largest(values: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     return np.take_along_axis(ids, order, axis=1), np.take_along_axis(found, order, axis=1)
 
 
-def _are_largest(logits: np.ndarray, k: int) -> np.ndarray:
+def are_largest(logits: np.ndarray, k: int) -> np.ndarray:
     """Tell which are the k largest of each stream, (S, V); of equals, the first."""
     least = np.partition(logits, -k, axis=1)[:, -k, None]
+    return down_to(logits, least, np.full(len(logits), k))
+
+
+def down_to(logits: np.ndarray, least: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Tell which are the largest of each stream, (S, V), `counts` (S,) down to `least` (S, 1).
+
+    Of those that equal the least, the first.
+    """
     kept: np.ndarray = logits >= least
-    for row in np.flatnonzero(kept.sum(axis=1) > k).tolist():
+    for row in np.flatnonzero(kept.sum(axis=1) > counts).tolist():
         equal = np.flatnonzero(logits[row] == least[row])
-        kept[row, equal[k - int((logits[row] > least[row]).sum()) :]] = False
+        kept[row, equal[counts[row] - int((logits[row] > least[row]).sum()) :]] = False
     return kept

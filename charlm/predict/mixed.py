@@ -1,7 +1,7 @@
 """Predictions mixed as probabilities: p = sum over k of weight_k p_k.
 
 In float32 a probability below 1e-38 is none at all; where the sum comes near that, it is taken by
-logarithms instead. Legend: S streams, V vocabulary, L places held.
+logarithms instead. Legend: S streams, V vocabulary, L places held, l of a stream's own.
 """
 
 from abc import abstractmethod
@@ -9,6 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
+from charlm.predict.places import Grouped
 from charlm.predict.predictor import LazyPrediction, Prediction
 
 TINY = np.float32(1e-30)
@@ -44,35 +45,54 @@ class MixedPrediction(LazyPrediction):
 class CachePrediction(MixedPrediction):
     """What a network and its cache say comes next.
 
-    weights: (S, L), each stream's add up to one; ids: (S, L) that they count for, NOTHING for none
+    weights: (S, L), each stream's add up to one
+    ids:     (S, l) that the last of them count for, NOTHING for none
     share:   (S, 1) of the cache
+    shared:  the places that the others count for, in all streams
     """
 
     def __init__(
-        self, network: Prediction, weights: np.ndarray, ids: np.ndarray, share: np.ndarray
+        self,
+        network: Prediction,
+        weights: np.ndarray,
+        ids: np.ndarray,
+        share: np.ndarray,
+        shared: Grouped | None,
     ) -> None:
-        self._network, self._weights, self._ids, self._share = network, weights, ids, share
+        self._network, self._share, self._ids = network, share, ids
+        before = weights.shape[1] - ids.shape[1]
+        self._weights, self._shared = weights[:, before:], shared
+        self._shared_weights = None if shared is None else shared.sums(weights[:, :before])
 
     def of(self, ids: np.ndarray) -> np.ndarray:
         """Give log p of one id for each stream, (S,)."""
         if self._laid_out:
             return self._dense.of(ids)
-        same = self._ids == np.asarray(ids)[:, None]
-        cached = (self._weights * same).sum(axis=1)
+        cached = self._cached(np.arange(len(self._share)), np.asarray(ids))
         return self._added(self._network.of(ids), cached, self._share[:, 0])
 
     def _mix(self) -> np.ndarray:
         mixed: np.ndarray = (1 - self._share) * probs_of(self._network)  # (S, V)
+        if self._shared is not None:
+            mixed[:, self._shared.ids] += self._share * self._shared_weights
         streams, size = mixed.shape
         places = np.maximum(self._ids, 0) + size * np.arange(streams)[:, None]
-        shares = self._share * self._weights
-        mixed += np.bincount(places.ravel(), shares.ravel(), mixed.size).reshape(mixed.shape)
+        np.add.at(mixed.reshape(-1), places.ravel(), (self._share * self._weights).ravel())
         return mixed
 
     def _log_mix(self, rows: np.ndarray, ids: np.ndarray) -> np.ndarray:
+        network = self._network.log_probs()[rows, ids]
+        return self._added(network, self._cached(rows, ids), self._share[rows, 0])
+
+    def _cached(self, rows: np.ndarray, ids: np.ndarray) -> np.ndarray:
+        """Give what the cache says of some ids (n,) in the streams `rows` (n,)."""
         same = self._ids[rows] == ids[:, None]
-        cached = (self._weights[rows] * same).sum(axis=1)
-        return self._added(self._network.log_probs()[rows, ids], cached, self._share[rows, 0])
+        cached: np.ndarray = (self._weights[rows] * same).sum(axis=1)
+        if self._shared is not None and self._shared_weights is not None:
+            own = self._shared.ids
+            place = np.minimum(np.searchsorted(own, ids), len(own) - 1)
+            cached += self._shared_weights[rows, place] * (own[place] == ids)
+        return cached
 
     @staticmethod
     def _added(network: np.ndarray, cached: np.ndarray, share: np.ndarray) -> np.ndarray:

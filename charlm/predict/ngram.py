@@ -15,6 +15,7 @@ import numpy as np
 from charlm.predict.predictor import LazyPrediction, Prediction
 
 UNSEEN = -1  # in place of the number of an n-gram that was never seen
+FEW = 4  # streams that are looked after one by one, which takes less than arrays do
 BYTES = 16  # for an n-gram: its key and two numbers in float32
 
 
@@ -120,8 +121,8 @@ class NgramPredictor:
 
     def log_probs(self, state: np.ndarray) -> np.ndarray:
         """Give log p of every id after each stream, (S, V) float32."""
-        if len(state) == 1:
-            return self._log_probs_of_one(state[0].tolist())
+        if len(state) <= FEW:
+            return np.stack([self._log_probs_of_one(own) for own in state.tolist()])
         rows, starts = np.arange(len(state)), list[tuple[np.ndarray, ...]]()
         left = np.zeros((self.order, len(state)), dtype=np.float32)  # by each length to the shorter
         for length, (shorter, longer) in enumerate(pairwise(self.tables)):
@@ -140,7 +141,7 @@ class NgramPredictor:
         return result
 
     def _log_probs_of_one(self, state: list[int]) -> np.ndarray:
-        """Do the same for one stream, (1, V)."""
+        """Do the same for one stream, (V,)."""
         backoffs, found = list[float](), list[tuple[np.ndarray, np.ndarray]]()
         for context, (shorter, longer) in zip(state, pairwise(self.tables), strict=True):
             if context == UNSEEN:
@@ -155,7 +156,7 @@ class NgramPredictor:
         for backoff, (ids, log_probs) in zip(backoffs, found, strict=True):
             later -= backoff
             result[ids] = log_probs + later
-        return np.asarray(result[None])
+        return np.asarray(result)
 
     def known(self, state: np.ndarray) -> np.ndarray:
         """Count, for each stream, the ids of the longest context that was seen before, (S,)."""
@@ -179,13 +180,12 @@ class NgramPredictor:
         """Give the state after one id of each stream, (S,)."""
         after = np.full(state.shape, UNSEEN, dtype=np.int64)
         after[:, :1] = ids[:, None]
-        if len(ids) == 1:
-            token = int(ids[0])
-            for length, before in enumerate(state[0, :-1].tolist(), start=1):
-                if before != UNSEEN:
-                    after[0, length] = self.tables[length].find_one(
-                        before * self.vocab_size + token
-                    )
+        if len(ids) <= FEW:
+            for row, (token, own) in enumerate(zip(ids.tolist(), state.tolist(), strict=True)):
+                for length, before in enumerate(own[:-1], start=1):
+                    if before != UNSEEN:
+                        key = before * self.vocab_size + token
+                        after[row, length] = self.tables[length].find_one(key)
             return after
         for length in range(1, self.order - 1):
             before = state[:, length - 1]

@@ -7,7 +7,9 @@ Legend: S streams, E size of the outputs, L places held, C places there is room 
 """
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 
@@ -26,6 +28,11 @@ class Places:
     ids: np.ndarray
     list: "_List | None" = field(default=None, repr=False, compare=False)
     end: int = 0
+
+    @cached_property
+    def grouped(self) -> "Grouped":
+        """Give the places of the first stream, grouped by their ids."""
+        return group(self.keys[0], self.ids[0])
 
     def grown(self, keys: np.ndarray, ids: np.ndarray, size: int) -> "Places":
         """Add places (S, n, E), (S, n), and forget all but the last `size`."""
@@ -54,6 +61,56 @@ class Places:
         first = self.ids.shape[1] - held
         own.keys[:, :held], own.ids[:, :held] = self.keys[:, first:], self.ids[:, first:]
         return own, held
+
+
+def stack_places(parts: Sequence[Places]) -> Places:
+    """Put the places of streams one after the other; those that hold fewer begin with NOTHING."""
+    if len(parts) == 1:
+        return parts[0]
+    held = max(part.ids.shape[1] for part in parts)
+    streams, width = sum(len(part.ids) for part in parts), parts[0].keys.shape[2]
+    keys = np.zeros((streams, held, width), dtype=parts[0].keys.dtype)
+    ids = np.full((streams, held), NOTHING, dtype=np.int64)
+    row = 0
+    for part in parts:
+        rows, places = slice(row, row + len(part.ids)), slice(held - part.ids.shape[1], held)
+        keys[rows, places], ids[rows, places] = part.keys, part.ids
+        row = rows.stop
+    return Places(keys, ids)
+
+
+@dataclass(frozen=True)
+class Grouped:
+    """Places of one stream, those of an id side by side: what an id weighs is a sum of neighbours.
+
+    keys:    (L, E) outputs
+    ids:     (U,) that followed, each once; the places of each begin at `starts` (U,)
+    columns: (L,) where the places are, the oldest first
+    """
+
+    keys: np.ndarray
+    ids: np.ndarray
+    starts: np.ndarray
+    columns: np.ndarray
+
+    def forget(self, numbers: np.ndarray, count: np.ndarray) -> None:
+        """Set to -inf, of numbers (S, L) for the places, those of each stream's oldest, (S,)."""
+        rows, oldest = np.nonzero(np.arange(count.max(initial=0)) < count[:, None])
+        numbers[rows, self.columns[oldest]] = -np.inf
+
+    def sums(self, weights: np.ndarray) -> np.ndarray:
+        """Give what the ids weigh, (S, U), by the weights (S, L) of the places."""
+        return np.add.reduceat(weights, self.starts, axis=1)
+
+
+def group(keys: np.ndarray, ids: np.ndarray) -> Grouped:
+    """Group places (L, E) and (L,) by their ids; places of NOTHING are left out."""
+    held = np.flatnonzero(ids != NOTHING)
+    order = held[np.argsort(ids[held], kind="stable")]
+    unique, starts = np.unique(ids[order], return_index=True)
+    columns = np.empty(len(held), dtype=np.int64)
+    columns[np.searchsorted(held, order)] = np.arange(len(held))
+    return Grouped(keys[order], unique, starts, columns)
 
 
 class _List:

@@ -21,7 +21,7 @@ from charlm.model.rows import Weight, plain_weights
 from charlm.model.shape import GATES, NetworkConfig
 from charlm.predict.predictor import Prediction
 from charlm.predict.runtime_cells import layer_of
-from charlm.predict.runtime_heads import Head, few, head_of
+from charlm.predict.runtime_heads import FEW_BYTES, Head, few, head_of
 
 if TYPE_CHECKING:
     from charlm.predict.runtime_compiled import CompiledSteps
@@ -96,8 +96,8 @@ class RuntimePredictor:
     def compile(self) -> None:
         """Read streams by compiled functions from now on; raise UsageError without numba.
 
-        It takes some tenths of a second to load, and, once on a machine, some seconds to compile. A
-        server does it when it starts; else it happens by itself where it pays.
+        It takes some tenths of a second to load, and, once on a machine, some seconds to compile;
+        for several streams, and for drawing, when they are first read or drawn.
         """
         stored = self._stored
         if stored is None:
@@ -120,6 +120,19 @@ class RuntimePredictor:
                 self._config, stored, self._layers, table, tabulated, self._few
             )
         self._stored = None
+
+    def compile_all(self) -> None:
+        """Compile now what any number of streams is read and drawn by; nothing without numba.
+
+        Whose clients may not be kept waiting later, as those of a server, does it when it starts.
+        """
+        with contextlib.suppress(UsageError, ImportError):
+            self.compile()
+            from charlm.predict.runtime_compiled import draw_compiled
+
+            for streams in (1, FEW_BYTES + 1):
+                prediction = self.prediction(self.start(streams))
+                draw_compiled(prediction.log_probs(), (1.0, 0), np.zeros(streams))
 
     def start(self, streams: int) -> RuntimeState:
         """Give the state of S streams that have read nothing but the boundary."""

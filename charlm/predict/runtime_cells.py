@@ -4,7 +4,7 @@ Operations on a few hundred numbers cost mostly their call, so a step makes few 
 that is there: both biases are added at once, an input and a state are multiplied as one row where
 the cell permits, and a sigmoid is 1/2 tanh(x/2) + 1/2 whose halves are in the weights, so that one
 tanh serves all gates. Products are laid out with inputs as rows and gates as columns, which
-multiplies one stream as fast as many.
+multiplies one stream as fast as many (`charlm.predict.products`).
 Legend: S streams, I inputs, H hidden units, G gates (4 LSTM, 3 GRU, 1 RNN).
 """
 
@@ -16,9 +16,9 @@ import numpy as np
 
 from charlm.model.rows import Int8Rows, Weight
 from charlm.model.shape import GATES, NetworkConfig
+from charlm.predict.products import times
 
 HALF = np.float32(0.5)
-ONE_BY_ONE = 3  # streams
 
 
 class Layer:
@@ -216,19 +216,6 @@ def arranged(weight: Weight, cell: str) -> Weight:
     if isinstance(weight, Int8Rows):
         return Int8Rows(weight.numbers[order], weight.scales[order] * halves)
     return np.asarray(weight[order] * halves[:, None])
-
-
-def times(vectors: np.ndarray, matrix: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-    """Give vectors (S, n) times a matrix (n, m), (S, m).
-
-    A few are multiplied one by one, which is faster than a product of a flat matrix.
-    """
-    if not 1 < len(vectors) <= ONE_BY_ONE:
-        return np.asarray(np.matmul(vectors, matrix, out=out))
-    if out is None:
-        out = np.empty((len(vectors), matrix.shape[1]), dtype=vectors.dtype)
-    np.matmul(vectors[:, None], matrix, out=out[:, None])
-    return out
 
 
 def _sigmoids(cell: str) -> int:

@@ -13,7 +13,7 @@ from charlm.model.shape import NetworkConfig
 from charlm.predict.clustered import ClusteredPrediction
 from charlm.predict.drawing import Only, draw_simply, largest, only
 from charlm.predict.predictor import DensePrediction, LazyPrediction, Prediction, Rules
-from charlm.predict.runtime_cells import times
+from charlm.predict.products import times
 
 CHUNK_NUMBERS = 1 << 20  # logits of a mixture held at a time
 

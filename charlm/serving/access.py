@@ -21,6 +21,7 @@ OWN_HOSTS = ("localhost", "127.0.0.1", "::1")
 OPEN_PATHS = ("/health",)
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 HOST = re.compile(r"(?P<name>\[[0-9a-f:.]+\]|[a-z0-9._-]+)(?::(?P<port>\d{1,5}))?")
+ORIGIN = re.compile(rf"[a-z][a-z0-9+.-]*://{HOST.pattern}")
 
 
 class Gate:
@@ -125,6 +126,27 @@ def read_key(path: str | None) -> bytes | None:
     if len(key) > LONGEST_KEY or any(byte <= 32 or byte == 127 for byte in key):
         raise UsageError(f"the key in {where} must be one word, and at most {LONGEST_KEY} bytes")
     return key
+
+
+def check_names(hosts: Iterable[str], origins: Iterable[str]) -> None:
+    """Raise UsageError for hosts and origins that no request could have: they would let in none."""
+    for host in hosts:
+        found = HOST.fullmatch(host.lower())
+        if (found is None or found["port"]) and not _is_address(host):
+            hint = "write a name or an address alone, as charlm.example: any port of it will do"
+            raise UsageError(f"--allow-host {host!r:.60} is no host", hint)
+    for origin in origins:
+        if ORIGIN.fullmatch(origin.lower()) is None:
+            hint = "write what a browser sends, without a path, as https://example.org"
+            raise UsageError(f"--allow-origin {origin!r:.60} is no origin", hint)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def check_exposure(address: str, key: bytes | None) -> None:

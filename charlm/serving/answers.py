@@ -1,5 +1,6 @@
 """What the engine says, in the form of OpenAI's completions: in one answer, or in a stream."""
 
+import asyncio
 import json
 import time
 import uuid
@@ -18,6 +19,7 @@ from charlm.serving.work import Answer, Work
 
 DONE = b"data: [DONE]\n\n"
 PING = b": ping\n\n"
+LONG = 1 << 16  # bytes that take long enough to write that others must not wait for more
 
 
 @dataclass
@@ -71,22 +73,28 @@ class Completion:
             self._generated += piece.generated
             self._open -= piece.finish is not None
 
-    def whole(self) -> dict[str, Any]:
-        """Give all of it."""
-        choices = [
-            part.to_json(index, self._logprobs) for index, part in sorted(self._parts.items())
-        ]
-        return self._head | {"choices": choices, "usage": self._usage()}
+    async def whole(self) -> bytes:
+        """Give all of it in JSON; others have their turn behind each choice, which may be long."""
+        choices = []
+        for index, part in sorted(self._parts.items()):
+            choices.append(written(part.to_json(index, self._logprobs)))
+            await asyncio.sleep(0)
+        head, usage = written(self._head)[:-1], written(self._usage())
+        return b'%s,"choices":[%s],"usage":%s}' % (head, b",".join(choices), usage)
 
-    def events(self) -> bytes:
+    async def events(self) -> bytes:
         """Give what came since the last time as events of a stream, and its end where it ends."""
         usual = {"usage": None} if self._request.include_usage else {}
-        events = []
-        for index, part in self._parts.items():
+        parts, self._parts = self._parts, {}
+        events, size = [], 0
+        for index, part in parts.items():
             if part.finish or part.tokens or any(part.texts):
                 choices = [part.to_json(index, self._logprobs)]
                 events.append(event(self._head | {"choices": choices} | usual))
-        self._parts.clear()
+                size += len(events[-1])
+                if size > LONG:  # others have their turn
+                    await asyncio.sleep(0)
+                    size = 0
         if self.complete:
             if self._request.include_usage:
                 events.append(event(self._head | {"choices": [], "usage": self._usage()}))
@@ -144,7 +152,7 @@ class EventStream(Response):
                 if self._work.gone:
                     return
                 self._completion.add(answers)
-                if data := self._completion.events() if answers else PING:
+                if data := await self._completion.events() if answers else PING:
                     yield data
         except Refusal as refusal:
             yield event(self._explain(refusal).to_json())
@@ -153,8 +161,12 @@ class EventStream(Response):
 def event(value: dict[str, Any]) -> bytes:
     """Write an event of a stream."""
     # in ASCII: some clients take U+0085 or U+2028 for the end of a line
-    content = json.dumps(value, allow_nan=False, separators=(",", ":"))
-    return f"data: {content}\n\n".encode()
+    return b"data: %s\n\n" % written(value)
+
+
+def written(value: dict[str, Any]) -> bytes:
+    """Write JSON in ASCII."""
+    return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
 
 
 def logprobs_json(tokens: Sequence[Token]) -> dict[str, Any]:

@@ -38,6 +38,7 @@ PAGE_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 
+STOPPING = "the server is stopping"
 GONE = Response(status_code=499)  # nobody reads it
 
 
@@ -101,7 +102,9 @@ class Service:
         async with work.watched(request.receive):
             while not (completion.complete or work.gone):
                 completion.add(await work.answers())
-        return JSONResponse(completion.whole()) if completion.complete else GONE
+        if not completion.complete:
+            return GONE
+        return Response(await completion.whole(), media_type="application/json")
 
     async def suggest(self, request: Request) -> Response:
         """Suggest the next words of a text."""
@@ -118,14 +121,15 @@ class Service:
         return GONE
 
     def refuse(self, request: Request, refusal: Exception) -> Response:
-        """Answer with what was wrong; work that fails while the server stops fails by that."""
+        """Answer with what was wrong; while the server stops, that is what most things fail by."""
         assert isinstance(refusal, Refusal)
         return self._explained(refusal).response()
 
     def _explained(self, refusal: Refusal) -> Refusal:
-        if self.stopping and refusal.status == 500:
-            return Refusal(503, refusal.message, code="stopping")
-        return refusal
+        if not self.stopping or refusal.status not in (429, 500):
+            return refusal
+        message = STOPPING if refusal.status == 429 else refusal.message  # it has room for nobody
+        return Refusal(503, message, code="stopping")
 
     async def _order(self, asked: CompletionRequest, number: int) -> Order:
         name = "prompt" if len(asked.prompts) == 1 else f"prompt[{number}]"
@@ -153,6 +157,7 @@ def make_app(
     key: bytes | None = None,
 ) -> Starlette:
     """Make the application: host and origin are checked first, then the key, then all else."""
+    origins = [origin.lower() for origin in origins]  # as browsers send them
     guards = [Middleware(Gate, hosts=tuple(hosts), origins=tuple(origins))]
     if origins:
         cors = Middleware(

@@ -83,9 +83,10 @@ class Rounds:
 
     def start_over(self, message: str = FAILED) -> None:
         """Give up everything that is going on."""
-        for job in (*self._running, *self.suggestions):
+        for job in self._running:
             job.tell(Failure(message))
-        self.suggestions.clear()
+        while self.suggestions:  # more of which may come meanwhile
+            self.suggestions.popleft().tell(Failure(message))
         self._reading.clear()
         self._running, self._samples = [], {}
         self._batch = WritingBatch(self._predictor)

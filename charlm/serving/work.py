@@ -68,10 +68,10 @@ class Work:
             found.append(self._answers.popleft())
         if found:
             return found
+        if self._loop.time() >= self._deadline and not self.gone:
+            raise too_late(self._seconds)  # also where the engine has just failed it for that
         if self._answers and isinstance(failure := self._answers[0].said, Failure):
             raise Refusal(500, failure.message, code="model_failed")
-        if self._loop.time() >= self._deadline and not self.gone:
-            raise too_late(self._seconds)
         return []
 
     @asynccontextmanager

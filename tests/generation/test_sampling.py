@@ -46,6 +46,18 @@ def test_top_p_keeps_the_fewest_that_reach_p(seed, p):
         assert probabilities[1:].sum() < p + 1e-5
 
 
+@given(st.integers(0, 100), st.integers(2, 30), st.floats(0.01, 0.999))
+def test_of_equals_the_first_are_kept_and_what_was_ruled_out_stays_out(seed, k, p):
+    before = np.round(logs(seed))
+    before[:, ::4] = -np.inf
+    order = np.argsort(-before, axis=1, kind="stable")
+    for after in (keep_top_k(before, k), keep_top_p(before, p)):
+        for old, new, own in zip(before, after, order, strict=True):
+            chosen = own[: np.isfinite(new).sum()]
+            assert sorted(chosen) == np.flatnonzero(np.isfinite(new)).tolist()
+            assert (new[chosen] == old[chosen]).all()
+
+
 @given(st.integers(0, 100), st.floats(0.01, 1.0))
 def test_min_p_keeps_those_near_the_best(seed, p):
     before = logs(seed)
@@ -70,6 +82,15 @@ def test_a_penalty_makes_recent_ids_less_probable_and_no_others():
     changed = after != logs()
     assert [np.flatnonzero(row).tolist() for row in changed] == [[3], [5, 6]]
     np.testing.assert_allclose(after[0, 3], logs()[0, 3] * 1.5, rtol=1e-6)
+
+
+def test_a_penalty_makes_an_id_less_probable_also_where_a_bias_favours_it():
+    history, shares = np.array([[-1, 3], [3, 3]]), []
+    for penalty in (1.0, 1.5, 4.0):
+        options = SamplingOptions(logit_bias=((3, 20.0),), repetition_penalty=penalty)
+        after = apply_rules(logs(), options, history)
+        shares.append(np.exp(after[:, 3] - np.logaddexp.reduce(after, axis=1)))
+    assert (shares[0] > shares[1]).all() and (shares[1] > shares[2]).all()
 
 
 @given(st.integers(0, 100), st.floats(1e-4, 0.5))
@@ -101,6 +122,13 @@ def test_biases_are_added_to_the_ids_named():
 def test_biases_that_make_no_sense_are_refused(given):
     with pytest.raises(UsageError, match="logit_bias must"):
         biases_of(given, 30)
+
+
+def test_biases_of_all_ids_are_added_as_those_of_a_few_are():
+    given = {token: token / 10 for token in range(30)}
+    after = apply_rules(logs(), SamplingOptions(logit_bias=biases_of(given, 30)))
+    np.testing.assert_allclose(after - logs(), [list(given.values())] * 2, atol=1e-5)
+    assert after.dtype == np.float32
 
 
 def test_the_defaults_change_nothing():

@@ -114,6 +114,27 @@ def test_a_value_of_a_wrong_type_is_refused_by_its_name(name, value):
         generator_keywords({name: value})
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        *({"beams": 3, name: 2} for name in ("temperature", "top_k", "min_tokens")),
+        *({"num_beams": 1, name: 2} for name in ("no_repeat_ngram_size", "repetition_penalty")),
+        *({"beams": 2, "logit_bias": {1: 2.0}}, {"length_penalty": 2.0}),
+    ],
+    ids=repr,
+)
+def test_options_that_would_count_for_nothing_are_refused(given):
+    with pytest.raises(UsageError, match="--beams"):
+        generator_keywords(given)
+
+
+def test_a_search_leaves_a_models_defaults_of_drawing_aside(model):
+    configure(model, temperature=0.5, top_k=3, repetition_penalty=1.2)
+    neutral = {"temperature": 0, "top_k": 0, "top_p": 1.0, "logit_bias": None, "seed": 1}
+    made = generator_keywords(neutral | {"beams": 3, "regex": "a*"}, read_defaults(model))
+    assert made["beams"].beams == 3 and made["options"].greedy.regex == "a*"
+
+
 def test_numbers_of_numpy_are_numbers():
     given = {"top_k": np.int64(3), "temperature": np.float32(0.5), "max_tokens": np.int32(4)}
     made = generator_keywords(given | {"logit_bias": {np.int64(1): np.float32(2)}})

@@ -181,6 +181,21 @@ def test_it_begins_by_itself_after_so_many_steps(stored, monkeypatch):
     assert predictor.compiled
 
 
+@pytest.mark.parametrize("streams", [1, 2, 5, 40])
+def test_what_is_compiled_at_once_leaves_nothing_to_compile_later(stored, streams):
+    for config in CONFIGS:
+        predictor = RuntimePredictor(config, stored(weights_of(config)), BOUNDARY)
+        runtime_compiled.compiled.cache_clear()
+        predictor.compile_all()
+        made = runtime_compiled.compiled.cache_info().misses
+        prediction, _ = predictor.step(np.full(streams, 1), predictor.start(streams))
+        for rules in (Simple(0.8, 0), Simple(0.8, 3)):
+            prediction.draw(rules, np.full(streams, 0.5))
+        prediction.of(np.full(streams, 2))
+        assert predictor.compiled or config.mogrifier
+        assert runtime_compiled.compiled.cache_info().misses == made
+
+
 def test_without_numba_it_stays_with_numpy_or_says_what_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "charlm.predict.runtime_compiled", None)
     monkeypatch.setattr(runtime, "PATIENCE", 1)

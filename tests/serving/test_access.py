@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from charlm.errors import UsageError
-from charlm.serving.access import read_key
+from charlm.serving.access import check_names, read_key
 from charlm.serving.app import Served, Service, make_app
 from charlm.serving.listening import address_of, bind
 from charlm.serving.logs import log_discreetly
@@ -21,7 +21,7 @@ GOOD = b"Bearer " + KEY
 
 @pytest.fixture(scope="module")
 def locked():
-    with running(key=KEY, hosts=("charlm.example",), origins=("https://friend.example",)) as server:
+    with running(key=KEY, hosts=("charlm.example",), origins=("HTTPS://Friend.example",)) as server:
         yield server
 
 
@@ -187,6 +187,17 @@ def test_a_page_that_is_allowed_may_ask_and_only_with_the_key(client):
     assert response.headers["access-control-allow-origin"] == "https://friend.example"
     response = client.get("/v1/models", headers=headers | {b"authorization": GOOD})
     assert response.headers["access-control-allow-origin"] == "https://friend.example"
+
+
+def test_names_that_no_request_could_have_are_refused_and_not_ignored():
+    hosts = ["charlm.example", "Charlm.Example", "192.0.2.1", "::1", "[::1]"]
+    check_names(hosts, ["https://friend.example", "HTTP://localhost:3000", "http://[::1]:80"])
+    for host in ("charlm.example:8000", "http://charlm.example", "*", "[::1]:80", "a b", ""):
+        with pytest.raises(UsageError, match="--allow-host"):
+            check_names([host], [])
+    for origin in ("https://friend.example/", "friend.example", "*", "null", ""):
+        with pytest.raises(UsageError, match="--allow-origin"):
+            check_names([], [origin])
 
 
 def test_the_page_is_held_to_its_policy(client):

@@ -284,6 +284,26 @@ def test_when_the_server_stops_what_goes_on_is_ended_at_the_deadline():
         ask(server, body)
 
 
+def test_a_request_that_comes_while_the_server_stops_hears_so():
+    engine = StandIn()
+    engine.pause = 0.05
+    with running(engine, stop_seconds=2.0) as server, server.connect() as late:
+        body = {"prompt": "a", "max_tokens": 1000}
+        other = threading.Thread(target=ask, args=(server, body))
+        sent = json.dumps(body).encode()
+        head = "POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json"
+        late.sendall(f"{head}\r\nContent-Length: {len(sent)}\r\n\r\n".encode())
+        other.start()
+        wait_for(lambda: len(engine.jobs) == 1)
+        server.server.should_exit = True
+        wait_for(lambda: engine.closing)
+        late.sendall(sent)
+        with late.makefile("rb") as answers:
+            answer = answers.read().decode()
+        other.join()
+    assert answer.startswith("HTTP/1.1 503 ") and "the server is stopping" in answer
+
+
 def test_models_and_health(client):
     assert client.get("/health").json() == {"status": "ok"}
     (model,) = client.get("/v1/models").json()["data"]

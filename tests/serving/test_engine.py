@@ -217,6 +217,13 @@ def test_a_fault_of_the_engine_itself_fails_what_is_going_on_and_no_more(engine_
     assert asked(engine, order()).wait().pieces()[-1].finish is not None
 
 
+def test_who_asks_while_all_that_goes_on_is_given_up_is_told_so(engine_of, monkeypatch):
+    engine, late = engine_of(model_of()), Client()
+    monkeypatch.setattr(engine._rounds, "_write", lambda: 1 / 0)
+    engine.complete(order(), lambda answer: engine.suggest("the ", 3, late))
+    late.wait()
+
+
 def test_a_client_that_cannot_take_its_answers_harms_nobody(engine_of):
     engine = engine_of(model_of())
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import random
 import re
 import signal
@@ -53,6 +54,23 @@ def serving(model, *words, environment=None):
 def address(model):
     with serving(model) as (_, address):
         yield address
+
+
+def test_threads_are_limited_before_anything_multiplies(model, monkeypatch):
+    found = []
+
+    def serve(engine, *others, sockets, **options):
+        engine.close(0)
+        for each in sockets:
+            each.close()
+        found.append(os.environ.get("OPENBLAS_NUM_THREADS"))
+
+    monkeypatch.setattr("charlm.serving.server.serve", serve)
+    for words in (["--threads", "1"], []):
+        monkeypatch.setenv("OPENBLAS_NUM_THREADS", "")  # so that it is as before in the end
+        monkeypatch.delenv("OPENBLAS_NUM_THREADS")
+        assert main(["serve", model, "--port", "0", *words]) == 0
+    assert found == ["1", None]
 
 
 def ended(process, seconds=25):
