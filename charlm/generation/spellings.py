@@ -10,6 +10,7 @@ from charlm.generation.lexicon import Lexicon
 from charlm.generation.memo import Memo
 from charlm.text.pretokens import APOSTROPHES
 
+APOSTROPHES_AFTER = [each.encode() for each in APOSTROPHES]  # a word that ends in one ends before
 FARTHEST = 12  # bytes of white space behind which a search that is quick looks for no more of it
 
 
@@ -65,28 +66,33 @@ class Spelling:
         self.taken += 1
 
 
-def may_gain(
-    word: str, opened: Iterable[Spelling], memo: Memo, lexicon: Lexicon
-) -> tuple[float, float]:
-    """Bound the mass that a word may have beyond what was found, by what was not opened.
+class Gains:
+    """Bounds what words may have beyond what was found, by what was not opened."""
 
-    Gives what there is of it below spellings that have what was typed, and below others. A word
-    gains by the tokens that spell it on, or lead to it through white space.
-    """
-    gains, wanted = [0.0, 0.0], word.encode()
-    for spelling in opened:
-        bare = spelling.spelled.lstrip()
-        if not wanted.startswith(bare) and _before_apostrophes(bare) != wanted:
-            continue
-        left = set(lexicon.towards(wanted[len(bare) :], not bare))
-        if spelling.branches is None:  # it has no other tokens, since they belong to another one
-            left &= set(spelling.tokens[spelling.taken :]) | spelling.passed
-        else:
-            left -= set(spelling.tokens[: spelling.taken]) - spelling.passed
-        share = float(memo.shares(spelling.number)[list(left)].sum()) if left else 0.0
-        gains[spelling.short] += spelling.mass * share
-    return gains[False], gains[True]
+    def __init__(self, opened: Iterable[Spelling], memo: Memo, lexicon: Lexicon) -> None:
+        self._memo, self._lexicon = memo, lexicon
+        self._opened: dict[bytes, list[Spelling]] = {}
+        for spelling in opened:
+            self._opened.setdefault(spelling.spelled.lstrip(), []).append(spelling)
 
+    def of(self, word: str) -> tuple[float, float]:
+        """Bound the mass a word may gain: below spellings that have what was typed, and others.
 
-def _before_apostrophes(spelled: bytes) -> bytes:
-    return spelled.decode(errors="ignore").rstrip(APOSTROPHES).encode()
+        It gains by the tokens that spell it on, or lead to it through white space.
+        """
+        wanted, gains = word.encode(), [0.0, 0.0]
+        ways = [wanted[:length] for length in range(len(wanted) + 1)]
+        for bare in ways + [wanted + each for each in APOSTROPHES_AFTER]:
+            towards = self._lexicon.towards(wanted[len(bare) :], not bare)
+            for spelling in self._opened.get(bare, ()):
+                gains[spelling.short] += spelling.mass * self._share(spelling, towards)
+        return gains[False], gains[True]
+
+    def _share(self, spelling: Spelling, towards: Iterable[int]) -> float:
+        """Give the share of those of some tokens that were not opened after a spelling."""
+        opened = set(spelling.tokens[: spelling.taken]) - spelling.passed
+        shares = self._memo.shares(spelling.number)
+        if spelling.branches is None:  # it has no other tokens: they belong to another one
+            own = spelling.tokens
+            return float(sum(shares[t] for t in towards if t in own and t not in opened))
+        return float(sum(shares[t] for t in towards if t not in opened))

@@ -13,7 +13,7 @@ import numpy as np
 from charlm.generation.branches import Branches, branches_of, tails_of
 from charlm.generation.lexicon import Lexicon, Place, may_be_word
 from charlm.generation.memo import Memo
-from charlm.generation.spellings import Spelling, may_gain
+from charlm.generation.spellings import Gains, Spelling
 from charlm.text.pretokens import APOSTROPHES
 
 WIDTH = 32  # spellings opened at a time,
@@ -89,8 +89,9 @@ class WordSearch:
     def too_low(self, words: Sequence[str]) -> float:
         """Bound what the share of any of some words may be beyond the one that `best` gives."""
         total, most = self._agreeing + self._short_mass, 0.0
+        gains = Gains(self._sources, self._memo, self._lexicon)
         for word in words:
-            gain, other = may_gain(word, self._sources, self._memo, self._lexicon)
+            gain, other = gains.of(word)
             own = self.words[word]
             share = (own + gain + other) / (self._agreeing + other)  # if nothing else agrees
             most = max(most, min(share, 1.0) - own / total)
