@@ -54,7 +54,9 @@ def cut_typed(tokenizer: Tokenizer, text: str) -> tuple[str, str]:
         words = text.split()
         typed = words[-1] if words and not text[-1].isspace() else ""
     else:
-        found = TYPED_PATTERN.search(text, max(0, len(text) - LONGEST))
+        start = max(0, len(text) - LONGEST)
+        blank = max(text.rfind(each, start) for each in " \n")  # no word goes across one
+        found = TYPED_PATTERN.search(text, max(blank, start))
         typed = found.group() if found else ""
     cut = len(text) - len(typed)
     return text[:cut], typed

@@ -10,6 +10,7 @@ import pytest
 from charlm.generation import word_search as module
 from charlm.generation.lexicon import Lexicon, Role, role_of
 from charlm.generation.session import Session, suggest
+from charlm.generation.suggest import cut_typed
 from charlm.text.learning import learn_tokenizer
 from tests.predictors import Bigram
 
@@ -170,3 +171,14 @@ def test_what_is_offered_is_what_a_search_to_the_end_finds(kind, text, monkeypat
     assert sum(sure) >= 2 and len(sure) > 5
     assert len(opened) / len(sure) < to_the_end / 2
     assert not Session(predictor, tokenizer).offers(text, "zebra", 3)
+
+
+@pytest.mark.parametrize(
+    "end", ["", " ", "\n", "c", " c", "\tc", "x-c", " can'", " can't", "1 c", "\u00a0c"]
+)
+def test_where_a_word_is_cut_does_not_hang_on_how_much_stands_before(end):
+    tokenizer = LOSSLESS["char"]
+    alone = cut_typed(tokenizer, "at" + end)
+    whole = cut_typed(tokenizer, "a cat.\n" * 400 + "at" + end)
+    assert whole[1] == alone[1] and "".join(alone) == "at" + end
+    assert whole[0].endswith(alone[0])
