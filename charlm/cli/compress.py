@@ -23,7 +23,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Compress, and say what came of it."""
     check_output(arguments)
     data = read_data(arguments.file)
-    from charlm.language.compressing import Compressed, compress, model_bytes
+    from charlm.language.compressing import Compressed, compress, left_out, model_bytes
     from charlm.language.handle import load
 
     model = load(arguments.model, predictor=predictor_name(arguments))
@@ -33,6 +33,8 @@ def run(arguments: argparse.Namespace) -> int:
         write(packed)
     name = model.name
     seconds = time.perf_counter() - began
+    if told := left_out(model):
+        print(told, file=sys.stderr)
     result = Compressed(len(data), len(packed), model_bytes(model, name), name, seconds)
     if arguments.json:
         print(json.dumps(result.to_json()))

@@ -17,21 +17,27 @@ def text_lines(name: str, errors: str = "strict") -> Iterator[list[str]]:
     """
     decoder = codecs.getincrementaldecoder("utf-8-sig")(errors)
     begun: list[str] = []
+    read, line = 0, 1  # bytes with those of a chunk; the line in which it begins
     with _opened(name) as stream:
         try:
             for chunk in _chunks(stream, name):
+                read += len(chunk)
                 first, *others = decoder.decode(chunk).split("\n")
                 begun.append(first)  # a line may be long: its pieces are joined once
                 if others:
                     whole = ["".join(begun), *others[:-1]]
                     begun = others[-1:]
-                    yield [line.removesuffix("\r") for line in whole]
+                    yield [each.removesuffix("\r") for each in whole]
+                line += len(others)
             last = "".join([*begun, decoder.decode(b"", final=True)])
             if last:
                 yield [last.removesuffix("\r")]
         except UnicodeDecodeError as fault:
+            line += fault.object.count(b"\n", 0, fault.start)
+            offset = read - len(fault.object) + fault.start
             raise CorpusError(
-                f"{_where(name)} is not UTF-8", "convert it first, by iconv for example"
+                f"{_where(name)} is not UTF-8: invalid byte at line {line}, byte offset {offset}",
+                "convert it first, by iconv for example",
             ) from fault
 
 

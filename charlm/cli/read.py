@@ -35,7 +35,11 @@ def run(arguments: argparse.Namespace) -> int:
 
     check_target(arguments.save_state, arguments.files)
     model = load_model(arguments)
-    memory = model.read(path=arguments.files, options=ReadOptions(arguments.encoding))
+    memory = model.read(
+        path=arguments.files,
+        options=ReadOptions(arguments.encoding),
+        tell=lambda line: print(line, file=sys.stderr),
+    )
     memory.save(arguments.save_state)
     size = os.path.getsize(arguments.save_state)
     if arguments.json:

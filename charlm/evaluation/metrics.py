@@ -92,7 +92,7 @@ class Evaluation:
         return cls(**own, nats_by_predictor=each, intervals=intervals)
 
     def to_json(self) -> dict[str, Any]:
-        """Give counts and scores as plain data."""
+        """Give counts and scores as plain data; JSON has no infinity, so that is None there."""
         values = asdict(self) | self._scores()
         del values["nats_by_predictor"], values["intervals"]
         values["by_predictor"] = {name: one._scores() for name, one in self.by_predictor.items()}
@@ -103,10 +103,19 @@ class Evaluation:
             *("bits_per_byte", "bits_per_character", "token_perplexity", "word_perplexity"),
             *("bits_per_byte_interval", "token_perplexity_interval"),
         ]
-        return {"nats": self.nats} | {name: getattr(self, name) for name in names}
+        return {"nats": self.nats} | {name: _finite(getattr(self, name)) for name in names}
 
     def _bits_per(self, units: int) -> float | None:
         return self.nats / math.log(2) / units if self.lossless and units else None
+
+
+def _finite(value: Any) -> Any:  # noqa: ANN401
+    """Give a number, or an interval, or None where it is past all floats.
+
+    That is usual where nothing parts words: a paragraph of Chinese may be one of 700 nats.
+    """
+    numbers = value if isinstance(value, list) else [value]
+    return value if None not in numbers and all(map(math.isfinite, numbers)) else None
 
 
 def _interval_in_nats(scores: dict[str, Any]) -> list[float] | None:

@@ -7,6 +7,8 @@ from typing import Any
 from charlm.evaluation.metrics import Evaluation
 from charlm.text.store import Counts
 
+HUGE = 1e9  # from which a number has an exponent: one of perplexity may have 300 digits
+
 
 def evaluation_table(evaluation: Evaluation) -> str:
     """Lay out counts and scores in two columns."""
@@ -79,6 +81,8 @@ def _side_by_side(evaluations: Mapping[str, Evaluation]) -> list[str]:
 def _number(value: float) -> str:
     if isinstance(value, int):
         return f"{value:,}"
+    if value >= HUGE:
+        return f"{value:.3g}"
     return f"{value:,.4f}" if value < 1000 else f"{value:,.1f}"
 
 

@@ -6,6 +6,7 @@ n spellings, V vocabulary, T tokens that may follow, B of them that are followed
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import numpy as np
 
@@ -23,7 +24,7 @@ class Branches:
     begun:  what every word that it leads to begins with
     ends:   p of the tokens that end the word here
     tokens, shares: that are followed, and p of each, the most probable first
-    open:   the sum of these
+    tails:  the sums of these from each on, and 0
     rest:   p of all others that may follow
     """
 
@@ -33,7 +34,7 @@ class Branches:
     ends: float
     tokens: list[int]
     shares: list[float]
-    open: float
+    tails: list[float]
     rest: float
 
 
@@ -69,11 +70,14 @@ def _of_place(
     order = np.argsort(-kept, axis=1, kind="stable")
     best, kept = np.take_along_axis(best, order, axis=1), np.take_along_axis(kept, order, axis=1)
     strong = kept > FAINT
-    opened = (kept * strong).sum(axis=1)
-    sums = ends.tolist(), opened.tolist(), np.maximum(total - opened, 0.0).tolist()
-    columns = strong.sum(axis=1).tolist(), tokens[best].tolist(), kept.tolist()
-    for word, ended, some, rest, count, ids, masses in zip(words, *sums, *columns, strict=True):
-        yield Branches(place, word, word, ended, ids[:count], masses[:count], some, rest)
+    tails = np.zeros((len(kept), kept.shape[1] + 1))
+    tails[:, :-1] = np.cumsum((kept * strong)[:, ::-1], axis=1)[:, ::-1]
+    sums = ends.tolist(), np.maximum(total - tails[:, 0], 0.0).tolist()
+    columns = strong.sum(axis=1).tolist(), tokens[best].tolist(), kept.tolist(), tails.tolist()
+    for word, ended, rest, count, ids, own, sums_of in zip(words, *sums, *columns, strict=True):
+        yield Branches(
+            place, word, word, ended, ids[:count], own[:count], sums_of[: count + 1], rest
+        )
 
 
 def _that_spell(spelled: bytes, found: Branches, lexicon: Lexicon) -> Branches:
@@ -90,4 +94,9 @@ def _that_spell(spelled: bytes, found: Branches, lexicon: Lexicon) -> Branches:
     if found.place == Place.CUT:
         begun = place_of(spelled.decode(errors="ignore").encode())[1]
     own = found.place, found.word, begun, found.ends
-    return Branches(*own, tokens, shares, sum(shares), found.rest)
+    return Branches(*own, tokens, shares, tails_of(shares), found.rest)
+
+
+def tails_of(shares: Sequence[float]) -> list[float]:
+    """Give the sums of shares from each on, and 0 after the last."""
+    return list(accumulate(reversed(shares), initial=0.0))[::-1]

@@ -2,7 +2,6 @@
 
 import re
 from bisect import bisect_left, bisect_right
-from collections import Counter
 from enum import IntEnum
 from functools import cached_property
 
@@ -56,8 +55,12 @@ class Lexicon:
         self.ends_tokens = np.flatnonzero(self.ends)
         self._sorted = sorted(range(len(self.pieces)), key=self.pieces.__getitem__)
         self._in_order = [self.pieces[token] for token in self._sorted]
-        times = Counter(self.pieces)
-        lone = np.array([times[piece] == 1 for piece in self.pieces])
+        self._of_piece: dict[bytes, list[int]] = {}
+        for token, piece in enumerate(self.pieces):
+            self._of_piece.setdefault(piece, []).append(token)
+        self._blanks = frozenset(np.flatnonzero(self.blank).tolist())
+        self._towards: dict[tuple[bytes, bool], tuple[int, ...]] = {}
+        lone = np.array([len(self._of_piece[piece]) == 1 for piece in self.pieces])
         lone &= [not text.endswith(tuple(APOSTROPHES)) for text in texts]
         # a word goes on with one of all the letters of a length, and so with a space before them
         group = np.where((self.letters | self.begins) & lone, 2 * self.lengths - self.begins, 0)
@@ -95,6 +98,22 @@ class Lexicon:
         begin = bisect_left(order, wanted)
         end = bisect_right(order, wanted, begin, key=lambda piece: piece[: len(wanted)])
         return np.array(found + self._sorted[begin:end], dtype=np.int64)
+
+    def towards(self, text: bytes, blank: bool) -> tuple[int, ...]:
+        """Find the tokens by which a word is spelled on that `text` remains of.
+
+        blank: whether it has not begun yet, so that white space may come first
+        """
+        known = self._towards.get((text, blank))
+        if known is None:
+            ends = [text + apostrophe.encode() for apostrophe in APOSTROPHES]
+            pieces = [text[: length + 1] for length in range(len(text))] + ends
+            if blank:
+                pieces += [b" " + piece for piece in pieces]
+            found = {token for piece in pieces for token in self._of_piece.get(piece, ())}
+            known = tuple(found | self._blanks) if blank else tuple(found)
+            self._towards[text, blank] = known
+        return known
 
     def bests(self, tokens: np.ndarray, masses: np.ndarray) -> np.ndarray:
         """Give the largest mass, (G,), of each group of tokens of which a word goes on with one.

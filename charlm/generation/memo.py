@@ -35,9 +35,14 @@ class Memo:
         self.branches: dict[int, Branches] = {}
 
     @property
+    def most(self) -> int:
+        """Give how many spellings one search may open: half of what a memo holds."""
+        return max(1, MOST_NUMBERS // len(self._shares[0]) // 2)
+
+    @property
     def full(self) -> bool:
         """Tell whether it is time to begin another."""
-        return len(self._shares) * len(self._shares[0]) > MOST_NUMBERS
+        return len(self._shares) > self.most
 
     def follow(self, tokens: Sequence[int]) -> bool:
         """Begin further on from now, after tokens that were read; tell if all of them were opened.

@@ -70,8 +70,9 @@ class Session:
             return closed_suggestions(self._tokenizer, prediction, text, typed, k)
         search = self._search(text)
         search.run(k, quick=self._quick)
-        suggestions = tuple(Suggestion(*found) for found in search.best(k))
-        return Suggestions(text, suggestions, search.unexplored())
+        best, unsearched = search.best(k), search.unsearched()
+        too_low = search.too_low([word for word, _, _ in best]) if best else unsearched
+        return Suggestions(text, tuple(Suggestion(*found) for found in best), too_low, unsearched)
 
     def offers(self, text: str, word: str, k: int) -> bool:
         """Tell whether a word is among the k best; the search ends when that is sure.
@@ -89,30 +90,22 @@ class Session:
         if text == self.context and self._marks[-1].read == len(self._ids):
             return self._marks[-1].state
         ids = self._growing.ids(text)
-        same = _common(ids, self._ids)
+        before, memo = self._ids, self._memo
+        same = _common(ids, before)
         self._marks = [mark for mark in self._marks if mark.read <= same]
+        white = text.startswith(self.context) and text[len(self.context) :].isspace()
+        self._ids, self.context, self._memo = ids[:same], "", None  # should reading fail
         read, state = self._marks[-1].read, self._marks[-1].state
         while read < len(ids):
             part = ids[read : read + STRIDE]
             _, state = self._predictor.score(part[None], state)
             read += len(part)
             self._mark(_Mark(read, state))
-        if not self._only_white(text, ids):
-            self._memo = None
         self._ids, self.context = ids, text
+        # what was opened behind white space for the next word is what is looked for now
+        if white and memo and same == len(before) and memo.follow(ids[same:].tolist()):
+            self._memo = memo
         return state
-
-    def _only_white(self, text: str, ids: np.ndarray) -> bool:
-        """Tell whether only white space is new of a text, and had been opened for a word after it.
-
-        Then what was opened behind it is what is looked for now.
-        """
-        new = text[len(self.context) :]
-        if self._memo is None or not new.isspace() or not text.startswith(self.context):
-            return False
-        before = len(self._ids)
-        same = _common(ids, self._ids) == before
-        return same and self._memo.follow(ids[before:].tolist())
 
     def _search(self, text: str) -> WordSearch:
         context, typed = cut_typed(self._tokenizer, text)
@@ -121,7 +114,8 @@ class Session:
             self._memo = Memo(self._predictor, state)
         if self._lexicon is None:
             self._lexicon = Lexicon(self._tokenizer)
-        return WordSearch(self._memo, self._lexicon, typed)
+        spelled = self._tokenizer.encode(typed).tolist()
+        return WordSearch(self._memo, self._lexicon, typed, spelled)
 
     def _mark(self, mark: _Mark) -> None:
         """Keep a state, and not too many: those left lie closer the nearer the end."""
@@ -152,14 +146,12 @@ class Sessions:
 
     def suggest(self, text: str, k: int = 5) -> Suggestions:
         """Suggest by the session whose text this one goes on from, or differs from at its end."""
-        for session in reversed(self._kept):
-            if session.context and _goes_on(text, session.context):
-                self._kept.remove(session)
-                break
-        else:
-            session = self._make()
-        self._kept.append(session)
-        return session.suggest(text, k)
+        near = [each for each in self._kept if each.context and _goes_on(text, each.context)]
+        near = near or [each for each in self._kept if not each.context]  # in a first word
+        if near:
+            self._kept.remove(near[-1])
+        self._kept.append(near[-1] if near else self._make())
+        return self._kept[-1].suggest(text, k)
 
 
 class _GrowingText:

@@ -2,8 +2,8 @@
 
 The probability of a word is summed over all the ways to spell it in tokens, each with the
 probability that the word ends there. The search (`charlm.generation.word_search`) is best-first.
-What was not searched is given as `unexplored`: every figure is a lower bound, and at most that much
-too low.
+Every figure is a lower bound, and at most `unexplored` too low: that much of what was not searched
+may be a listed word's.
 
 The half-typed word is taken back from the context, with the space before it, since its tokens may
 be other ones than those of the finished word; then only spellings that agree with it count.
@@ -32,11 +32,16 @@ class Suggestion:
 
 @dataclass(frozen=True)
 class Suggestions:
-    """The most probable next words of a text, and the probability that was not searched."""
+    """The most probable next words of a text.
+
+    unexplored: how much too low any of their probabilities may be, at most
+    unsearched: the probability of all that was not searched, most of it of very many other words
+    """
 
     text: str
     suggestions: tuple[Suggestion, ...]
     unexplored: float
+    unsearched: float
 
     def to_json(self) -> dict[str, Any]:
         """Turn it into what JSON can hold."""
@@ -49,7 +54,9 @@ def cut_typed(tokenizer: Tokenizer, text: str) -> tuple[str, str]:
         words = text.split()
         typed = words[-1] if words and not text[-1].isspace() else ""
     else:
-        found = TYPED_PATTERN.search(text, max(0, len(text) - LONGEST))
+        start = max(0, len(text) - LONGEST)
+        blank = max(text.rfind(each, start) for each in " \n")  # no word goes across one
+        found = TYPED_PATTERN.search(text, max(blank, start))
         typed = found.group() if found else ""
     cut = len(text) - len(typed)
     return text[:cut], typed
@@ -68,4 +75,4 @@ def closed_suggestions(
     suggestions = tuple(
         Suggestion(pieces[i], pieces[i][len(typed) :], float(np.exp(logs[i])) / total) for i in best
     )
-    return Suggestions(text, suggestions, 0.0)
+    return Suggestions(text, suggestions, 0.0, 0.0)

@@ -6,13 +6,14 @@ spellings one token longer. The most probable of all sources' next ones are open
 
 import heapq
 import itertools
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 
-from charlm.generation.branches import Branches, branches_of
+from charlm.generation.branches import Branches, branches_of, tails_of
 from charlm.generation.lexicon import Lexicon, Place, may_be_word
 from charlm.generation.memo import Memo
+from charlm.generation.spellings import Gains, Spelling
 from charlm.text.pretokens import APOSTROPHES
 
 WIDTH = 32  # spellings opened at a time,
@@ -21,42 +22,26 @@ MAX_OPENED = 1024
 ENOUGH = 0.01  # unexplored share at which the search ends
 
 
-@dataclass(slots=True, eq=False)
-class _Source:
-    """A spelling that was opened: its bytes after the context, its mass, its number in the memo.
+class WordSearch:
+    """Best-first search over spellings that agree with what was typed.
 
-    tokens, shares: that can follow, the most probable first; the first `taken` were opened
-    begun:    what every word that it leads to begins with
-    short:    whether what was typed is not spelled with any of the tokens
-    branches: of which the tokens are; None where what was typed is not spelled
+    spelled: the tokens that a tokenizer spells `typed` with, which are opened first: few other ways
+    to write it have any mass, and many that only begin like it have more
     """
 
-    spelled: bytes
-    begun: str
-    mass: float
-    number: int
-    tokens: list[int]
-    shares: list[float]
-    short: bool = False
-    branches: Branches | None = None
-    taken: int = 0
-    gain: tuple[int, float] = (-1, 0.0)  # for how many taken, and what it was then
-    rest_bests: np.ndarray | None = None  # of tokens that never are taken, as `Lexicon.bests`
-
-
-class WordSearch:
-    """Best-first search over spellings that agree with what was typed."""
-
-    def __init__(self, memo: Memo, lexicon: Lexicon, typed: str) -> None:
+    def __init__(
+        self, memo: Memo, lexicon: Lexicon, typed: str, spelled: Sequence[int] = ()
+    ) -> None:
         self._memo = memo
         self._lexicon = lexicon
         self._typed = typed
         self._prefix = typed.encode()
-        self._sources: list[_Source] = []
-        self._next: list[tuple[float, int, _Source]] = []  # a heap: minus the mass of the next
+        self._sources: list[Spelling] = []
+        self._next: list[tuple[float, int, Spelling]] = []  # a heap: minus the mass of the next
         self._order = itertools.count()
-        self._open_mass = 0.0  # of all that may be a word, and was not opened;
-        self._short_mass = 0.0  # and of this, of spellings that may not agree with what was typed
+        self._usual, self._quick = spelled, False
+        self._left: list[float] = []  # of each source, the mass of all that was not opened;
+        self._short: list[float] = []  # and of this, what may not agree with what was typed
         self._agreeing = 1.0 if not self._prefix else 0.0
         self._spellings: dict[str, tuple[float, bytes]] = {}
         self._word: str | None = None
@@ -67,10 +52,10 @@ class WordSearch:
 
         quick: until no word that was not met can be more probable than the k best by one spelling
         """
-        self._word = word
-        self._open([(b"", 1.0, self._memo.root)])
-        opened = 0
-        while self._next and opened < MAX_OPENED:
+        self._word, self._quick = word, quick
+        self._open([self._open_usual()])
+        opened, most = 0, min(MAX_OPENED, self._memo.most)
+        while self._next and opened < most:
             least = self._least(k)
             if self._settled(k, least if quick else 0.0):
                 return
@@ -96,10 +81,21 @@ class WordSearch:
             for (word, mass), text in zip(best, texts, strict=True)
         ]
 
-    def unexplored(self) -> float:
+    def unsearched(self) -> float:
         """Give the share of what agrees with what was typed that was not searched."""
         total = self._agreeing + self._short_mass
-        return 1.0 if total <= 0.0 else min(1.0, max(0.0, self._open_mass) / total)
+        return 1.0 if total <= 0.0 else min(1.0, self._open_mass / total)
+
+    def too_low(self, words: Sequence[str]) -> float:
+        """Bound what the share of any of some words may be beyond the one that `best` gives."""
+        total, most = self._agreeing + self._short_mass, 0.0
+        gains = Gains(self._sources, self._memo, self._lexicon)
+        for word in words:
+            gain, other = gains.of(word)
+            own = self.words[word]
+            share = (own + gain + other) / (self._agreeing + other)  # if nothing else agrees
+            most = max(most, min(share, 1.0) - own / total)
+        return most
 
     def _settled(self, k: int, least: float) -> bool:
         """Tell whether the search may end. least: mass below which nothing need be opened."""
@@ -139,7 +135,7 @@ class WordSearch:
             return False
         return sum(mass + most >= own and mass + gain(other) >= own for mass, other in others) < k
 
-    def _gain(self, source: _Source) -> float:
+    def _gain(self, source: Spelling) -> float:
         """Bound what any one word can gain below a source: it takes one token of each length."""
         if source.gain[0] != source.taken:
             tokens = np.array(source.tokens[source.taken :], dtype=np.int64)
@@ -153,7 +149,7 @@ class WordSearch:
             source.gain = (source.taken, float(bests.sum()) * source.mass)
         return source.gain[1]
 
-    def _rest_bests(self, source: _Source, branches: Branches) -> np.ndarray:
+    def _rest_bests(self, source: Spelling, branches: Branches) -> np.ndarray:
         """Give the same of the tokens that never are taken, (G,)."""
         if source.rest_bests is None:
             shares = self._memo.shares(source.number).copy()
@@ -162,7 +158,7 @@ class WordSearch:
             source.rest_bests = self._lexicon.bests(rest, shares[rest])
         return source.rest_bests
 
-    def _batch(self, least: float, near: float) -> list[tuple[_Source, int, float]]:
+    def _batch(self, least: float, near: float) -> list[tuple[Spelling, int, float]]:
         """Take the most probable spellings that are open; of all but the first, some mass at least.
 
         Those far from the first are left: what it leads to may show that they need not be opened.
@@ -173,23 +169,60 @@ class WordSearch:
             spellings.append(self._take())
         return spellings
 
-    def _take(self) -> tuple[_Source, int, float]:
+    def _take(self) -> tuple[Spelling, int, float]:
         """Take the most probable spelling that is open: its source, its last token, its mass."""
         minus, _, source = heapq.heappop(self._next)
         token = source.tokens[source.taken]
         source.taken += 1
-        self._open_mass += minus
-        if source.short:
-            self._short_mass += minus
+        self._weigh(source)
         self._offer(source)
         return source, token, -minus
 
-    def _offer(self, source: _Source) -> None:
+    @property
+    def _open_mass(self) -> float:
+        """Give the mass of all that may be a word, and was not opened;"""
+        return sum(self._left)
+
+    @property
+    def _short_mass(self) -> float:
+        """Give that of it which may not agree with what was typed."""
+        return sum(self._short)
+
+    def _add(self, source: Spelling) -> None:
+        """Take up a spelling whose tokens can be opened."""
+        source.place = len(self._sources)
+        self._sources.append(source)
+        self._left.append(0.0)
+        self._short.append(0.0)
+        self._offer(source)
+        self._weigh(source)
+
+    def _weigh(self, source: Spelling) -> None:
+        self._left[source.place] = source.open
+        if source.short:
+            self._short[source.place] = source.open
+
+    def _offer(self, source: Spelling) -> None:
         """Put the next of a source's spellings among those that are open, if it has any mass."""
+        if self._quick and source.far:
+            while source.taken < len(source.tokens) and self._lexicon.blank[source.next]:
+                source.pass_over()
         if source.taken < len(source.tokens):
             mass = source.mass * source.shares[source.taken]
             if mass > 0.0:
                 heapq.heappush(self._next, (-mass, next(self._order), source))
+
+    def _open_usual(self) -> tuple[bytes, float, int]:
+        """Open what was typed by the tokens that spell it; give the last of these spellings."""
+        spelled, mass, number = b"", 1.0, self._memo.root
+        for token in self._usual:
+            share = float(self._memo.shares(number)[token])
+            if share <= 0.0 or len(spelled) + self._lexicon.lengths[token] > len(self._prefix):
+                break
+            self._open_towards(spelled, mass, number, token)
+            [number] = self._memo.open([(number, token)])
+            spelled, mass = spelled + self._lexicon.pieces[token], mass * share
+        return spelled, mass, number
 
     def _open(self, spellings: list[tuple[bytes, float, int]]) -> None:
         """Open spellings, each of some mass: end a word there, and see which tokens go on with it.
@@ -216,14 +249,19 @@ class WordSearch:
         """Open a spelling that has what was typed."""
         if own.word and own.ends:
             self._end_word(own, spelled, mass * own.ends)
-        source = _Source(spelled, own.begun, mass, number, own.tokens, own.shares)
+        source = Spelling(
+            spelled, own.begun, mass, number, own.tokens, own.shares, own.tails, own.rest
+        )
         source.branches = own
-        self._open_mass += mass * (own.rest + own.open)
-        self._sources.append(source)
-        self._offer(source)
+        self._add(source)
 
-    def _open_towards(self, spelled: bytes, mass: float, number: int) -> None:
-        """Open a spelling that is shorter than what was typed, by the tokens that agree with it."""
+    def _open_towards(
+        self, spelled: bytes, mass: float, number: int, opened: int | None = None
+    ) -> None:
+        """Open a spelling that is shorter than what was typed, by the tokens that agree with it.
+
+        opened: the one of them that is opened otherwise
+        """
         wanted, lexicon = self._prefix[len(spelled) :], self._lexicon
         tokens = lexicon.compatible(wanted)
         shares = self._memo.shares(number)[tokens]
@@ -234,15 +272,15 @@ class WordSearch:
         ]
         reaching = np.flatnonzero(reach)[np.array(spelling, dtype=bool)]
         for short, own in ((True, np.flatnonzero(~reach)), (False, reaching)):
+            own = own[tokens[own] != opened]
             order = own[np.argsort(-shares[own], kind="stable")]
-            found = _Source(
-                spelled, "", mass, number, tokens[order].tolist(), shares[order].tolist(), short
+            found = shares[order].tolist()
+            self._add(
+                Spelling(
+                    *(spelled, "", mass, number, tokens[order].tolist(), found, tails_of(found)),
+                    short=short,
+                )
             )
-            total = sum(found.shares) * mass
-            self._open_mass += total
-            self._short_mass += short * total
-            self._sources.append(found)
-            self._offer(found)
 
     def _end_word(self, own: Branches, spelled: bytes, mass: float) -> None:
         """Add the mass of a spelling to the word that ends with it."""

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from charlm.evaluation.report import HUGE
 from charlm.language.counts import read_counted
 from charlm.model.shape import NetworkConfig
 from charlm.options import from_json
@@ -73,6 +74,6 @@ def _scores(held_out: dict[str, Any] | None) -> str:
     for name in ("bits_per_byte", "bits_per_character", "token_perplexity", "word_perplexity"):
         values = [scores[name] for scores in columns.values()]
         if None not in values:
-            cells = [f"{value:,.3f}" for value in values]
+            cells = [f"{value:,.3f}" if value < HUGE else f"{value:.3g}" for value in values]
             lines.append(" | ".join([f"| {name.replace('_', ' ')}", *cells]) + " |")
     return "\n".join(lines)

@@ -126,6 +126,20 @@ def decompress(
     return result
 
 
+def left_out(model: "LanguageModel") -> str | None:
+    """Say that what was tuned later does not count here, where scores do count it."""
+    name, counted, trained = model.name, model.parts.combination, read_combination(model.config)
+    if counted is None or trained is None or name.endswith(ADAPT):
+        return None
+    flatness = counted.flatness == trained.flatness or CACHE not in name
+    if flatness and counted.row(name) == trained.row(name):
+        return None
+    return (
+        "compressed by the shares that training found; eval counts those that charlm adapt found, "
+        "and tells other bits"
+    )
+
+
 def claimed_length(data: bytes, where: str) -> int:
     """Give the length that a compressed file says its original has; CorpusError if it is none."""
     return unpack(data, where)[0].length

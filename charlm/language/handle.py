@@ -22,9 +22,9 @@ from charlm.generation.text_index import TextIndex
 from charlm.generation.writing import Sample
 from charlm.language.combination import ADAPT, BEST, NETWORK, Combination, check_name
 from charlm.language.directory import ModelFiles, read_held_out, read_model
-from charlm.language.evaluating import DocumentReader, Evaluator, open_texts
+from charlm.language.evaluating import Evaluator, open_texts
 from charlm.language.generating import by_own_names, generator_keywords, read_defaults
-from charlm.language.memory import Memory, read_on
+from charlm.language.memory import Memory, read_corpus
 from charlm.language.parts import Parts
 from charlm.options import check_count
 from charlm.predict.cache import Network
@@ -175,18 +175,18 @@ class LanguageModel:
         *,
         path: str | Path | Sequence[str | Path] | None = None,
         options: ReadOptions | None = None,
+        tell: Callable[[str], None] = lambda line: None,
     ) -> Memory:
         """Read a text, or files one after the other, and remember it: `load(..., state=memory)`.
 
-        With a predictor that adapts, the weights it came to are remembered too.
+        With a predictor that adapts, the weights it came to are remembered too. Raises CorpusError
+        where there is no text.
         """
         options = replace(options or ReadOptions(), raw=self.tokenizer.kind == "byte")
         if (text is None) == (path is None):
             raise UsageError("give a text or a path to read, and not both")
         with open_texts(text, path, options) as corpus:
-            documents = DocumentReader(self.tokenizer, corpus.pieces()).documents()
-            chunks = (ids for document in documents for ids in document)
-            return read_on(self.parts, chunks, self.name.endswith(ADAPT))
+            return read_corpus(self.parts, corpus, self.name.endswith(ADAPT), tell)
 
     def score_lines(
         self, lines: Sequence[str | bytes], predictor: str = NETWORK

@@ -13,7 +13,7 @@ same next prediction; then it goes on from the weights it came to, as if a segme
 is drawn towards them, no more towards those that were trained.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,12 +24,14 @@ import safetensors.numpy
 from charlm import storage
 from charlm.errors import ModelError, UsageError
 from charlm.language.adapting import weights_sha256
+from charlm.language.evaluating import DocumentReader
 from charlm.predict.cache import SIZE, CachedPredictor, Network
 from charlm.predict.continued import continued
 from charlm.predict.ngram import NgramPredictor
 from charlm.predict.places import Places
 from charlm.predict.predictor import State
 from charlm.tensors import check_header, read_arrays
+from charlm.text.sources import Corpus
 
 if TYPE_CHECKING:
     from charlm.language.parts import Parts
@@ -100,6 +102,22 @@ def _is_state(path: Path) -> bool:
         return MODEL in check_header(path, ModelError)
     except ModelError:
         return False
+
+
+def read_corpus(
+    parts: "Parts", corpus: Corpus, adapts: bool, tell: Callable[[str], None]
+) -> Memory:
+    """Read the documents of a corpus one after the other; tell what is odd in them.
+
+    Raises CorpusError where there is no text.
+    """
+    documents = DocumentReader(parts.files.tokenizer, corpus.pieces()).documents()
+    memory = read_on(parts, (ids for document in documents for ids in document), adapts)
+    for line in corpus.report().lines():
+        tell(line)
+    if memory.tokens == (0 if parts.memory is None else parts.memory.tokens):
+        raise corpus.nothing_in_it()
+    return memory
 
 
 def read_on(parts: "Parts", chunks: Iterable[np.ndarray], adapts: bool) -> Memory:

@@ -134,6 +134,8 @@ def _ids_of(
                 if count >= MOST_TOKENS:
                     tell(f"tuning on the first {MOST_TOKENS:,} tokens")
                     return np.concatenate(pieces)[:MOST_TOKENS].astype(np.int64)
+        for line in corpus.report().lines():
+            tell(line)
         if not count:
             raise corpus.nothing_in_it()
     return np.concatenate(pieces).astype(np.int64)

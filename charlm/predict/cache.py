@@ -225,7 +225,9 @@ class CachedPredictor:
         if not held.all():
             like[~held] = -np.inf
         shared = None if state.shared is None else state.shared.grouped
-        if shared is not None and len(shared.columns):
+        if shared is not None and not len(shared.columns):  # of a text without any
+            shared = None
+        if shared is not None:
             places = len(shared.columns)
             forgotten = np.maximum(places + number - self.size, 0)
             of_shared = likeness(shared.keys, queries)

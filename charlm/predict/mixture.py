@@ -183,8 +183,8 @@ class MixturePrediction(MixedPrediction):
 
     def _log_mix(self, rows: np.ndarray, ids: np.ndarray) -> np.ndarray:
         own = np.stack([part.log_probs()[rows, ids] for part in self._parts], axis=-1)  # (n, P)
-        weights = np.broadcast_to(self._log_weights, (rows.max() + 1, own.shape[1]))[rows]
-        return log_sum(own + weights)
+        weights = self._log_weights
+        return log_sum(own + (weights if len(weights) == 1 else weights[rows]))
 
 
 def log_sum(terms: np.ndarray) -> np.ndarray:

@@ -51,6 +51,19 @@ def test_nothing_and_too_much_are_no_errors():
     assert replace(ONE, bytes=0).bits_per_byte is None
 
 
+def test_a_text_without_spaces_has_no_word_perplexity_in_json():
+    one = replace(certain(), words=1, lines=0, nats=5_000.0)
+    assert one.word_perplexity == math.inf
+    value = json.loads(json.dumps(one.to_json(), allow_nan=False))
+    assert value["word_perplexity"] is None and value["token_perplexity"] is not None
+    assert Evaluation.from_json(value) == replace(one, nats_by_predictor={"network": one.nats})
+
+
+def test_a_number_of_many_digits_is_short_in_the_table():
+    one = replace(ONE, words=1, lines=0, nats=690.0)
+    assert "e+299" in evaluation_table(one) and max(map(len, evaluation_table(one).split())) < 20
+
+
 def test_the_table_leaves_out_what_there_is_not():
     assert "bits per byte" in evaluation_table(ONE) and "1.0000" in evaluation_table(ONE)
     assert "bits per byte" not in evaluation_table(replace(ONE, lossless=False))

@@ -113,6 +113,42 @@ def test_figures_are_those_of_brute_force(kind, context, typed, monkeypatch):
         assert figure == pytest.approx(expected.get(word, 0.0), abs=1e-6)
 
 
+@pytest.mark.parametrize("kind", ["byte", "char", "bpe"])
+@pytest.mark.parametrize(
+    ("context", "typed"), [("a", " "), ("a", " c"), ("", "ca"), ("a:", ""), ("at", " cat")]
+)
+def test_a_figure_is_too_low_by_what_is_unexplored_at_most(kind, context, typed, monkeypatch):
+    tokenizer = KINDS[kind]
+    used = [tokenizer.encode(c)[0] for c in "cat :"]
+    if kind == "bpe":
+        used += [i for i, piece in enumerate(tokenizer.pieces) if piece in (b" c", b"at", b" a")]
+    read, last = len(tokenizer.encode(context)), [tokenizer.encode(c)[0] for c in " :"]
+    predictor = Deep(tokenizer, used, last, longest=read + 4, seed=3)
+    expected, gaps = enumerated(predictor, tokenizer, context, typed, 6), []
+    for opened, quick in itertools.product((1, 3, 8, 20), (False, True)):
+        monkeypatch.setattr(module, "MAX_OPENED", opened)
+        monkeypatch.setattr(module, "WIDTH", 3)
+        found = Session(predictor, tokenizer, quick=quick).suggest(context + typed)
+        for each in found.suggestions:
+            gaps.append(expected[each.word] - each.probability)
+            assert -1e-9 < gaps[-1] <= found.unexplored + 1e-9
+        assert found.unexplored <= found.unsearched + 1e-9
+    assert typed.strip() or max(gaps) > 0.001, "some figures were too low"
+
+
+@pytest.mark.parametrize("kind", ["byte", "char", "bpe", "word"])
+def test_a_word_that_hardly_could_be_is_completed(kind):
+    tokenizer = KINDS[kind]
+    predictor = Bigram.of_text(tokenizer, TEXT)
+    logs = predictor.table - 20.0 * (np.arange(tokenizer.vocab_size) == tokenizer.encode("b")[-1])
+    predictor.table = logs - np.log(np.exp(logs).sum(axis=1, keepdims=True))
+    typed = "bbbbbbbbb"  # p is below 1e-60
+    for quick in (False, True):
+        found = Session(predictor, tokenizer, quick=quick).suggest("the " + typed, 3)
+        assert found.suggestions and found.suggestions[0].word.startswith(typed)
+        assert found.suggestions[0].probability > 0.01 and found.unexplored < 0.5
+
+
 TYPED = ["", "a", "a ", "a c", "a ca", "a c", "a co", "a cat", "a cat ", "a cat:", "a cat: th"]
 EDITED = ["a cab: th", "the c", "", "act. a b", "act. a bad act\nthe ", "act. can't ", "can'"]
 

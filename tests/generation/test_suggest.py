@@ -10,6 +10,7 @@ import pytest
 from charlm.generation import word_search as module
 from charlm.generation.lexicon import Lexicon, Role, role_of
 from charlm.generation.session import Session, suggest
+from charlm.generation.suggest import cut_typed
 from charlm.text.learning import learn_tokenizer
 from tests.predictors import Bigram
 
@@ -66,7 +67,7 @@ def test_figures_are_those_of_exhaustive_enumeration(kind, text):
     for suggestion in found.suggestions:
         truth = expected.get(suggestion.word, 0.0)
         # a word longer than the enumeration reaches is missing some of its mass there
-        assert suggestion.probability <= truth + found.unexplored + 0.05
+        assert suggestion.probability <= truth + found.unsearched + 0.05
         if len(suggestion.word) <= 2:
             assert suggestion.probability == pytest.approx(truth, abs=found.unexplored + 1e-3)
 
@@ -90,7 +91,7 @@ def test_figures_are_probabilities_and_sorted(kind, text):
     found = suggest(predictor, LOSSLESS[kind], text, k=5)
     figures = [suggestion.probability for suggestion in found.suggestions]
     assert figures == sorted(figures, reverse=True)
-    assert sum(figures) <= 1 + 1e-6 and 0 <= found.unexplored <= 1
+    assert sum(figures) <= 1 + 1e-6 and 0 <= found.unexplored <= found.unsearched <= 1
     for suggestion in found.suggestions:
         assert (text + suggestion.completion).endswith(suggestion.word)
 
@@ -115,7 +116,7 @@ def test_a_search_cut_short_says_how_much_it_did_not_see(monkeypatch):
     predictor = Bigram.random(tokenizer, temperature=5.0)
     monkeypatch.setattr(module, "MAX_OPENED", 8)
     monkeypatch.setattr(module, "WIDTH", 4)
-    assert suggest(predictor, tokenizer, "a ", k=3).unexplored > 0.1
+    assert suggest(predictor, tokenizer, "a ", k=3).unsearched > 0.1
 
 
 @pytest.mark.parametrize(
@@ -163,10 +164,21 @@ def test_what_is_offered_is_what_a_search_to_the_end_finds(kind, text, monkeypat
     figures = [suggestion.probability for suggestion in whole.suggestions] + [0.0] * 4
     for suggestion, figure in zip(whole.suggestions, figures, strict=False):
         inside, outside = figure - figures[3], figures[2] - figure
-        if max(inside, outside) > whole.unexplored:
+        if max(inside, outside) > whole.unsearched:
             found = Session(predictor, tokenizer).offers(text, suggestion.word, 3)
             assert found == (inside > 0)
             sure.append(found)
     assert sum(sure) >= 2 and len(sure) > 5
     assert len(opened) / len(sure) < to_the_end / 2
     assert not Session(predictor, tokenizer).offers(text, "zebra", 3)
+
+
+@pytest.mark.parametrize(
+    "end", ["", " ", "\n", "c", " c", "\tc", "x-c", " can'", " can't", "1 c", "\u00a0c"]
+)
+def test_where_a_word_is_cut_does_not_hang_on_how_much_stands_before(end):
+    tokenizer = LOSSLESS["char"]
+    alone = cut_typed(tokenizer, "at" + end)
+    whole = cut_typed(tokenizer, "a cat.\n" * 400 + "at" + end)
+    assert whole[1] == alone[1] and "".join(alone) == "at" + end
+    assert whole[0].endswith(alone[0])

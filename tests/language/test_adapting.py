@@ -137,13 +137,14 @@ def test_one_trained_before_there_was_such_a_file_takes_plain_steps(model):
 
 
 def test_tuning_keeps_what_it_found_with_the_model(model, tmp_path):
-    (tmp_path / "other.txt").write_text(OTHER)
+    (tmp_path / "other.txt").write_bytes(OTHER.encode() + b"a cat\xe9\n")
     lm, told = charlm.load(model), []
     before = lm.evaluate(OTHER, predictor="network+adapt").nats
     weights = (model / "model.safetensors").read_bytes()
     found = tailor(lm, [str(tmp_path / "other.txt")], tell=told.append)
     assert found.nats_per_token["network+adapt"] < found.nats_per_token["network"]
     assert set(found.nats_per_token) == {*NAMES, *ADAPTING} and len(told) >= 4
+    assert "1 invalid bytes became U+FFFD" in told[0]
     again = charlm.load(model)
     assert again.parts.adapting.adaptation == found.tuned.adaptation != Adaptation()
     assert again.combination == found.tuned.combination

@@ -13,12 +13,16 @@ import pytest
 
 import charlm
 from charlm import storage
+from charlm.cli.main import main
 from charlm.compression import machine
 from charlm.compression.container import pack, unpack
 from charlm.errors import CorpusError, ModelError
 from charlm.evaluation.scoring import score_stream
 from charlm.language import compressing
+from charlm.language.adapting import Tuned, write_tuned
 from charlm.language.combination import NAMES
+from charlm.language.compressing import left_out
+from charlm.predict.adaptation import Adaptation
 from charlm.text.raw import encode_bytes
 
 TEXT = "The cat sat on the mat, né? and the dog sat on the log.\r\nSo it goes!\n\n" * 60
@@ -71,6 +75,22 @@ def test_the_size_is_what_eval_reports(chars, tmp_path):
     evaluation = lm.evaluate(path=tmp_path / "new.txt", predictor="best")
     expected = evaluation.bits_per_byte * evaluation.bytes / 8
     assert abs(len(lm.compress(TEXT.encode())) - expected) <= 0.005 * expected + 64
+
+
+def test_shares_that_were_tuned_later_count_for_nothing_and_that_is_said(chars, tmp_path, capsys):
+    lm = charlm.load(chars, predictor="network+counts")
+    assert lm.combination is not None and left_out(lm) is None
+    shutil.copytree(chars, tmp_path / "tuned")
+    rows = lm.combination.weights | {"network+counts": [0.25, 0.75]}
+    write_tuned(tmp_path / "tuned", Tuned(Adaptation(), replace(lm.combination, weights=rows)))
+    tuned = charlm.load(tmp_path / "tuned", predictor="network+counts")
+    assert tuned.compress(b"the cat") == lm.compress(b"the cat")
+    assert "other bits" in (left_out(tuned) or "")
+    assert left_out(charlm.load(tmp_path / "tuned", predictor="network")) is None
+    (tmp_path / "new.txt").write_text("the cat")
+    words = [tmp_path / "tuned", tmp_path / "new.txt", tmp_path / "out", "--ngram"]
+    assert main(["compress", *map(str, words)]) == 0
+    assert "eval counts those that charlm adapt found" in capsys.readouterr().err
 
 
 def test_another_model_is_refused(chars, tmp_path):

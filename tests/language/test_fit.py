@@ -46,6 +46,16 @@ def test_every_tokenizer_and_cell_trains_evaluates_and_generates(text_file, tmp_
     assert len(model.suggest("the c", k=3)) <= 3
 
 
+def test_a_text_without_spaces_trains(tmp_path):
+    letters = np.random.default_rng(0).integers(0x4E00, 0x4E40, size=(20, 400))
+    text = tmp_path / "text.txt"
+    text.write_text("".join("".join(map(chr, line)) + "\n" for line in letters.tolist()))
+    result = run(text, tmp_path, steps=2)
+    assert result.held_out.word_perplexity == math.inf  # a line, one word, costs 1,600 nats
+    assert charlm.load(tmp_path / "run").config["held_out"]["word_perplexity"] is None
+    assert "word perplexity" not in (tmp_path / "run" / "README.md").read_text()
+
+
 def test_the_closed_form_trains_and_has_word_perplexity_alone(text_file, tmp_path):
     result = run(text_file, tmp_path, tokenizer="word", unknown="unk")
     assert result.held_out.bits_per_byte is None and not result.held_out.lossless

@@ -10,7 +10,7 @@ import charlm
 from charlm.cli.main import main
 from charlm.errors import CharlmError, DiskError, ModelError, UsageError
 from charlm.language.combination import ADAPTING, NAMES
-from charlm.language.memory import COUNTS, IDS, KEYS, MODEL, TOKENS
+from charlm.language.memory import COUNTS, IDS, KEYS, MODEL, TOKENS, read_on
 from charlm.predict.cache import SIZE
 
 SENTENCES = ["the cat sat on the mat", "a dog ate the old bone", "we saw no cat by the log"]
@@ -200,6 +200,31 @@ def test_the_commands(command, models, tmp_path):
     assert whole.endswith(here) and len(here) > 5
     assert command("suggest", model, "c", "--state", state)[1]
     assert command("eval", model, "--state", state, "--json")[0] == 0
+
+
+def test_a_state_of_nothing_is_the_beginning(models, tmp_path):
+    name = "network+counts+cache"
+    lm = charlm.load(models / "lstm", predictor=name, threads=1)
+    read_on(lm.parts, [], adapts=False).save(tmp_path / "state")  # as of an empty file once
+    again = charlm.load(models / "lstm", predictor=name, threads=1, state=tmp_path / "state")
+    for each in (lm, again):
+        prediction, _ = each.predictor.step(np.array([3]), each.predictor.start(1))
+        assert np.isfinite(prediction.of(np.array([5]))).all()
+    np.testing.assert_allclose(after(again, "the cat"), after(lm, "the cat"), atol=1e-5)
+
+
+def test_what_is_odd_in_a_text_is_told_and_one_without_anything_is_refused(
+    command, models, tmp_path
+):
+    odd, empty, state = tmp_path / "odd", tmp_path / "empty", tmp_path / "state"
+    odd.write_bytes(b"the cat sat on the mat\n" * 100 + b"a cat\xe9\n")
+    empty.write_text("")
+    code, _, err = command("read", models / "lstm", odd, "--save-state", state)
+    assert code == 0 and "1 invalid bytes became U+FFFD" in err and "line 101, byte" in err
+    for words in ([], ["--state", state]):
+        code, _, err = command("read", models / "lstm", empty, "--save-state", state, *words)
+        assert code == 3 and "there is no text in" in err
+    assert command("generate", models / "lstm", "--state", state)[0] == 0  # it stays as it was
 
 
 def test_mistakes_are_told(command, models, tmp_path):

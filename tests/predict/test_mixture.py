@@ -49,6 +49,18 @@ def test_mixtures_can_be_mixed():
     check_laws(outer, np.random.default_rng(0).integers(0, V, size=(2, 10)))
 
 
+@pytest.mark.parametrize("extreme", [0, 1, 2])
+def test_what_is_next_to_impossible_after_some_ids_alone_is_mixed_by_logarithms(extreme):
+    logits = np.zeros((V, V))
+    logits[extreme, 1:] = -100.0  # e^-100 is nothing in float32
+    parts = [Bigram(logits - np.log(np.exp(logits).sum(axis=1, keepdims=True)), 0)] * 2
+    ids = np.array([[0, 1, 2, 3, 4], [1, 2, 3, 4, 5], [5, 4, 3, 2, 1]])
+    check_laws(MixturePredictor(parts, np.array([[0.3, 0.7]])), ids)
+    judge = counts(0)
+    weights = np.random.default_rng(0).dirichlet([1, 1, 1], size=judge.order)
+    check_laws(MixturePredictor([*parts, judge], weights, judge), ids)
+
+
 def test_the_probabilities_are_the_weighted_ones():
     first, second = bigram(1), bigram(2)
     mixture = MixturePredictor([first, second], np.array([[0.25, 0.75]]))
