@@ -16,7 +16,7 @@ from typing import Protocol
 
 import numpy as np
 
-from charlm.predict.mixed import CachePrediction
+from charlm.predict.mixed import CachePrediction, softmax
 from charlm.predict.places import NOTHING, Places, stack_places
 from charlm.predict.predictor import DensePrediction, Prediction, Predictor, State, lanes_of
 from charlm.predict.products import likeness
@@ -236,7 +236,7 @@ class CachedPredictor:
         if self.share == 0 or not number.any():
             return prediction
         share = self.share * self._fullness(number)[:, None]
-        weights = _softmax(np.multiply(like, self.flatness, out=like))
+        weights = softmax(np.multiply(like, self.flatness, out=like))
         return CachePrediction(prediction, weights, state.ids, share, shared)
 
     def positions(self, ids: np.ndarray, state: CacheState) -> tuple[Prediction, CacheState]:
@@ -288,15 +288,5 @@ class CachedPredictor:
             near = (places < now) & (places >= now - self.size)
             near &= after[places] != NOTHING
             like = outputs[stream, start:end] @ keys[first:last].T
-            weights = _softmax(np.where(near, self.flatness * like, -np.inf))
+            weights = softmax(np.where(near, self.flatness * like, -np.inf))
             yield slice(start, end), weights, after[places], near.sum(axis=1)
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    """Give shares along the last axis; zeros where all are -inf."""
-    if not logits.shape[-1]:
-        return logits
-    largest = logits.max(axis=-1, keepdims=True)
-    weights = np.exp(logits - np.where(np.isfinite(largest), largest, 0))
-    total: np.ndarray = weights / np.maximum(weights.sum(axis=-1, keepdims=True), 1e-30)
-    return total

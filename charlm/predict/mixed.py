@@ -123,3 +123,13 @@ def probs_of(prediction: Prediction) -> np.ndarray:
     """Give p of every id, (S, V)."""
     own: np.ndarray | None = getattr(prediction, "probs", None)
     return np.asarray(np.exp(prediction.log_probs())) if own is None else own
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Give shares along the last axis; zeros where all are -inf."""
+    if not logits.shape[-1]:
+        return logits
+    largest = logits.max(axis=-1, keepdims=True)
+    weights = np.exp(logits - np.where(np.isfinite(largest), largest, 0))
+    total: np.ndarray = weights / np.maximum(weights.sum(axis=-1, keepdims=True), 1e-30)
+    return total
