@@ -217,3 +217,20 @@ def test_a_guard_ends_a_sample_that_is_complete_for_it():
     for writing in writings:
         assert (writing.tokens, writing.stopped_by) == (3, "short")
         assert len(set(writing.guards[0].taken)) == 3
+
+
+def test_noise_is_the_same_however_many_numbers_are_drawn_at_a_time():
+    writing, plain = Writing(CHAR, SamplingOptions(), max_tokens=9, seed=4, number=2), [4, 2]
+    random = np.random.default_rng(plain)
+    assert [writing.noise() for _ in range(150)] == [random.random() for _ in range(150)]
+
+
+def test_who_begins_together_is_predicted_together():
+    predictor, random = Counting.of_text(CHAR, TEXT, 1e-2), np.random.default_rng(1)
+    batch, asked = WritingBatch(predictor), [Asked(random, number) for number in range(5)]
+    for each in asked:
+        batch.admit([each.writing()], each.state(predictor))
+    predictions = []
+    own = predictor.prediction
+    predictor.prediction = lambda state: predictions.append(state) or own(state)
+    assert len(batch.step()) == 5 and len(predictions) == 1

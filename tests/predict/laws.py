@@ -3,6 +3,7 @@
 import numpy as np
 
 from charlm.predict.positions import at_positions, positions, step_through
+from charlm.predict.reading import read
 
 
 def check_laws(predictor, ids, tolerance=1e-4):
@@ -12,6 +13,7 @@ def check_laws(predictor, ids, tolerance=1e-4):
     check_that_streams_are_apart(predictor, ids, tolerance)
     check_that_pieces_are_the_whole(predictor, ids, tolerance)
     check_that_positions_are_steps(predictor, ids, tolerance)
+    check_that_to_read_is_to_score(predictor, ids, tolerance)
 
 
 def check_that_steps_are_the_score(predictor, ids, tolerance):
@@ -73,3 +75,11 @@ def check_that_positions_are_steps(predictor, ids, tolerance):
         np.testing.assert_allclose(other.log_probs(), one.log_probs(), atol=tolerance)
         pieces = list(at_positions(predictor, row[3:], state))
         assert np.concatenate([part for part, _, _ in pieces]).tolist() == row[3:].tolist()
+
+
+def check_that_to_read_is_to_score(predictor, ids, tolerance):
+    for some in (ids, ids[:1]):
+        state = read(predictor, some, predictor.start(len(some)))
+        end = predictor.score(some, predictor.start(len(some)))[1]
+        one, other = predictor.prediction(state), predictor.prediction(end)
+        np.testing.assert_allclose(one.log_probs(), other.log_probs(), atol=tolerance)

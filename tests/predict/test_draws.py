@@ -179,3 +179,15 @@ def test_at_temperature_one_the_cluster_that_is_hit_is_the_only_one_opened():
         assert case.opened == hit
         hits.update(hit)
     assert hits == {0, 1, 2}
+
+
+@pytest.mark.parametrize("size", [3, 320, 700, 1500, 9000])
+def test_many_streams_are_drawn_from_block_by_block_as_each_alone(size):
+    generator = np.random.default_rng(size)
+    weights = generator.random((70, size)).astype(np.float32)
+    weights[:, generator.integers(size, size=size // 3)] = 0
+    noise = np.concatenate([generator.random(68), [0.0, np.nextafter(1.0, 0.0)]])
+    alone = [
+        drawing.aimed(row[None], share[None])[0] for row, share in zip(weights, noise, strict=True)
+    ]
+    np.testing.assert_array_equal(drawing.aimed(weights, noise), alone)

@@ -92,3 +92,19 @@ def test_a_bucket_with_few_ids_has_the_weights_of_all():
     everything = fit_weights(log_probs, np.zeros(500, dtype=int), 1)
     for bucket in (1, 2, 3):
         np.testing.assert_allclose(weights[bucket], everything[0])
+
+
+def test_probabilities_are_drawn_from_as_their_logarithms_are():
+    def unchanged(logs):
+        return logs
+
+    mixture, random = MixturePredictor([counts(1), bigram(2)], np.array([[0.4, 0.6]])), 0
+    random = np.random.default_rng(3)
+    state = mixture.score(random.integers(0, V, size=(40, 5)), mixture.start(40))[1]
+    noise = random.random(40)
+    plain = mixture.prediction(state).draw(unchanged, noise)
+    unchanged.only = (1.0, 0)
+    prediction = mixture.prediction(state)
+    drawn = prediction.draw(unchanged, noise)
+    np.testing.assert_array_equal(drawn, plain)
+    np.testing.assert_allclose(prediction.of(drawn), mixture.prediction(state).of(drawn), atol=1e-5)

@@ -369,3 +369,18 @@ def test_an_order_for_no_tokens_or_with_no_prompt_is_answered(engine_of):
     client = asked(engine, order("", max_tokens=0, echo=True, count=2, logprobs=1)).wait()
     assert client.answers == [Piece(0, "", finish="length"), Piece(1, "", finish="length")]
     assert asked(engine, order("", max_tokens=5)).wait().pieces()[-1].finish is not None
+
+
+@pytest.mark.parametrize("stops", [(), ("at",)])
+@pytest.mark.parametrize("logprobs", [None, 2])
+def test_a_whole_answer_is_what_its_pieces_are_together(engine_of, logprobs, stops):
+    engine = engine_of(model_of())
+    keywords = {"seed": 3, "count": 3, "echo": True, "logprobs": logprobs, "stops": stops}
+    pieces = asked(engine, order(**keywords)).wait()
+    whole = asked(engine, order(**keywords, whole=True))
+    for sample in range(3):
+        assert whole.wait().text(sample) == pieces.text(sample)
+        assert whole.tokens(sample) == pieces.tokens(sample)
+        told, parts = whole.pieces(sample), pieces.pieces(sample)
+        assert len(told) == 2 < len(parts) and told[-1].finish == parts[-1].finish
+        assert told[-1].generated == sum(piece.generated for piece in parts)

@@ -196,3 +196,16 @@ def test_what_was_forgotten_is_worked_out_again(kind, text):
         text = f"the cat {text} the  cat\t" * 4
         library = tokenizers.Tokenizer.from_str(tokenizer.to_json())
         assert tokenizer.encode(text).tolist() == library.encode(text).ids
+
+
+@pytest.mark.parametrize("tokenizer", ALL)
+def test_ids_one_by_one_give_the_text_of_all(tokenizer):
+    random = np.random.default_rng(1)
+    for _ in range(3):  # what was met before is known the next time
+        ids = random.integers(tokenizer.vocab_size, size=400).tolist()
+        together, alone = tokenizer.decoder(), tokenizer.decoder()
+        for token in ids:
+            assert alone.push_one(token) == together.push((token,))
+            assert alone.peek((5,)) == together.peek((5,))
+            assert alone.pending() == together.pending()
+        assert alone.flush() == together.flush()
