@@ -5,7 +5,6 @@ CHARLM_API_KEY or in a file. Nothing that is asked or answered is logged.
 """
 
 import argparse
-import gc
 import sys
 
 from charlm.cli.arguments import add_model, add_predictor, add_state, load_model, spare_threads
@@ -59,8 +58,6 @@ def run(arguments: argparse.Namespace) -> int:
     engine = ModelEngine(
         model, streams=options.streams, waiting=options.queue, seconds=options.request_seconds
     )
-    gc.collect()
-    gc.freeze()  # what is there by now stays, and later collections need not look through it
     serve(
         engine,
         Served(name, model.tokenizer, created),
