@@ -18,6 +18,7 @@ from charlm.generation.memo import Memo
 from charlm.generation.suggest import Suggestion, Suggestions, closed_suggestions, cut_typed
 from charlm.generation.word_search import WordSearch
 from charlm.predict.predictor import Predictor, State
+from charlm.predict.reading import read as read_ids
 from charlm.text.tokenizers import Tokenizer, refuse_surrogates
 
 MARKS = 6  # states that are kept, of the text's beginning and of places further on
@@ -98,7 +99,7 @@ class Session:
         read, state = self._marks[-1].read, self._marks[-1].state
         while read < len(ids):
             part = ids[read : read + STRIDE]
-            _, state = self._predictor.score(part[None], state)
+            state = read_ids(self._predictor, part[None], state)
             read += len(part)
             self._mark(_Mark(read, state))
         self._ids, self.context = ids, text
