@@ -33,7 +33,7 @@ class Deep:
     def __init__(self, tokenizer, used, last, longest=10**9, seed=0):
         self.vocab_size, self.boundary_id = tokenizer.vocab_size, tokenizer.boundary_id
         self.used, self.last, self.longest, self.seed = used, last, longest, seed
-        self.read = 0  # ids, of all streams
+        self.ids_read = 0  # ids, of all streams
 
     def start(self, streams):
         return [()] * streams
@@ -49,12 +49,12 @@ class Deep:
         return DensePrediction(np.array([self.row(history) for history in state]))
 
     def step(self, ids, state):
-        self.read += len(ids)
+        self.ids_read += len(ids)
         state = [(*history, int(token)) for history, token in zip(state, ids, strict=True)]
         return self.prediction(state), state
 
     def score(self, ids, state):
-        self.read += ids.size
+        self.ids_read += ids.size
         return np.zeros(ids.shape), [(*h, *row) for h, row in zip(state, ids.tolist(), strict=True)]
 
     def select(self, state, streams):
@@ -199,10 +199,10 @@ def test_a_keystroke_reads_what_is_new_and_no_more(kind):
     predictor = Deep(tokenizer, [0], [0])
     session, text = Session(predictor, tokenizer), TEXT * 4
     session.read(text)
-    before = predictor.read
+    before = predictor.ids_read
     for more in ("a", "a cat", "a cat and"):
         session.read(text + more)
-    assert predictor.read - before <= len(tokenizer.encode("a")) + 2 * len("a cat and")
+    assert predictor.ids_read - before <= len(tokenizer.encode("a")) + 2 * len("a cat and")
 
 
 def test_letters_of_a_word_open_what_is_open_already():
