@@ -19,6 +19,32 @@ def model(tmp_path_factory):
     return folder / "run"
 
 
+@pytest.fixture
+def say(capsys):
+    def run(*words):
+        code = main([str(word) for word in words])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def test_a_few_invalid_bytes_are_replaced_and_told_and_more_are_refused(say, model, tmp_path):
+    path, good = tmp_path / "lines", LINE.encode() * 50
+    path.write_bytes(good + b"caf\xe9\n")
+    code, out, err = say("score", model, path)
+    assert code == 0 and out.splitlines()[-1].endswith("\tcaf\ufffd")
+    evaluated = say("eval", model, path)
+    assert err in evaluated[2] and "1 invalid bytes became U+FFFD, the first at " in err
+    assert f"line 51, byte offset {len(good) + 3} (--strict refuses them)" in err
+    code, out, err = say("score", model, path, "--strict")
+    assert (code, out) == (3, "") and "line 51" in err and "leave out --strict" in err
+    code, out, err = say("score", model, path, "--encoding", "cp1251", "--json")
+    assert (code, err) == (0, "") and '"cafй"' in out.splitlines()[-1]
+    path.write_bytes(good + b"caf\xe9\n" * 9)
+    code, out, err = say("score", model, path)
+    assert (code, out) == (3, "") and "line 51" in err and "--encoding latin-1" in err
+
+
 @pytest.mark.parametrize("long", [["the cat " * (parts.FEW_CHARACTERS // 8)], ["a"] * 256])
 def test_much_text_is_read_by_pytorch_and_a_little_by_the_runtime(model, long):
     lm = load(model, threads=1)
