@@ -8,6 +8,7 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from charlm.cli.arguments import add_model, add_predictor, add_state, load_model, predictor_name
+from charlm.evaluation.keystrokes import LETTERS
 
 if TYPE_CHECKING:
     from charlm.evaluation.metrics import Evaluation
@@ -46,7 +47,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         metavar="N",
         help="share of keys that suggestions spare, over N words typed, evenly spaced (default "
-        f"{TYPED}); takes a tenth of a second a word, more with --cache, and reads the text again",
+        f"{TYPED}); looked for before each of a word's first {LETTERS} letters; takes a tenth of "
+        "a second a word, more with --cache and for long ones, and reads the text again",
     )
     parser.add_argument(
         "--html", metavar="FILE.html", help="write the text as a page, coloured by surprise"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from charlm.evaluation.accuracy import Accuracy, AccuracyCounter
-from charlm.evaluation.keystrokes import Keystrokes, press
+from charlm.evaluation.keystrokes import LETTERS, Keystrokes, press
 from charlm.evaluation.rows import as_text, rows_as_they_pass
 from charlm.evaluation.tokens import TokenScore, token_scores
 from charlm.language.keystrokes import keystrokes
@@ -117,6 +117,17 @@ def test_a_key_takes_the_word_that_is_offered():
 
     assert [keys(word) for word in ("dog", "cat", "car")] == [1, 3, 2]
     assert keys("cup") == 4  # letters, and what ends it
+
+
+def test_a_word_as_long_as_a_line_is_looked_for_at_its_beginning_alone():
+    asked = []
+
+    def offered_after(letters):
+        return lambda typed: asked.append(typed) or len(typed) == letters
+
+    assert press("word" * 100, offered_after(LETTERS)) == 401  # typed, and what ends it
+    assert asked == [("word" * 100)[:letters] for letters in range(LETTERS)]
+    assert press("word" * 100, offered_after(LETTERS - 1)) == LETTERS
 
 
 def test_keys_add_up():
