@@ -65,10 +65,11 @@ class _Rules:
 
 def _ruled(writings: Sequence[Writing], options: SamplingOptions, logs: np.ndarray) -> np.ndarray:
     """Apply the rules of options that all of S writings have to (S, V)."""
-    history = None
+    history = written = None
     if options.looks_back:
         history = np.stack([writing.history() for writing in writings])
-    return apply_rules(logs, options, history)
+        written = np.array([writing.tokens for writing in writings])
+    return apply_rules(logs, options, history, written)
 
 
 def _drawn_anew(writing: Writing, logs: np.ndarray, token: int) -> int:

@@ -24,11 +24,13 @@ class SamplingOptions:
     eta_cutoff: float = option(
         0.0, "leave out tokens below this share, or below less where the model is unsure"
     )
-    repetition_penalty: float = option(1.0, "above 1 makes recent tokens less probable")
+    repetition_penalty: float = option(
+        1.0, "above 1 makes tokens among the last 256 less probable, the prompt's too"
+    )
     presence_penalty: float = option(0.0, "nats taken from tokens among the last 256 written")
     frequency_penalty: float = option(0.0, "nats taken for each time a token is among them")
     no_repeat_ngram_size: int = option(
-        0, "write no N tokens twice within 256; 0 for any", metavar="N"
+        0, "write no N tokens twice within 256, nor the prompt's again; 0 for any", metavar="N"
     )
     min_tokens: int = option(
         0, "the model may end the text after so many tokens, not before", metavar="N"

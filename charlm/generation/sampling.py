@@ -16,16 +16,21 @@ NEVER = -np.inf
 
 
 def apply_rules(
-    log_probs: np.ndarray, options: SamplingOptions, history: np.ndarray | None = None
+    log_probs: np.ndarray,
+    options: SamplingOptions,
+    history: np.ndarray | None = None,
+    written: np.ndarray | None = None,
 ) -> np.ndarray:
     """Apply all rules in the order that Hugging Face applies them.
 
     history: (S, W) the last ids of each stream, -1 where there are fewer
+    written: (S,) how many of them are not of the prompt; None for all. OpenAI's penalties are for
+             these, Hugging Face's for all
     """
     if options.logit_bias:
         log_probs = add_biases(log_probs, options.logit_bias)
     if history is not None:
-        log_probs = _look_back(log_probs, options, history)
+        log_probs = _look_back(log_probs, options, history, written)
     if options.temperature < COLDEST:
         return keep_top_k(log_probs, 1)
     if options.temperature != 1.0:
@@ -43,12 +48,20 @@ def apply_rules(
     return log_probs
 
 
-def _look_back(log_probs: np.ndarray, options: SamplingOptions, history: np.ndarray) -> np.ndarray:
+def _look_back(
+    log_probs: np.ndarray,
+    options: SamplingOptions,
+    history: np.ndarray,
+    written: np.ndarray | None,
+) -> np.ndarray:
     if options.repetition_penalty != 1.0:
         log_probs = penalise_repetition(log_probs, history, options.repetition_penalty)
     if options.presence_penalty or options.frequency_penalty:
+        own = history
+        if written is not None:
+            own = np.where(np.arange(-history.shape[1], 0) >= -written[:, None], history, -1)
         log_probs = penalise_presence(
-            log_probs, history, options.presence_penalty, options.frequency_penalty
+            log_probs, own, options.presence_penalty, options.frequency_penalty
         )
     if options.no_repeat_ngram_size:
         log_probs = forbid_repeated_ngrams(log_probs, history, options.no_repeat_ngram_size)
@@ -124,7 +137,7 @@ def add_biases(log_probs: np.ndarray, biases: Sequence[tuple[int, float]]) -> np
 def penalise_presence(
     log_probs: np.ndarray, history: np.ndarray, presence: float, frequency: float
 ) -> np.ndarray:
-    """Take nats from ids of the recent past: once, and for each time they came, as OpenAI does."""
+    """Take nats from ids that were written: once, and for each time they came, as OpenAI does."""
     result = log_probs.copy()
     for row, past in zip(result, history, strict=True):
         seen, times = np.unique(past[past >= 0], return_counts=True)

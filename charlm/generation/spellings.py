@@ -96,3 +96,28 @@ class Gains:
             own = spelling.tokens
             return float(sum(shares[t] for t in towards if t in own and t not in opened))
         return float(sum(shares[t] for t in towards if t not in opened))
+
+
+def most_below(spelling: Spelling, memo: Memo, lexicon: Lexicon) -> float:
+    """Bound what any one word can gain below a spelling: it takes one token of each length."""
+    if spelling.gain[0] != spelling.taken:
+        tokens = np.array(spelling.tokens[spelling.taken :], dtype=np.int64)
+        shares = np.array(spelling.shares[spelling.taken :], dtype=np.float64)
+        bests = lexicon.bests(tokens, shares)
+        if spelling.branches is not None:
+            rest = _rest_bests(spelling, spelling.branches, memo, lexicon)
+            several = bests[0] + rest[0]
+            bests = np.maximum(bests, rest)
+            bests[0] = several
+        spelling.gain = (spelling.taken, float(bests.sum()) * spelling.mass)
+    return spelling.gain[1]
+
+
+def _rest_bests(spelling: Spelling, branches: Branches, memo: Memo, lexicon: Lexicon) -> np.ndarray:
+    """Give the same of the tokens that never are taken, (G,)."""
+    if spelling.rest_bests is None:
+        shares = memo.shares(spelling.number).copy()
+        shares[spelling.tokens] = 0.0
+        rest = lexicon.following(branches.place)
+        spelling.rest_bests = lexicon.bests(rest, shares[rest])
+    return spelling.rest_bests

@@ -13,13 +13,14 @@ import numpy as np
 from charlm.generation.branches import Branches, branches_of, tails_of
 from charlm.generation.lexicon import Lexicon, Place, may_be_word
 from charlm.generation.memo import Memo
-from charlm.generation.spellings import Gains, Spelling
+from charlm.generation.spellings import Gains, Spelling, most_below
 from charlm.text.pretokens import APOSTROPHES
 
 WIDTH = 32  # spellings opened at a time,
 NEAR = 0.3  # of a quick search only those that are so probable beside the most probable one
-MAX_OPENED = 1024
-ENOUGH = 0.01  # unexplored share at which the search ends
+MAX_OPENED = 1024  # and MORE times as many while the words listed are not known to ENOUGH
+MORE = 4
+ENOUGH = 0.01  # share that need not be searched
 
 
 class WordSearch:
@@ -54,8 +55,8 @@ class WordSearch:
         """
         self._word, self._quick = word, quick
         self._open([self._open_usual()])
-        opened, most = 0, min(MAX_OPENED, self._memo.most)
-        while self._next and opened < most:
+        opened = 0
+        while self._next and self._goes_on(opened, k):
             least = self._least(k)
             if self._settled(k, least if quick else 0.0):
                 return
@@ -69,6 +70,15 @@ class WordSearch:
                     for number, (source, token, mass) in zip(numbers, spellings, strict=True)
                 ]
             )
+
+    def _goes_on(self, opened: int, k: int) -> bool:
+        """Tell whether to open more: longer while a word that is listed may have much more."""
+        if opened < min(MAX_OPENED, self._memo.most):
+            return True
+        longer = self._word is None and not self._quick
+        if not longer or opened >= min(MORE * MAX_OPENED, self._memo.most):
+            return False
+        return self.too_low([word for word, _, _ in self.best(k)]) > ENOUGH
 
     def best(self, k: int) -> list[tuple[str, str, float]]:
         """Give the best words, what remains to be typed of each, and its share, at least."""
@@ -116,11 +126,12 @@ class WordSearch:
     def _decided(self, word: str, k: int) -> bool:
         """Tell whether nothing still open could bring a word among the k best, or out of them.
 
-        A word gains only below spellings that it begins with, and from each at most its `_gain`.
+        A word gains only below spellings that it begins with, and from each at most `most_below`.
         """
         gains: dict[str, float] = {}
         for source in self._sources:
-            gains[source.begun] = gains.get(source.begun, 0.0) + self._gain(source)
+            own = most_below(source, self._memo, self._lexicon)
+            gains[source.begun] = gains.get(source.begun, 0.0) + own
 
         def gain(word: str) -> float:
             return sum(gains.get(word[:length], 0.0) for length in range(len(word) + 1))
@@ -134,29 +145,6 @@ class WordSearch:
         if most >= own:  # a word that was not met yet could have more
             return False
         return sum(mass + most >= own and mass + gain(other) >= own for mass, other in others) < k
-
-    def _gain(self, source: Spelling) -> float:
-        """Bound what any one word can gain below a source: it takes one token of each length."""
-        if source.gain[0] != source.taken:
-            tokens = np.array(source.tokens[source.taken :], dtype=np.int64)
-            shares = np.array(source.shares[source.taken :], dtype=np.float64)
-            bests = self._lexicon.bests(tokens, shares)
-            if source.branches is not None:
-                rest = self._rest_bests(source, source.branches)
-                several = bests[0] + rest[0]
-                bests = np.maximum(bests, rest)
-                bests[0] = several
-            source.gain = (source.taken, float(bests.sum()) * source.mass)
-        return source.gain[1]
-
-    def _rest_bests(self, source: Spelling, branches: Branches) -> np.ndarray:
-        """Give the same of the tokens that never are taken, (G,)."""
-        if source.rest_bests is None:
-            shares = self._memo.shares(source.number).copy()
-            shares[source.tokens] = 0.0
-            rest = self._lexicon.following(branches.place)
-            source.rest_bests = self._lexicon.bests(rest, shares[rest])
-        return source.rest_bests
 
     def _batch(self, least: float, near: float) -> list[tuple[Spelling, int, float]]:
         """Take the most probable spellings that are open; of all but the first, some mass at least.

@@ -11,7 +11,7 @@ from charlm.generation.options import SamplingOptions
 from charlm.generation.stopping import StopFilter
 from charlm.text.tokenizers import Decoder, Tokenizer
 
-HISTORY = 256  # ids that the repetition penalty looks back on
+HISTORY = 256  # ids that penalties look back on, of what was written and of the prompt before it
 BEFORE = 8  # ids of the prompt that the decoder takes: a character may have begun in them
 
 
@@ -112,7 +112,7 @@ class Writing:
         self._decoder = tokenizer.decoder()
         self._decoder.push([int(token) for token in prompt_ids[-BEFORE:]])
         self._stop = StopFilter(stops)
-        self._recent: deque[int] = deque(maxlen=HISTORY)
+        self._recent = deque((int(token) for token in prompt_ids[-HISTORY:]), maxlen=HISTORY)
         self.guards = [make(self._decoder) for make in guards]
 
     def noise(self) -> float:
@@ -120,7 +120,7 @@ class Writing:
         return self._random.random()
 
     def history(self) -> np.ndarray:
-        """Give the last ids that were written, (HISTORY,); before them -1 for those missing."""
+        """Give the last ids of prompt and text, (HISTORY,); before them -1 for those missing."""
         ids = np.full(HISTORY, -1, dtype=np.int64)
         ids[HISTORY - len(self._recent) :] = self._recent
         return ids

@@ -149,7 +149,7 @@ class LanguageModel:
         return list(self.suggestions(text, k).suggestions)
 
     def suggestions(self, text: str, k: int = 5) -> Suggestions:
-        """Suggest, and say how much probability was not searched."""
+        """Suggest, and say how much too low the figures may be, and what was not searched."""
         check_count(k, "k")
         return self.session(quick=False).suggest(text, k)
 

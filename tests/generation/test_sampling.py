@@ -175,6 +175,18 @@ def test_penalties_take_nats_once_and_for_each_time():
     np.testing.assert_allclose(taken[0], [0, 0.75, 1.0, 0])
 
 
+def test_the_prompt_counts_for_some_penalties_and_not_for_others():
+    logs, history = np.log(np.full((1, 4), 0.25)), np.array([[-1, 0, 0, 1, 2]])
+
+    def taken(**options):
+        return (logs - apply_rules(logs, SamplingOptions(**options), history, np.array([2])))[0]
+
+    np.testing.assert_allclose(taken(presence_penalty=1.0), [0, 1, 1, 0])
+    np.testing.assert_allclose(taken(frequency_penalty=1.0), [0, 1, 1, 0])
+    np.testing.assert_allclose(taken(repetition_penalty=2.0) > 0, [1, 1, 1, 0])
+    assert np.isinf(taken(no_repeat_ngram_size=1)).tolist() == [1, 1, 1, 0]
+
+
 def test_no_ids_are_written_twice_in_the_same_order():
     logs, history = np.log(np.full((1, 4), 0.25)), np.array([[-1, 0, 1, 2, 0, 1]])
     assert np.isfinite(forbid_repeated_ngrams(logs, history, 3)[0]).tolist() == [1, 1, 0, 1]

@@ -136,6 +136,19 @@ def test_a_figure_is_too_low_by_what_is_unexplored_at_most(kind, context, typed,
     assert typed.strip() or max(gaps) > 0.001, "some figures were too low"
 
 
+def test_a_search_goes_on_until_the_words_it_lists_are_known(monkeypatch):
+    tokenizer = KINDS["char"]
+    used = [tokenizer.encode(c)[0] for c in "cat :"]
+    read, last = len(tokenizer.encode("a")), [tokenizer.encode(c)[0] for c in " :"]
+    predictor = Deep(tokenizer, used, last, longest=read + 4, seed=3)
+    monkeypatch.setattr(module, "MAX_OPENED", 2)
+    monkeypatch.setattr(module, "WIDTH", 1)
+    monkeypatch.setattr(module, "MORE", 1)
+    assert suggest(predictor, tokenizer, "a ").unexplored > 0.01
+    monkeypatch.setattr(module, "MORE", 100)
+    assert suggest(predictor, tokenizer, "a ").unexplored <= 0.01
+
+
 @pytest.mark.parametrize("kind", ["byte", "char", "bpe", "word"])
 def test_a_word_that_hardly_could_be_is_completed(kind):
     tokenizer = KINDS[kind]

@@ -114,7 +114,9 @@ class Fake:
             for word, share in WORDS.items()
             if word.startswith(typed)
         ][: body["k"]]
-        return JSONResponse({"text": body["text"], "suggestions": found, "unexplored": 0.01})
+        return JSONResponse(
+            {"text": body["text"], "suggestions": found, "unexplored": 0.01, "unsearched": 0.01}
+        )
 
     async def _complete(self, body):
         if not body.get("stream"):

@@ -122,7 +122,10 @@ def test_echo_alone_scores_a_text(client):
 
 def test_suggestions_have_the_form_of_the_command(client):
     answer = client.post("/v1/suggest", json={"text": "the c", "k": 2}).json()
-    assert list(answer) == ["text", "suggestions", "unexplored"] and answer["text"] == "the c"
+    assert (
+        list(answer) == ["text", "suggestions", "unexplored", "unsearched"]
+        and answer["text"] == "the c"
+    )
     assert list(answer["suggestions"][0]) == ["word", "completion", "probability"]
     assert len(answer["suggestions"]) == 2
     assert len(client.post("/v1/suggest", json={"text": "the c"}).json()["suggestions"]) <= 5
