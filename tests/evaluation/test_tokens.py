@@ -11,6 +11,7 @@ from charlm.evaluation.rows import as_text, rows_as_they_pass
 from charlm.evaluation.tokens import TokenScore, token_scores
 from charlm.language.keystrokes import keystrokes
 from charlm.text.alphabets import make_char_tokenizer
+from charlm.text.learning import learn_tokenizer
 from tests.predictors import Bigram
 
 TOKENIZER = make_char_tokenizer(list("abc \n"))
@@ -107,6 +108,18 @@ def test_first_guesses_are_counted():
         "entropy": 0.5,
     }
     assert set(Accuracy().to_json().values()) == {None}
+
+
+@pytest.mark.parametrize("by", ["line", "document"])
+def test_bytes_of_the_closed_form_are_those_of_the_text_as_it_writes_it(by):
+    tokenizer = learn_tokenizer("word", lambda: ["née saw a cat\n"], unknown="unk")
+    text = " née  saw an elephant \na cat\n née"
+    scores = token_scores(Bigram.random(tokenizer), tokenizer, [[tokenizer.encode(text)]])
+    rows = rows_of(by, list(scores), lossless=False)
+    written = "née saw <unk> <unk>\na cat\nnée"
+    assert tokenizer.decode(tokenizer.encode(text).tolist()) == written
+    assert sum(row["bytes"] for row in rows) == len(written.encode())
+    assert {row["bits_per_byte"] for row in rows} == {None}
 
 
 def test_a_key_takes_the_word_that_is_offered():
