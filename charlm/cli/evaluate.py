@@ -8,9 +8,11 @@ from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Any
 
 from charlm.cli.arguments import add_model, add_predictor, add_state, load_model, predictor_name
+from charlm.evaluation.keystrokes import LETTERS
 
 if TYPE_CHECKING:
     from charlm.evaluation.metrics import Evaluation
+    from charlm.evaluation.rows import By, Row
     from charlm.language.examining import Examined
 
 TYPED = 200  # words
@@ -46,7 +48,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=int,
         metavar="N",
         help="share of keys that suggestions spare, over N words typed, evenly spaced (default "
-        f"{TYPED}); takes a tenth of a second a word, more with --cache, and reads the text again",
+        f"{TYPED}); looked for before each of a word's first {LETTERS} letters; takes a tenth of "
+        "a second a word, more with --cache and for long ones, and reads the text again",
     )
     parser.add_argument(
         "--html", metavar="FILE.html", help="write the text as a page, coloured by surprise"
@@ -58,11 +61,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Score and print the evaluation."""
-    rows: list[dict[str, Any]] = []
-    found = _examine(arguments, rows) if _looks_closer(arguments) else _evaluate(arguments)
-    if arguments.json:
-        by = {"by": rows} if arguments.by else {}
-        print(json.dumps(found.to_json() | by))
+    rows = JsonRows() if arguments.json else TableRows(arguments.by)
+    found = _examine(arguments, rows.add) if _looks_closer(arguments) else _evaluate(arguments)
+    if isinstance(rows, JsonRows):
+        rows.end(found.to_json(), arguments.by is not None)
         return 0
     from charlm.evaluation.report import evaluation_table, examination_table
     from charlm.language.examining import Examined
@@ -72,6 +74,39 @@ def run(arguments: argparse.Namespace) -> int:
         table += examination_table(found.to_json())
     print(table, file=sys.stderr if arguments.by else sys.stdout)
     return 0
+
+
+class TableRows:
+    """Prints rows as they come, as a table whose head is not there before one is."""
+
+    def __init__(self, by: "By") -> None:
+        self._by, self._begun = by, False
+
+    def add(self, row: "Row") -> None:
+        """Print a row."""
+        from charlm.evaluation.rows import COLUMNS, as_text
+
+        if not self._begun:
+            print("\t".join(COLUMNS[self._by]))
+        self._begun = True
+        print(as_text(row, self._by))
+
+
+class JsonRows:
+    """Prints rows as they come within the one object of --json: a long text has millions."""
+
+    def __init__(self) -> None:
+        self._begun = False
+
+    def add(self, row: "Row") -> None:
+        """Print a row."""
+        sys.stdout.write((", " if self._begun else '{"by": [') + json.dumps(row))
+        self._begun = True
+
+    def end(self, values: dict[str, Any], by: bool) -> None:
+        """Print the rest of the object, in which there is a list of rows or none."""
+        before = ("" if self._begun else '{"by": [') + "], " if by else "{"
+        print(before + json.dumps(values).removeprefix("{"))
 
 
 def _looks_closer(arguments: argparse.Namespace) -> bool:
@@ -90,23 +125,14 @@ def _evaluate(arguments: argparse.Namespace) -> "Evaluation":
     )
 
 
-def _examine(arguments: argparse.Namespace, rows: list[dict[str, Any]]) -> "Examined":
-    """Evaluate and look closer; rows are printed as they come, or kept for the JSON."""
-    from charlm.evaluation.rows import COLUMNS, as_text
+def _examine(arguments: argparse.Namespace, emit: "Callable[[Row], None]") -> "Examined":
+    """Evaluate and look closer."""
     from charlm.language.examining import Wanted, examine
 
-    by = arguments.by
     wanted = Wanted(  # refuses before the work begins
-        arguments.html, arguments.plot, by, arguments.accuracy, arguments.keystrokes
+        *(arguments.html, arguments.plot, arguments.by, arguments.accuracy, arguments.keystrokes)
     )
     model = load_model(arguments)
-
-    def show(row: dict[str, Any]) -> None:
-        if not rows:  # not before there is one
-            print("\t".join(COLUMNS[by]))
-            rows.append({})
-        print(as_text(row, by))
-
     with _typing() as typed:
         return examine(
             model,
@@ -117,7 +143,7 @@ def _examine(arguments: argparse.Namespace, rows: list[dict[str, Any]]) -> "Exam
             strict=arguments.strict,
             text_column=arguments.text_column,
             tell=_tell,
-            emit=rows.append if arguments.json else show,
+            emit=emit,
             typed=typed,
         )
 

@@ -5,11 +5,11 @@ from itertools import islice
 
 import numpy as np
 
-from charlm.evaluation.scoring import side_by_side
+from charlm.evaluation.scoring import score_stream, side_by_side
 from charlm.predict.predictor import Predictor, lanes_of
 
 BATCH = 1 << 14  # texts taken at a time, and sorted by length
-NUMBERS = 1 << 14  # ids read together, padding included: more gain nothing
+NUMBERS = 1 << 14  # ids read together, padding included: more gain nothing; a longer text is alone
 LANES = 256
 
 
@@ -38,6 +38,8 @@ def _lanes(order: list[int], lengths: list[int], most: int) -> Iterator[list[int
 
 
 def _score_lanes(predictor: Predictor, texts: list[np.ndarray]) -> np.ndarray:
+    if len(texts[-1]) > NUMBERS:  # alone, and however long: what is held is that of a chunk
+        return np.array([score_stream(predictor, texts).nats])
     padded, real = side_by_side(texts)
     nats, _ = predictor.score(padded, predictor.start(len(texts)))
     return np.asarray(np.where(real, nats, 0.0).sum(axis=1, dtype=np.float64))

@@ -1,7 +1,9 @@
 """An evaluation in rows: of tokens, of lines or of documents, as they pass.
 
 Lines are read with state carried, as the whole text is; a token that reaches over a line's end
-belongs to the line in which it begins.
+belongs to the line in which it begins. Bytes are those that the tokens add: in the closed word form
+an unknown word has the five of <unk>, and white space that it does not keep has none, so that rows
+sum to the text as it writes it and not to the `bytes` of the whole evaluation.
 """
 
 import math

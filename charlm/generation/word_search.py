@@ -276,6 +276,8 @@ class WordSearch:
             spelled = spelled.decode().rstrip(APOSTROPHES).encode()
             if len(spelled) < len(self._prefix):
                 return  # what was typed goes beyond this word, by an apostrophe
+        if mass <= 0.0:
+            return  # hundreds of letters were typed of it: floats end at e^-745
         word = own.word
         self.words[word] = self.words.get(word, 0.0) + mass
         if mass > self._spellings.get(word, (0.0, b""))[0]:

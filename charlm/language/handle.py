@@ -35,8 +35,6 @@ from charlm.text.finding import paths_of
 from charlm.text.sources import Corpus, ReadOptions
 from charlm.text.tokenizers import Tokenizer
 
-FEW_LINES = 256
-
 
 class LanguageModel:
     """A trained model: what `charlm.train` gives and `charlm.load` opens."""
@@ -166,7 +164,7 @@ class LanguageModel:
 
     def score(self, text: str) -> float:
         """Give -log p of a text in nats, by the network, read from the start."""
-        network = self.parts.begun(self.network)
+        network = self.parts.begun(self.parts.network_for([text]))
         return score_stream(network, [self.tokenizer.encode(text)]).nats
 
     def read(
@@ -193,9 +191,10 @@ class LanguageModel:
     ) -> list[LineScore]:
         """Score each line on its own, in order; bytes, if the tokenizer is that of bytes.
 
-        Many lines are read by PyTorch, side by side; a few by the runtime, which is there at once.
+        Much text is read by PyTorch, and lines side by side; little by the runtime, which is there
+        at once.
         """
-        network = self.network if len(lines) < FEW_LINES else self.parts.reader
+        network = self.parts.network_for(lines)
         own = self.parts.predictor(check_name(predictor, self.combination), network)
         nats = score_each(own, map(self.tokenizer.encode, lines))
         lossless = self.tokenizer.lossless

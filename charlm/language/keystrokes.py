@@ -27,6 +27,8 @@ def keystrokes(
 ) -> tuple[Keystrokes, Calibration]:
     """Type so many words of a text, evenly spaced over it, each after all that stands before it.
 
+    A word is looked for before each of its first 40 letters; of a longer one the rest is typed.
+
     Gives the keys, and how often the words came that were suggested before a word's first letter,
     beside the probabilities given to them.
 

@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     from charlm.predict.adapt import AdaptingPredictor
     from charlm.predict.neural import NeuralPredictor
 
+FEW_LINES = 256
+FEW_CHARACTERS = 1 << 15  # which the runtime reads in the two seconds that PyTorch takes to load
+
 
 class Parts:
     """What a model directory predicts with, from the beginning of a text or from a memory of one.
@@ -81,6 +84,12 @@ class Parts:
 
         weights = plain_weights(self._weights())
         return load_predictor(self.files, self._device, self._threads, weights)
+
+    def network_for(self, texts: Sequence[str | bytes]) -> Network:
+        """Give what reads these texts sooner: `reader` if they are many or long, else `network`."""
+        sizes = (len(each) for each in texts if isinstance(each, str | bytes))  # others are refused
+        few = len(texts) < FEW_LINES and sum(sizes) < FEW_CHARACTERS
+        return self.network if few else self.reader
 
     @cached_property
     def adapting(self) -> "AdaptingPredictor":

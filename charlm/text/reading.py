@@ -68,6 +68,29 @@ class Decoding:
         self._lines += text.count("\n")
         return text
 
+    @property
+    def invalid_share(self) -> float:
+        """Give the share of invalid bytes in what was read so far."""
+        return self.invalid_bytes / max(self.size, 1)
+
+    @property
+    def place(self) -> str:
+        """Say where in the file the first invalid byte is."""
+        offset, line = self.first_invalid or (0, 1)
+        return f"line {line}, byte offset {offset}"
+
+    def refusal(self) -> CorpusError:
+        """Make the error for a file with too many invalid bytes, or for any where that is asked."""
+        hint = "leave out --strict to have them replaced"
+        if self.invalid_share > MAX_INVALID:
+            one, other, *_ = (e for e in ("utf-8", "latin-1", "cp1251") if e != self._encoding)
+            hint = f"pass its real encoding, such as --encoding {one} or --encoding {other}"
+        return CorpusError(
+            f"{self.where} is not {self._encoding.upper()}: {self.invalid_bytes:,} invalid bytes "
+            f"in the first {self.size:,}, the first at {self.place}",
+            hint,
+        )
+
     def _decode_utf8(self, data: bytes, final: bool) -> str:
         buffer = self._left + data
         start = self.size - len(buffer)  # where the buffer begins in the file

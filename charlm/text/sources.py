@@ -62,6 +62,14 @@ class ReadReport:
     broken_rows: int = 0
     broken: list[str] = field(default_factory=list)
 
+    def note(self, decoding: Decoding) -> None:
+        """Take note of a file that is read to its end."""
+        self.bytes += decoding.size
+        self.byte_order_marks += decoding.byte_order_mark
+        if decoding.invalid_bytes and self.first_invalid is None:
+            self.first_invalid = f"{decoding.where}, {decoding.place}"
+        self.invalid_bytes += decoding.invalid_bytes
+
     def lines(self) -> list[str]:
         """Say in sentences what a user should know; nothing where there is nothing to tell."""
         told = []
@@ -247,24 +255,12 @@ class Corpus:
 
     def _judge(self, decoding: Decoding, at_end: bool) -> None:
         """Refuse a file with too many invalid bytes; take note of the others at their end."""
-        if decoding.first_invalid is not None:
-            offset, line = decoding.first_invalid
-            share = decoding.invalid_bytes / max(decoding.size, 1)
+        if decoding.invalid_bytes:
+            share = decoding.invalid_share
             if self.options.strict or (share > MAX_INVALID and (at_end or share > 0.02)):
-                raise CorpusError(
-                    f"{decoding.where} is not {self.options.encoding.upper()}: "
-                    f"{decoding.invalid_bytes:,} invalid bytes in the first {decoding.size:,}, "
-                    f"the first at line {line}, byte offset {offset}",
-                    _encoding_hint(self.options, too_many=share > MAX_INVALID),
-                )
+                raise decoding.refusal()
         if at_end:
-            report = self._report
-            report.bytes += decoding.size
-            report.byte_order_marks += decoding.byte_order_mark
-            report.invalid_bytes += decoding.invalid_bytes
-            if decoding.first_invalid is not None and report.first_invalid is None:
-                offset, line = decoding.first_invalid
-                report.first_invalid = f"{decoding.where}, line {line}, byte offset {offset}"
+            self._report.note(decoding)
 
 
 def open_source(source: Source) -> BinaryIO:
@@ -291,10 +287,3 @@ def _changed(source: Source) -> CorpusError | None:
     return CorpusError(
         f"{source.name} changed while it was read", "start again when it is complete"
     )
-
-
-def _encoding_hint(options: ReadOptions, too_many: bool) -> str:
-    if not too_many:
-        return "leave out --strict to have them replaced"
-    others = [name for name in ("utf-8", "latin-1", "cp1251") if name != options.encoding]
-    return f"pass its real encoding, such as --encoding {others[0]} or --encoding {others[1]}"

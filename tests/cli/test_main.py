@@ -283,7 +283,8 @@ def test_what_cannot_be_scored_is_3(say, model, tmp_path):
     refused(say("score", model, tmp_path / "nowhere.txt"), 3, "nowhere.txt")
     path = tmp_path / "latin.txt"
     path.write_bytes("caf\u00e9\n".encode("latin-1"))
-    refused(say("score", model, path), 3, "UTF-8", "iconv")
+    refused(say("score", model, path), 3, "UTF-8", "line 1, byte offset 3", "--encoding latin-1")
+    refused(say("score", model, path, "--encoding", "latin-9000"), 2, "latin-9000")
 
 
 def test_options_may_stand_anywhere_after_the_command(say, model):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from charlm.evaluation import lines
+from charlm.evaluation import lines, scoring
 from charlm.evaluation.lines import score_each
 from tests.predictors import Bigram
 
@@ -54,6 +54,23 @@ def test_lanes_are_no_more_than_fit():
     texts = [np.ones(length, dtype=np.int64) for length in (1, 2, 3, 20_000, 5, 30_000)]
     assert len(list(score_each(Watched(TABLE, 0), texts))) == 6
     assert all(rows * width <= lines.NUMBERS or rows == 1 for rows, width in widths)
+
+
+def test_a_line_of_any_length_is_read_in_chunks_and_costs_the_same():
+    sizes = []
+
+    class Watched(Bigram):
+        def score(self, ids, state):
+            sizes.append(ids.size)
+            return super().score(ids, state)
+
+    generator = np.random.default_rng(2)
+    texts = [generator.integers(0, 9, size=length) for length in (5, 3 * scoring.CHUNK + 7, 0, 40)]
+    got = list(score_each(Watched(TABLE, 0), texts))
+    assert max(sizes) == scoring.CHUNK and sum(sizes) >= sum(map(len, texts))
+    for text, nats in zip(texts, got, strict=True):
+        whole, _ = PREDICTOR.score(text[None], PREDICTOR.start(1))
+        assert nats == pytest.approx(whole.sum(dtype=np.float64), rel=1e-12)
 
 
 def test_many_short_lines_are_read_side_by_side_with_little_padding():

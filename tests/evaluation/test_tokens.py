@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 
 from charlm.evaluation.accuracy import Accuracy, AccuracyCounter
-from charlm.evaluation.keystrokes import Keystrokes, press
+from charlm.evaluation.keystrokes import LETTERS, Keystrokes, press
 from charlm.evaluation.rows import as_text, rows_as_they_pass
 from charlm.evaluation.tokens import TokenScore, token_scores
 from charlm.language.keystrokes import keystrokes
 from charlm.text.alphabets import make_char_tokenizer
+from charlm.text.learning import learn_tokenizer
 from tests.predictors import Bigram
 
 TOKENIZER = make_char_tokenizer(list("abc \n"))
@@ -109,6 +110,18 @@ def test_first_guesses_are_counted():
     assert set(Accuracy().to_json().values()) == {None}
 
 
+@pytest.mark.parametrize("by", ["line", "document"])
+def test_bytes_of_the_closed_form_are_those_of_the_text_as_it_writes_it(by):
+    tokenizer = learn_tokenizer("word", lambda: ["née saw a cat\n"], unknown="unk")
+    text = " née  saw an elephant \na cat\n née"
+    scores = token_scores(Bigram.random(tokenizer), tokenizer, [[tokenizer.encode(text)]])
+    rows = rows_of(by, list(scores), lossless=False)
+    written = "née saw <unk> <unk>\na cat\nnée"
+    assert tokenizer.decode(tokenizer.encode(text).tolist()) == written
+    assert sum(row["bytes"] for row in rows) == len(written.encode())
+    assert {row["bits_per_byte"] for row in rows} == {None}
+
+
 def test_a_key_takes_the_word_that_is_offered():
     offered = {"": ["dog", "hat", "cow"], "c": ["cow", "car", "cut"], "ca": ["cat"]}
 
@@ -117,6 +130,17 @@ def test_a_key_takes_the_word_that_is_offered():
 
     assert [keys(word) for word in ("dog", "cat", "car")] == [1, 3, 2]
     assert keys("cup") == 4  # letters, and what ends it
+
+
+def test_a_word_as_long_as_a_line_is_looked_for_at_its_beginning_alone():
+    asked = []
+
+    def offered_after(letters):
+        return lambda typed: asked.append(typed) or len(typed) == letters
+
+    assert press("word" * 100, offered_after(LETTERS)) == 401  # typed, and what ends it
+    assert asked == [("word" * 100)[:letters] for letters in range(LETTERS)]
+    assert press("word" * 100, offered_after(LETTERS - 1)) == LETTERS
 
 
 def test_keys_add_up():

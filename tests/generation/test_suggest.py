@@ -182,3 +182,13 @@ def test_where_a_word_is_cut_does_not_hang_on_how_much_stands_before(end):
     whole = cut_typed(tokenizer, "a cat.\n" * 400 + "at" + end)
     assert whole[1] == alone[1] and "".join(alone) == "at" + end
     assert whole[0].endswith(alone[0])
+
+
+@pytest.mark.parametrize("kind", LOSSLESS)
+def test_a_half_typed_word_less_probable_than_any_float_has_no_suggestions(kind):
+    tokenizer = LOSSLESS[kind]
+    predictor = Bigram.random(tokenizer)
+    text = "so " + "abdct" * 200
+    found = suggest(predictor, tokenizer, text)
+    assert found.suggestions == () and found.unexplored == 1
+    assert not Session(predictor, tokenizer).offers(text, text.split()[1] + "a", 3)

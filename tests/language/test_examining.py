@@ -12,7 +12,7 @@ from charlm.cli.main import main
 from charlm.errors import DiskError
 from charlm.evaluation import page as pages
 from charlm.language import examining as module
-from charlm.language.examining import Wanted, examine
+from charlm.language.examining import Examined, Wanted, examine
 from charlm.storage import system
 from tests.pictures import Reader, size_of
 
@@ -204,6 +204,24 @@ def test_rows_add_up_to_the_evaluation(say, model, tmp_path):
     code, out, err = say("eval", model, tmp_path / "new.txt", "--by", "line", "--predictor", "best")
     assert out.splitlines()[0].split("\t")[0] == "line" and len(out.splitlines()) == 4
     assert "bits per byte" in err
+
+
+@pytest.mark.parametrize("rows", [[{"token": "é"}, {"token": "b"}, {"token": "c"}], []])
+def test_rows_are_out_before_the_next_one_comes_also_in_json(
+    say, model, tmp_path, monkeypatch, capsys, rows
+):
+    plain, out = json.loads(say("eval", model, "--json")[1]), []
+
+    def examine(model, paths, wanted, *, emit, **keywords):
+        for row in rows:
+            emit(row)
+            out.append(capsys.readouterr().out)
+        return Examined(model.evaluate())
+
+    monkeypatch.setattr(module, "examine", examine)
+    end = say("eval", model, "--by", "token", "--json")[1]
+    assert [json.loads(piece[piece.index('{"t') :]) for piece in out] == rows
+    assert json.loads("".join([*out, end])) == plain | {"by": rows}
 
 
 def test_accuracy_and_keystrokes_stand_under_the_table_and_in_the_json(say, model, closed):
