@@ -8,7 +8,7 @@ from charlm.options import check, option
 
 @dataclass(frozen=True)
 class ServeOptions:
-    """Limits are per request unless it says otherwise; times are seconds."""
+    """Limits are per request unless it says otherwise."""
 
     host: str = option(
         "127.0.0.1", "address to listen on; any other than this machine's own needs a key"
@@ -27,16 +27,26 @@ class ServeOptions:
     queue: int = option(32, "requests that wait for their turn; more are sent away")
     streams: int = option(64, "samples that are written at a time")
     connections: int = option(512, "connections at a time; the idlest makes room for a new one")
-    request_seconds: float = option(60.0, "that a request may take", flag="--request-timeout")
-    header_seconds: float = option(
-        10.0, "that its head may take to arrive", flag="--header-timeout"
+    request_seconds: float = option(
+        60.0, "seconds that a request may take", flag="--request-timeout"
     )
-    body_seconds: float = option(10.0, "that its body may take to arrive", flag="--body-timeout")
-    write_seconds: float = option(10.0, "that a client may not read", flag="--write-timeout")
-    idle_seconds: float = option(5.0, "that a connection is kept open", flag="--keep-alive-timeout")
-    ping_seconds: float = option(10.0, "of silence in a stream before a comment", flag="--ping")
+    header_seconds: float = option(
+        10.0, "seconds that its head may take to arrive", flag="--header-timeout"
+    )
+    body_seconds: float = option(
+        10.0, "seconds that its body may take to arrive", flag="--body-timeout"
+    )
+    write_seconds: float = option(
+        10.0, "seconds that a client may not read", flag="--write-timeout"
+    )
+    idle_seconds: float = option(
+        5.0, "seconds that a connection is kept open", flag="--keep-alive-timeout"
+    )
+    ping_seconds: float = option(
+        10.0, "seconds of silence in a stream before a comment", flag="--ping"
+    )
     stop_seconds: float = option(
-        10.0, "that what is going on may take at SIGTERM", flag="--stop-timeout"
+        10.0, "seconds that what is going on may take at SIGTERM", flag="--stop-timeout"
     )
 
     def __post_init__(self) -> None:
