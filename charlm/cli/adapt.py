@@ -30,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Tune, and tell what was found."""
+    from charlm.language.adapting import TUNED
     from charlm.language.handle import load
     from charlm.language.tailoring import tailor
 
@@ -51,4 +52,9 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"{'predictor':28}{'nats per token':>16}")
     for name, cost in nats.items():
         print(f"{name:28}{cost:>16.4f}")
+    print(
+        f"kept in {model.directory / TUNED}, by which this model adapts from now on; without that "
+        "file it does as training found",
+        file=sys.stderr,
+    )
     return 0

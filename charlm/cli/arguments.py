@@ -30,23 +30,29 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--threads", type=int, metavar="N", help="processor threads to use")
 
 
-def add_predictor(parser: argparse.ArgumentParser, default: str) -> None:
-    """Declare which of a model's predictors is asked; without it `default` is."""
+def add_predictor(parser: argparse.ArgumentParser, default: str, adapts: bool = True) -> None:
+    """Declare which of a model's predictors is asked; without it `default` is.
+
+    adapts: whether the network may go on learning
+    """
     parser.add_argument(
         "--predictor",
         metavar="NAME",
         help="network, counts, network+counts, network+cache, network+counts+cache, or best, "
-        f"which of them did best on the end of the training text (default {default}); with +adapt "
-        "the network goes on learning as it reads",
+        f"which of them did best on the end of the training text (default {default})"
+        + "; with +adapt the network goes on learning as it reads"
+        * adapts,
     )
     parser.set_defaults(usual_predictor=default, mixed_in=[])
-    parser.add_argument(
-        "--adapt",
-        dest="mixed_in",
-        action="append_const",
-        const="adapt",
-        help=f"let the network go on learning as it reads: without --predictor, {default}+adapt",
-    )
+    if adapts:
+        parser.add_argument(
+            "--adapt",
+            dest="mixed_in",
+            action="append_const",
+            const="adapt",
+            help="let the network go on learning as it reads: without --predictor, "
+            f"{default}+adapt",
+        )
     for flag, part in (("--ngram", "counts"), ("--cache", "cache")):
         parser.add_argument(
             flag,

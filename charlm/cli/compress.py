@@ -16,7 +16,7 @@ from charlm.cli.packing import add_files, check_output, output, progress, read_d
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     add_files(parser, "any file at all")
-    add_predictor(parser, "best")
+    add_predictor(parser, "best", adapts=False)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -27,8 +27,16 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     width = max(map(len, facts))
     for name, value in facts.items():
-        print(f"{name.replace('_', ' '):{width}}  {value}")
+        print(f"{name.replace('_', ' '):{width}}  {_readable(value)}")
     return 0
+
+
+def _readable(value: object) -> object:
+    """Round what is measured, and group the digits of what is large."""
+    if isinstance(value, float):
+        return f"{value:.4f}" if abs(value) < 1000 else f"{value:,.1f}"
+    whole = isinstance(value, int) and not isinstance(value, bool) and value >= 10_000
+    return f"{value:,}" if whole else value
 
 
 def _is_of_a_series(directory: Path) -> bool:

@@ -62,7 +62,7 @@ class BeamSearch:
                     ended.append(beam)
                 elif len(going) < width:
                     going.append((row, beam))
-            ended = sorted(ended, key=self._score, reverse=True)[:width]
+            ended = self._best(ended)[:width]
             if not going or self._settled(ended, [beam for _, beam in going]):
                 alive = [beam for _, beam in going]
                 break
@@ -71,8 +71,15 @@ class BeamSearch:
             last = np.array([beam.ids[-1] for beam in alive])
             prediction, state = self.predictor.step(last, state)
         cut = [_Beam(b.ids, b.log_prob, "length", self._decoded(b.ids)[1]) for b in alive]
-        best = sorted([*ended, *cut], key=self._score, reverse=True)[:count]
+        best = self._best([*ended, *cut])[:count]
         return [Sample(b.text, len(b.ids), -b.log_prob, b.stopped_by) for b in best]
+
+    def _best(self, beams: list[_Beam]) -> list[_Beam]:
+        """Give beams, best first; of several with one text, which tokens spell in ways, one."""
+        found: dict[str, _Beam] = {}
+        for beam in sorted(beams, key=self._score, reverse=True):
+            found.setdefault(beam.text, beam)
+        return list(found.values())
 
     def _score(self, beam: _Beam) -> float:
         return float(beam.log_prob / max(len(beam.ids), 1) ** self.options.length_penalty)

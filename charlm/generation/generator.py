@@ -61,7 +61,7 @@ class Generator:
             _check_search(beams, options, count)
             options = options.greedy
             if beams.beams > 1:
-                language = language_of(options)
+                language = language_of(options, prompt)
                 self._search = BeamSearch(predictor, tokenizer, beams, max_tokens, stops, language)
         self._count = count
         seed = fresh_seed() if seed is None else seed
@@ -74,7 +74,7 @@ class Generator:
                 number=number,
                 prompt_ids=self._prompt_ids,
                 stops=stops,
-                guards=guards_of(options, index, tokenizer),
+                guards=guards_of(options, index, tokenizer, prompt),
             )
             for number in range(count)
         ]
@@ -114,14 +114,14 @@ def _check_search(beams: BeamOptions, options: SamplingOptions, count: int) -> N
 
 
 def guards_of(
-    options: SamplingOptions, index: TextIndex | None, tokenizer: Tokenizer
+    options: SamplingOptions, index: TextIndex | None, tokenizer: Tokenizer, prompt: str = ""
 ) -> list[GuardMaker]:
     """Give the guards that options ask for.
 
     index: that of the training text, which `options.max_copy` needs
     """
     guards: list[GuardMaker] = []
-    language = language_of(options)
+    language = language_of(options, prompt)
     if language is not None:
         boundary = None if tokenizer.closed else tokenizer.boundary_id
         guards.append(partial(LanguageGuard, language, boundary))
@@ -133,12 +133,12 @@ def guards_of(
     return guards
 
 
-def language_of(options: SamplingOptions) -> Language | None:
-    """Give the language that a text must be of; None where it may be any."""
+def language_of(options: SamplingOptions, prompt: str) -> Language | None:
+    """Give the language that a text after a prompt must be of; None where it may be any."""
     if options.regex is not None:
         return PatternLanguage(options.regex)
     if options.words is not None:
-        return WordLanguage(options.words)
+        return WordLanguage(options.words, spaced=not prompt[-1:].isspace())
     return None if options.prefix is None else PrefixLanguage(options.prefix)
 
 

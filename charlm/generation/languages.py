@@ -74,14 +74,18 @@ class PatternLanguage:
 
 
 class WordLanguage:
-    """One of some words or phrases, perhaps with a space before it."""
+    """One of some words or phrases, perhaps with a space before it, if the text before has none.
+
+    spaced: whether a space may come first
+    """
 
     ends = True
 
-    def __init__(self, words: Sequence[str]) -> None:
+    def __init__(self, words: Sequence[str], spaced: bool = True) -> None:
         if isinstance(words, str) or not words or not all(isinstance(w, str) and w for w in words):
             raise UsageError("words must be a list of texts, and none of them empty")
-        self._words = sorted({form for word in words for form in (word, f" {word.lstrip()}")})
+        forms = {*words, *(f" {word.lstrip()}" for word in words if spaced)}
+        self._words = sorted(forms)
 
     def begins(self, text: str) -> bool:
         """Tell whether some word begins so."""

@@ -139,7 +139,9 @@ class BeamOptions:
         metavar="N",
     )
     length_penalty: float = option(
-        1.0, "of beams: above 0 favours longer texts, below 0 shorter ones"
+        1.0,
+        "of beams, which are compared by nats / tokens^X (default 1): above 0 favours longer "
+        "texts, below 0 shorter ones",
     )
 
     def __post_init__(self) -> None:

@@ -106,7 +106,8 @@ def decompress(
     Raises CorpusError for what is damaged, no such file, or was compressed where arithmetic has
     other results, and ModelError where it was compressed with another model.
     """
-    header, payload = unpack(data, where)
+    check(isinstance(data, bytes | bytearray), f"decompress takes bytes, not {data!r:.40}")
+    header, payload = unpack(bytes(data), where)
     name = _name(header.predictor)
     if name is None:
         raise CorpusError(f"{where} asks for a predictor that this charlm does not have")

@@ -14,7 +14,7 @@ import numpy as np
 import safetensors.numpy
 
 from charlm import storage
-from charlm.errors import ModelError
+from charlm.errors import ModelError, UsageError
 from charlm.language.configuration import (
     FORMAT,
     QUANTIZATION,
@@ -49,6 +49,13 @@ class ModelFiles:
     directory: Path
     config: Config
     tokenizer: Tokenizer
+
+
+def model_path(directory: object) -> Path:
+    """Give a model's directory as a path; raise UsageError for what is no name of one."""
+    if not isinstance(directory, str | os.PathLike) or not os.fspath(directory):
+        raise UsageError(f"a model is named by its directory, not by {directory!r:.40}")
+    return Path(os.fspath(directory))
 
 
 def read_model(directory: Path) -> ModelFiles:

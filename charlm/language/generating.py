@@ -86,6 +86,14 @@ def by_own_names(options: Mapping[str, Any]) -> dict[str, Any]:
     return named
 
 
+def check_single(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Give options of one text by charlm's names; raise UsageError where several are wanted."""
+    named = by_own_names(options)
+    single = named.pop("count", 1) == 1
+    check(single, "this writes one text; samples(prompt, count=N) writes several")
+    return named
+
+
 def generator_keywords(
     options: Mapping[str, Any],
     defaults: Mapping[str, Any] | None = None,
@@ -106,7 +114,10 @@ def generator_keywords(
         if isinstance(value, np.generic):
             value = value.item()
         if name == "stop":
-            own["stops"] = [value] if isinstance(value, str) else list(value or ())
+            stops = [value] if isinstance(value, str) else value or ()
+            texts = isinstance(stops, list | tuple) and all(isinstance(s, str) for s in stops)
+            check(texts, f"stop must be a text or a list of texts, not {value!r:.40}")
+            own["stops"] = list(stops)
         elif name in beams:
             own.setdefault("beams", {})[name] = value
         elif name == "words" and value is not None:

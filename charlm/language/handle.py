@@ -21,9 +21,9 @@ from charlm.generation.suggest import Suggestion, Suggestions
 from charlm.generation.text_index import TextIndex
 from charlm.generation.writing import Sample
 from charlm.language.combination import ADAPT, BEST, NETWORK, Combination, check_name
-from charlm.language.directory import ModelFiles, read_held_out, read_model
+from charlm.language.directory import ModelFiles, model_path, read_held_out, read_model
 from charlm.language.evaluating import Evaluator, open_texts
-from charlm.language.generating import by_own_names, generator_keywords, read_defaults
+from charlm.language.generating import by_own_names, check_single, generator_keywords, read_defaults
 from charlm.language.memory import Memory, read_corpus
 from charlm.language.parts import Parts
 from charlm.options import check_count
@@ -100,11 +100,11 @@ class LanguageModel:
         characters, out of the training text; beams and length_penalty, to search and not draw.
         Those not given are the model's own defaults.
         """
-        return self.samples(prompt, **options)[0].text
+        return self.samples(prompt, **check_single(options))[0].text
 
     def stream(self, prompt: str = "", **options: Any) -> Iterator[str]:  # noqa: ANN401
         """Continue a prompt and give the text piece by piece; options as for `generate`."""
-        for _, piece in self._generator(prompt, 1, options).pieces():
+        for _, piece in self._generator(prompt, 1, check_single(options)).pieces():
             if piece:
                 yield piece
 
@@ -296,4 +296,4 @@ def load(
     them, as training found it; with +adapt the network goes on learning as it reads.
     state: what `LanguageModel.read` gave, or the file it was saved to: everything starts from there
     """
-    return LanguageModel(read_model(Path(directory)), device, threads, predictor, state)
+    return LanguageModel(read_model(model_path(directory)), device, threads, predictor, state)

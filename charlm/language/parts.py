@@ -22,6 +22,7 @@ from charlm.language.counts import read_counts
 from charlm.language.directory import ModelFiles, network_config, stored_weights
 from charlm.language.memory import Memory, check_model, read_memory
 from charlm.model.rows import Weight, plain_weights
+from charlm.options import check
 from charlm.predict.cache import Network
 from charlm.predict.mixture import SideBySide
 from charlm.predict.ngram import NgramPredictor
@@ -53,6 +54,7 @@ class Parts:
         state: str | Path | Memory | None = None,
         tuned: bool = True,
     ) -> None:
+        check(threads is None or threads >= 1, f"--threads must be 1 or more, not {threads}")
         self.files, self.directory, self.shape = files, files.directory, network_config(files)
         self._device, self._threads = device, threads
         found = read_tuned(self.directory) if tuned else None

@@ -58,7 +58,7 @@ def request_from(given: Mapping[str, Any]) -> TrainRequest:
     for layer in (file, own):
         gone = {part for name in layer for part in BELONG.get(name, ())}
         options = {name: value for name, value in options.items() if name not in gone} | layer
-    return TrainRequest(**options)
+    return TrainRequest(**checked(TrainRequest, options))
 
 
 def read_config(path: Path) -> dict[str, Any]:

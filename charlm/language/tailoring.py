@@ -94,10 +94,8 @@ def _best_adaptation(
             predictor = adapting(model.directory, model.parts.reader, adaptation)
             nats = float(predictor.score(ids[None], predictor.start(1))[0].mean())
             tried[adaptation] = nats if math.isfinite(nats) else math.inf
-            tell(
-                f"rate {adaptation.rate:.2g}, decay {adaptation.decay:.2g}: "
-                f"{nats:.4f} nats per token"
-            )
+            told = f"{nats:.4f} nats per token" if math.isfinite(nats) else "diverged"
+            tell(f"rate {adaptation.rate:.2g}, decay {adaptation.decay:.2g}: {told}")
         return tried[adaptation]
 
     begin = PLAIN if rule == "sgd" else None

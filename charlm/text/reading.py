@@ -238,7 +238,10 @@ def why_not_text(head: bytes, encoding: str) -> tuple[str, str] | None:
     """Say what a file is if it is no text in this encoding, and what to do; None if it may be."""
     for magic, name in FOREIGN.items():
         if head.startswith(magic):
-            return f"is {name}, not text", "extract its text first, or pass --tokenizer byte"
+            return (
+                f"is {name}, not text",
+                "extract its text first; a model of bytes (train --tokenizer byte) reads any file",
+            )
     if head.startswith(GIT_LFS):
         return "is a git-lfs pointer, not the file itself", "run git lfs pull"
     if head[257:262] == b"ustar":

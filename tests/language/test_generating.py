@@ -159,3 +159,35 @@ def test_the_command_constrains_and_searches(trained, tmp_path, capsys):
         assert main(["generate", str(trained), "x", *words]) == 2
     (tmp_path / "empty.txt").write_text("\n")
     assert main(["generate", str(trained), "x", "--words", str(tmp_path / "empty.txt")]) == 3
+
+
+def test_one_text_is_asked_of_what_gives_one(model):
+    lm = charlm.load(model)
+    for ask in (lm.generate, lambda *a, **k: list(lm.stream(*a, **k))):
+        assert ask("the ", n=1, max_tokens=2, seed=1)
+        with pytest.raises(UsageError, match="samples"):
+            ask("the ", n=2)
+
+
+@pytest.mark.parametrize("prompt", ["the ", "the\n", "the"])
+def test_a_word_comes_after_one_blank(model, prompt):
+    lm = charlm.load(model)
+    for seed in range(8):
+        text = lm.generate(prompt, words=["cat", "hat"], seed=seed, max_tokens=20)
+        assert text.strip() in ("cat", "hat")
+        assert text == text.strip() or not prompt[-1].isspace()
+
+
+def test_what_has_no_sense_is_told_by_name(model):
+    lm = charlm.load(model)
+    for ask, match in (
+        (lambda: charlm.load(3), "named by its directory"),
+        (lambda: charlm.load(""), "named by its directory"),
+        (lambda: charlm.load(model, threads=0), "threads"),
+        (lambda: lm.generate("a", stop=5), "stop"),
+        (lambda: lm.generate("a", stop=[5]), "stop"),
+        (lambda: lm.decompress(5), "bytes"),
+        (lambda: charlm.train(minutes="x"), "minutes"),
+    ):
+        with pytest.raises(UsageError, match=match):
+            ask()
