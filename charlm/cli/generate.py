@@ -5,7 +5,7 @@ import itertools
 import json
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from charlm.cli.arguments import (
     add_model,
@@ -95,6 +95,7 @@ def run(arguments: argparse.Namespace) -> int:
             sys.stdout.flush()
         sys.stdout.write("\n")
         sys.stdout.flush()
+        _tell_unfinished(rules, prompt, [text])
         if arguments.novelty:
             teller(sys.stderr)(model.copied(text).describe())
         return 0
@@ -112,6 +113,7 @@ def run(arguments: argparse.Namespace) -> int:
         return 0
     for number, sample in enumerate(samples, start=1):
         print(f"--- {number} ---\n{prompt}{sample.text}", flush=True)
+    _tell_unfinished(rules, prompt, [sample.text for sample in samples])
     for number, copy in enumerate(copies, start=1):
         teller(sys.stderr)(f"{number}: {copy.describe()}")
     return 0
@@ -123,6 +125,15 @@ def _find_training_text(model: "LanguageModel", arguments: argparse.Namespace) -
         model.find_training_text(arguments.training_text, teller(sys.stderr))
     elif arguments.training_text:
         raise UsageError("--training-text is for --novelty and --max-copy: give one of them")
+
+
+def _tell_unfinished(rules: dict[str, Any], prompt: str, texts: list[str]) -> None:
+    """Say so where a text is not what it had to be."""
+    from charlm.generation.generator import language_of
+
+    language = language_of(SamplingOptions(**rules), prompt)
+    if language is not None and not all(map(language.holds, texts)):
+        teller(sys.stderr)("what was asked for is not complete: --max-tokens or --stop cut it off")
 
 
 def words_of(file: str) -> tuple[str, ...]:

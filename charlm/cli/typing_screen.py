@@ -16,7 +16,7 @@ from prompt_toolkit.output import Output, create_output
 from charlm.errors import CharlmError
 from charlm.generation.session import Session
 
-CLOSING = ",.;:!?)"  # stand right behind a word
+CLOSING = ",.;:!?) "  # stand right behind a word, the space as well: there is one already
 
 
 @dataclass(frozen=True)
@@ -131,4 +131,5 @@ class _Screen(Completer):
         before = buffer.document.text_before_cursor
         if len(before) == self._added_space and before.endswith(" "):
             buffer.delete_before_cursor()
+        self._added_space = -1
         buffer.insert_text(event.data)

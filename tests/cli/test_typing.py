@@ -73,6 +73,12 @@ def test_a_full_stop_stands_behind_the_word_that_was_taken(model):
     assert typed(model, "the c .").text == "the c ."  # a space that was typed stays
 
 
+def test_a_space_typed_behind_the_word_that_was_taken_is_the_one_that_stands_there(model):
+    taken = typed(model, "the c\t").text
+    assert typed(model, "the c\t x").text == taken + "x"
+    assert typed(model, "the c\t  x").text == taken + " x"
+
+
 def test_keys_saved_are_told():
     assert Typed("a longer text", 4).describe() == "13 characters by 4 keys: 69% saved"
     assert Typed("", 0).saved == 0

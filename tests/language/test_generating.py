@@ -191,3 +191,13 @@ def test_what_has_no_sense_is_told_by_name(model):
     ):
         with pytest.raises(UsageError, match=match):
             ask()
+
+
+@pytest.mark.parametrize("count", ["1", "2"])
+def test_a_text_that_is_cut_off_before_it_matches_is_told(model, capsys, count):
+    pytest.importorskip("regex")
+    words = ["generate", str(model), "Tel. ", "--regex", "[0-9]{3}", "-n", count, "--seed", "1"]
+    assert main([*words, "--max-tokens", "2"]) == 0
+    assert "not complete" in capsys.readouterr().err
+    assert main(words) == 0
+    assert "not complete" not in capsys.readouterr().err
