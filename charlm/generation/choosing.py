@@ -44,6 +44,7 @@ class _Rules:
     """The rules of several writings, each by its options: from log p (S, V) to what is drawn from.
 
     only: (temperature, top-k) where these alone are what all rules do, else None
+    cuts: the same with top-p and min-p
     """
 
     def __init__(
@@ -51,6 +52,7 @@ class _Rules:
     ) -> None:
         self._writings, self._groups = writings, groups
         self.only = groups[0][0].only if len(groups) == 1 else None
+        self.cuts = groups[0][0].cuts if len(groups) == 1 else None
 
     def __call__(self, logs: np.ndarray) -> np.ndarray:
         """Apply to each row the rules of its options."""

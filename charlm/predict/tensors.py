@@ -9,16 +9,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from charlm.predict.drawing import COLDEST, Only, draw, only
+from charlm.predict.drawing import COLDEST, Cuts, cuts, draw
 from charlm.predict.predictor import Rules
 
 
 class TensorPrediction:
     """Log-probabilities on a device, (S, V).
 
-    By rules that are a temperature and a top-k alone an id is drawn on the device, the same that
-    `charlm.predict.drawing` draws but for roundings; its log p comes with it, in one transfer. By
-    other rules all log-probabilities come here first.
+    By rules that are a temperature, top-k, top-p and min-p alone an id is drawn on the device, the
+    same that is drawn here but for roundings; its log p comes with it, in one transfer. By other
+    rules, which look back or go by surprise, all log-probabilities come here first.
     """
 
     def __init__(self, log_probs: Tensor) -> None:
@@ -51,30 +51,42 @@ class TensorPrediction:
     @torch.inference_mode()
     def draw(self, rules: Rules, noise: np.ndarray) -> np.ndarray:
         """Choose one id for each stream."""
-        alone = only(rules)
-        if alone is None:
+        known = cuts(rules)
+        if known is None:
             return draw(self.log_probs(), rules, noise)
-        ids = drawn_on_device(self._logs, alone, noise)
+        ids = drawn_on_device(self._logs, known, noise)
         values = self._logs.gather(1, ids[:, None])
         both = torch.cat([ids[:, None].to(_widest(values)), values], dim=1).cpu().numpy()
         self._drawn = both[:, 0].astype(np.int64), both[:, 1].astype(np.float32)
         return self._drawn[0]
 
 
-def drawn_on_device(logs: Tensor, alone: Only, noise: np.ndarray) -> Tensor:
-    """Draw an id for each stream from log p (S, V) by a temperature and a top-k, (S,)."""
-    temperature, k = alone
-    if temperature < COLDEST or k == 1:
+def drawn_on_device(logs: Tensor, known: Cuts, noise: np.ndarray) -> Tensor:
+    """Draw an id for each stream from log p (S, V) by a temperature and cuts, (S,)."""
+    if known.temperature < COLDEST or known.top_k == 1:
         return logs.argmax(dim=1)
-    weights = ((logs - logs.amax(dim=1, keepdim=True)) / temperature).exp()
-    if 0 < k < logs.shape[1]:
-        best = logs.argsort(dim=1, descending=True, stable=True)[:, :k]  # of equals, the first
-        weights = torch.zeros_like(weights).scatter(1, best, weights.gather(1, best))
-    cumulated = weights.to(_widest(weights)).cumsum(dim=1)
+    weights = ((logs - logs.amax(dim=1, keepdim=True)) / known.temperature).exp()
+    weights = _cut(weights.to(_widest(weights)), known)
+    cumulated = weights.cumsum(dim=1)
     totals = cumulated[:, -1]
     aims = torch.from_numpy(noise).to(totals) * totals
     aims = torch.minimum(aims, torch.nextafter(totals, torch.zeros_like(totals)))
     return torch.searchsorted(cumulated, aims[:, None], right=True)[:, 0]
+
+
+def _cut(weights: Tensor, known: Cuts) -> Tensor:
+    """Set to 0 what is cut from weights (S, V) whose largest is 1, as `charlm.generation` does."""
+    some = 0 < known.top_k < weights.shape[1]
+    if some or known.top_p < 1:
+        order = weights.argsort(dim=1, descending=True, stable=True)  # of equals, the first
+        ordered = weights.gather(1, order)
+        if some:
+            ordered[:, known.top_k :] = 0
+        if known.top_p < 1:
+            shares = ordered / ordered.sum(dim=1, keepdim=True)
+            ordered = ordered.where(shares.cumsum(dim=1) - shares < known.top_p, 0)
+        weights = torch.zeros_like(weights).scatter(1, order, ordered)
+    return weights.where(weights >= known.min_p, 0) if known.min_p > 0 else weights
 
 
 def _widest(values: Tensor) -> torch.dtype:

@@ -20,11 +20,11 @@ TEMPERATURES = [0.0, 0.3, 0.8, 1.0, 1.7]
 
 
 class Simple:
-    """Rules that say that they are a temperature and a top-k alone."""
+    """Rules that say that they are a temperature and a top-k alone, or with top-p and min-p."""
 
-    def __init__(self, temperature, top_k):
-        self.only = (temperature, top_k)
-        self.options = SamplingOptions(temperature=temperature, top_k=top_k)
+    def __init__(self, temperature, top_k, **more):
+        self.options = SamplingOptions(temperature=temperature, top_k=top_k, **more)
+        self.only, self.cuts = self.options.only, self.options.cuts
 
     def __call__(self, log_probs):
         return apply_rules(log_probs, self.options)
@@ -56,6 +56,24 @@ def test_logits_are_drawn_from_as_their_whole_softmax_is(temperature, k, size):
             np.testing.assert_array_equal(DensePrediction(logs).draw(rules, noise), expected)
             there = TensorPrediction(torch.from_numpy(logs))
             np.testing.assert_array_equal(there.draw(rules, noise), expected)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.5, 1.0, 2.0])
+@pytest.mark.parametrize("k", [0, 1, 7])
+@pytest.mark.parametrize("more", [{"top_p": 0.6}, {"min_p": 0.2}, {"top_p": 0.9, "min_p": 0.05}])
+def test_a_device_cuts_what_is_cut_here(temperature, k, more, monkeypatch):
+    generator = np.random.default_rng(k)
+    rules = Simple(temperature, k, **more)
+    assert rules.only is None and rules.cuts is not None
+    logs = normal(2 * generator.normal(size=(3, 60)))
+    there, drawn = TensorPrediction(torch.from_numpy(logs)), set()
+    monkeypatch.setattr(there, "log_probs", None)  # they stay there
+    for _ in range(60):
+        noise = generator.random(3)
+        expected = plainly(logs, rules, noise)
+        np.testing.assert_array_equal(there.draw(rules, noise), expected)
+        drawn.update(expected.tolist())
+    assert len(drawn) > 3 or temperature == 0 or k == 1
 
 
 def test_a_prediction_on_a_device_answers_as_one_here():
