@@ -124,7 +124,8 @@ def corpus_from_text(text: str | bytes, options: ReadOptions | None = None) -> C
     if not isinstance(text, bytes):
         refuse_surrogates(text)
         text = text.encode()
-    return Corpus("text", [_data_source("text", text)], options or ReadOptions())
+    source = _data_source("what was given", text)
+    return Corpus("text", [source], options or ReadOptions())
 
 
 def _builtin() -> Source:
