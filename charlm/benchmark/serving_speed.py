@@ -90,10 +90,11 @@ def served(model: str, *words: str) -> Iterator[int]:
     )
     try:
         assert process.stderr is not None
-        said = process.stderr.readline()
-        found = ADDRESS.search(said)
-        if found is None:
-            raise LostProcessError(f"charlm serve did not start: {said.strip()[:200]}")
+        said = ""
+        while (found := ADDRESS.search(said)) is None:  # it may compile before it listens
+            if not (line := process.stderr.readline()):
+                raise LostProcessError(f"charlm serve did not start: {said.strip()[:200]}")
+            said += line
         wait_for(port := int(found.group(1)))
         yield port
     finally:

@@ -6,6 +6,9 @@ CHARLM_API_KEY or in a file. Nothing that is asked or answered is logged.
 
 import argparse
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from charlm.cli.arguments import add_model, add_predictor, add_state, load_model, spare_threads
 from charlm.errors import UsageError
@@ -14,6 +17,9 @@ from charlm.options import from_arguments
 from charlm.runs.dialogue import teller
 from charlm.serving.options import ServeOptions
 from charlm.storage import MANIFEST
+
+LONG = 2.0  # seconds until it is said what a server does before it listens
+COMPILING = "compiling for this machine, which takes some seconds, and only the first time"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,7 +58,8 @@ def run(arguments: argparse.Namespace) -> int:
     key = read_key(arguments.api_key_file)
     sockets = bind(options, key)  # what is wrong there is said before a model is loaded
     model = load_model(arguments)
-    model.compile()  # which takes seconds, and would keep all clients waiting later
+    with _told(COMPILING):
+        model.compile()  # which takes seconds, and would keep all clients waiting later
     name = options.name or model.directory.resolve().name
     created = int((model.directory / MANIFEST).stat().st_mtime)
     engine = ModelEngine(
@@ -69,6 +76,18 @@ def run(arguments: argparse.Namespace) -> int:
         tell=teller(sys.stderr),
     )
     return 0
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Say on standard error what is done, where it takes long."""
+    timer = threading.Timer(LONG, teller(sys.stderr), [what])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def require_libraries() -> None:

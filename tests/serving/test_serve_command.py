@@ -41,9 +41,11 @@ def serving(model, *words, environment=None):
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     )
     try:
-        first = process.stderr.readline()
-        found = re.search(r"http://[^ ]+", first)
-        assert found, first + process.stderr.read()
+        said = process.stderr.readline()
+        if "compiling" in said:
+            said += process.stderr.readline()
+        found = re.search(r"http://[^ ]+", said)
+        assert found, said + process.stderr.read()
         yield process, found.group()
     finally:
         process.kill()
