@@ -39,7 +39,8 @@ class Session:
     """One text as it grows and changes; give it the whole of it each time.
 
     quick: stop when no word that was not met yet can be more probable, by one spelling, than the k
-           best; else when little is left unexplored, which takes much longer
+           best, or after so many spellings as a keystroke has time for; else when little is left
+           unexplored, which takes much longer
 
     The figures are those of `suggest`, whatever the session was asked before.
     """

@@ -18,6 +18,7 @@ from charlm.text.pretokens import APOSTROPHES
 
 WIDTH = 32  # spellings opened at a time,
 NEAR = 0.3  # of a quick search only those that are so probable beside the most probable one
+QUICKLY_OPENED = 72  # spellings, at most, by a quick search; by others
 MAX_OPENED = 1024  # and MORE times as many while the words listed are not known to ENOUGH
 MORE = 4
 ENOUGH = 0.01  # share that need not be searched
@@ -51,7 +52,8 @@ class WordSearch:
     def run(self, k: int, word: str | None = None, quick: bool = False) -> None:
         """Search until little is left to find, or until it is certain if `word` is among k best.
 
-        quick: until no word that was not met can be more probable than the k best by one spelling
+        quick: until no word that was not met can be more probable than the k best by one spelling,
+               or QUICKLY_OPENED were opened
         """
         self._word, self._quick = word, quick
         self._open([self._open_usual()])
@@ -60,7 +62,8 @@ class WordSearch:
             least = self._least(k)
             if self._settled(k, least if quick else 0.0):
                 return
-            spellings = self._batch(least if quick else 0.0, NEAR if quick else 0.0)
+            width = min(WIDTH, QUICKLY_OPENED - opened) if quick else WIDTH
+            spellings = self._batch(least if quick else 0.0, NEAR if quick else 0.0, width)
             opened += len(spellings)
             numbers = self._memo.open([(source.number, token) for source, token, _ in spellings])
             pieces = self._lexicon.pieces
@@ -73,7 +76,7 @@ class WordSearch:
 
     def _goes_on(self, opened: int, k: int) -> bool:
         """Tell whether to open more: longer while a word that is listed may have much more."""
-        if opened < min(MAX_OPENED, self._memo.most):
+        if opened < min(QUICKLY_OPENED if self._quick else MAX_OPENED, self._memo.most):
             return True
         longer = self._word is None and not self._quick
         if not longer or opened >= min(MORE * MAX_OPENED, self._memo.most):
@@ -146,14 +149,14 @@ class WordSearch:
             return False
         return sum(mass + most >= own and mass + gain(other) >= own for mass, other in others) < k
 
-    def _batch(self, least: float, near: float) -> list[tuple[Spelling, int, float]]:
+    def _batch(self, least: float, near: float, width: int) -> list[tuple[Spelling, int, float]]:
         """Take the most probable spellings that are open; of all but the first, some mass at least.
 
         Those far from the first are left: what it leads to may show that they need not be opened.
         """
         spellings = [self._take()]
         least = max(least, near * spellings[0][2])
-        while self._next and len(spellings) < WIDTH and -self._next[0][0] > least:
+        while self._next and len(spellings) < width and -self._next[0][0] > least:
             spellings.append(self._take())
         return spellings
 

@@ -136,6 +136,19 @@ def test_a_figure_is_too_low_by_what_is_unexplored_at_most(kind, context, typed,
     assert typed.strip() or max(gaps) > 0.001, "some figures were too low"
 
 
+def test_a_quick_search_opens_no_more_than_a_keystroke_has_time_for(monkeypatch):
+    tokenizer = KINDS["char"]
+    predictor = Bigram.random(tokenizer, temperature=5.0)  # hardly knows anything
+    for most in (5, 40):
+        monkeypatch.setattr(module, "QUICKLY_OPENED", most)
+        session = Session(predictor, tokenizer)
+        assert session.suggest("a ").suggestions
+        assert len(session._memo._shares) <= 2 + most
+    whole = Session(predictor, tokenizer, quick=False)
+    whole.suggest("a ")
+    assert len(whole._memo._shares) > 300
+
+
 def test_a_search_goes_on_until_the_words_it_lists_are_known(monkeypatch):
     tokenizer = KINDS["char"]
     used = [tokenizer.encode(c)[0] for c in "cat :"]
