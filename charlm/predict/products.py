@@ -10,7 +10,7 @@ import numpy as np
 
 SMALL = 1_000_000  # multiplications of a small product
 ONE_BY_ONE = 4  # vectors, where the matrix lies with its sides the other way round
-FEW = 8  # vectors from which on laying the matrix out pays
+FEW = 8  # vectors up to which that pays
 
 
 def times(vectors: np.ndarray, matrix: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
