@@ -37,7 +37,7 @@ class Lexicon:
     """The roles of all tokens of a lossless tokenizer, as (V,) masks.
 
     lengths: (V,) bytes of each token
-    ends_tokens: the ids (n,) of those that end a word
+    ending:  1 for those that end a word, else 0, float64
     plain:   those of nothing but word characters, with a space before them or not, or white space
     """
 
@@ -52,7 +52,7 @@ class Lexicon:
         self.goes_on = self.letters | (roles == Role.APOSTROPHE)
         self.ends = self.begins | self.blank | (roles == Role.OTHER)
         self.plain = self.blank | [_PLAIN.fullmatch(text) is not None for text in texts]
-        self.ends_tokens = np.flatnonzero(self.ends)
+        self.ending = self.ends.astype(np.float64)
         self._sorted = sorted(range(len(self.pieces)), key=self.pieces.__getitem__)
         self._in_order = [self.pieces[token] for token in self._sorted]
         self._of_piece: dict[bytes, list[int]] = {}
@@ -72,6 +72,14 @@ class Lexicon:
         After a letter, and where a word may begin, they do: `may_be_word` need not be asked.
         """
         return self._following[place]
+
+    @cached_property
+    def may_follow(self) -> np.ndarray:
+        """Tell the same of all tokens at each place: 1 for those that may, or 0, (P, V) float64."""
+        masks = np.zeros((len(Place), len(self.pieces)))
+        for place in Place:
+            masks[place, self.following(place)] = 1.0
+        return masks
 
     @cached_property
     def _following(self) -> dict[Place, np.ndarray]:
