@@ -27,10 +27,8 @@ from charlm.language.generating import by_own_names, check_single, generator_key
 from charlm.language.memory import Memory, read_corpus
 from charlm.language.parts import Parts
 from charlm.options import check_count
-from charlm.predict.cache import Network
 from charlm.predict.ngram import NgramPredictor
-from charlm.predict.predictor import Predictor
-from charlm.predict.runtime import RuntimePredictor
+from charlm.predict.predictor import Network, Predictor, compile_all
 from charlm.text.finding import paths_of
 from charlm.text.sources import Corpus, ReadOptions
 from charlm.text.tokenizers import Tokenizer
@@ -82,8 +80,7 @@ class LanguageModel:
 
     def compile(self) -> None:
         """Compile its steps now, with the extra `fast`: else it happens later, in midst of work."""
-        if isinstance(self.parts.network, RuntimePredictor) and not self.name.endswith(ADAPT):
-            self.parts.network.compile_all()
+        compile_all(self.predictor)
 
     def fresh_predictor(self, name: str) -> Predictor:
         """Make the predictor of a name anew, as it was trained, in NumPy alone on the CPU."""
@@ -151,14 +148,20 @@ class LanguageModel:
     def suggestions(self, text: str, k: int = 5) -> Suggestions:
         """Suggest, and say how much too low the figures may be, and what was not searched."""
         check_count(k, "k")
-        return self.session(quick=False).suggest(text, k)
+        return self._session(quick=False).suggest(text, k)
 
     def session(self, quick: bool = True) -> Session:
         """Begin a session: suggestions for one text while it is typed, in milliseconds each.
 
         quick: end each search as soon as no other word can be among the k most probable by one
                spelling; else, as `suggest` does, when little is left unexplored
+
+        With the extra `fast` it compiles first, which takes some tenths of a second.
         """
+        self.compile()
+        return self._session(quick)
+
+    def _session(self, quick: bool) -> Session:
         lexicon = None if self.tokenizer.closed else self._lexicon
         return Session(self.predictor, self.tokenizer, lexicon, quick)
 

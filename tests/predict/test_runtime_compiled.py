@@ -16,7 +16,7 @@ from tests.predict.test_draws import Simple
 
 pytest.importorskip("numba")
 
-from charlm.predict import runtime_compiled
+from charlm.predict import compiling, runtime_compiled
 from charlm.predict.runtime_compiled import CompiledRows, draw_compiled
 
 V, BOUNDARY = 19, 18
@@ -228,8 +228,8 @@ def test_where_nothing_can_be_kept_it_is_compiled_all_the_same(monkeypatch):
             raise RuntimeError("cannot cache function: no locator available")
         return numba_njit(*signature, **options)
 
-    numba_njit = runtime_compiled.njit
-    monkeypatch.setattr(runtime_compiled, "njit", refuse)
+    numba_njit = compiling.njit
+    monkeypatch.setattr(compiling, "njit", refuse)
     runtime_compiled.compiled.cache_clear()
     draw = runtime_compiled.compiled("drawn", False)
     ids = np.empty(1, dtype=np.int64)
