@@ -1,7 +1,7 @@
 """Where spellings can go on: what was predicted after each, as the search for words takes it.
 
 It hangs on nothing that was typed, and is worked out once for all spellings that stand alike.
-n spellings, V vocabulary, B tokens that are followed.
+n spellings, V vocabulary.
 """
 
 from collections.abc import Sequence
@@ -11,9 +11,6 @@ from itertools import accumulate
 import numpy as np
 
 from charlm.generation.lexicon import Lexicon, Place, may_be_word, place_of
-
-MOST = 64  # tokens followed from one spelling
-FAINT = 1e-6  # share of a token that is not worth opening
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,37 +40,16 @@ def branches_of(
 ) -> list[Branches]:
     """Work out where spellings go on; shares: of each, p of every id after it, (V,)."""
     stand = [place_of(each) for each in spelled]
-    places = [place for place, _ in stand]
-    probs = np.array(shares)  # (n, V)
-    ends = (probs @ lexicon.ending).tolist()
-    own = probs * lexicon.may_follow[places]
-    best, kept = _best(own)
-    strong = kept > FAINT
-    tails = np.zeros((len(kept), kept.shape[1] + 1))
-    tails[:, :-1] = np.cumsum((kept * strong)[:, ::-1], axis=1)[:, ::-1]
-    rest = np.maximum(own.sum(axis=1) - tails[:, 0], 0.0).tolist()
-    columns = strong.sum(axis=1).tolist(), best.tolist(), kept.tolist(), tails.tolist()
-    rows = zip(spelled, stand, ends, rest, *columns, strict=True)
+    places = np.array([place for place, _ in stand], dtype=np.int64)
+    after = lexicon.follow(np.array(shares), places, lexicon.may_follow, lexicon.ending)
     found = []
-    for bytes_of, (place, word), end, left, count, tokens, masses, sums in rows:
-        ended = end if place in (Place.LETTER, Place.APOSTROPHE) else 0.0
-        branches = Branches(
-            place, word, word, ended, tokens[:count], masses[:count], sums[: count + 1], left
-        )
+    for bytes_of, (place, word), tokens, own, tails, rest, ends in zip(
+        spelled, stand, *after, strict=True
+    ):
+        ended = ends if place in (Place.LETTER, Place.APOSTROPHE) else 0.0
+        branches = Branches(place, word, word, ended, tokens, own, tails, rest)
         found.append(_that_spell(bytes_of, branches, lexicon))
     return found
-
-
-def _best(probs: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Give the tokens to follow and p of each, both (n, B), the most probable first."""
-    best = np.broadcast_to(np.arange(probs.shape[1]), probs.shape)
-    if probs.shape[1] > MOST:
-        best = np.argpartition(probs, -MOST, axis=1)[:, -MOST:]
-        best.sort(axis=1)  # equals in the order of their ids
-    rows = np.arange(len(probs))[:, None]
-    kept = probs[rows, best]
-    order = np.argsort(-kept, axis=1, kind="stable")
-    return best[rows, order], kept[rows, order]
 
 
 def _that_spell(spelled: bytes, found: Branches, lexicon: Lexicon) -> Branches:

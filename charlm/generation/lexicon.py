@@ -1,5 +1,6 @@
 """What each token does to a word that is being spelled: begin it, go on with it, or end it."""
 
+import contextlib
 import re
 from bisect import bisect_left, bisect_right
 from enum import IntEnum
@@ -7,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from charlm.generation.following import Follow, follow
 from charlm.text.pretokens import APOSTROPHES, WORD, WORD_PATTERN
 from charlm.text.tokenizers import Tokenizer
 
@@ -38,6 +40,7 @@ class Lexicon:
 
     lengths: (V,) bytes of each token
     ending:  1 for those that end a word, else 0, float64
+    follow:  finds the tokens to follow from spellings
     plain:   those of nothing but word characters, with a space before them or not, or white space
     """
 
@@ -53,6 +56,7 @@ class Lexicon:
         self.ends = self.begins | self.blank | (roles == Role.OTHER)
         self.plain = self.blank | [_PLAIN.fullmatch(text) is not None for text in texts]
         self.ending = self.ends.astype(np.float64)
+        self.follow: Follow = follow
         self._sorted = sorted(range(len(self.pieces)), key=self.pieces.__getitem__)
         self._in_order = [self.pieces[token] for token in self._sorted]
         self._of_piece: dict[bytes, list[int]] = {}
@@ -65,6 +69,13 @@ class Lexicon:
         # a word goes on with one of all the letters of a length, and so with a space before them
         group = np.where((self.letters | self.begins) & lone, 2 * self.lengths - self.begins, 0)
         self._groups, self._number = group, int(group.max()) + 1
+
+    def compile_all(self) -> None:
+        """Find what follows spellings by a compiled function; nothing without numba."""
+        with contextlib.suppress(ImportError):
+            from charlm.generation.following_compiled import follow_compiled
+
+            self.follow = follow_compiled
 
     def following(self, place: Place) -> np.ndarray:
         """Give the tokens (n,) that may come next; only at some places is that all there is to it.

@@ -81,6 +81,7 @@ class LanguageModel:
     def compile(self) -> None:
         """Compile its steps now, with the extra `fast`: else it happens later, in midst of work."""
         compile_all(self.predictor)
+        compile_all(self._lexicon)
 
     def fresh_predictor(self, name: str) -> Predictor:
         """Make the predictor of a name anew, as it was trained, in NumPy alone on the CPU."""
@@ -93,9 +94,8 @@ class LanguageModel:
         Options, by the names of Hugging Face or OpenAI where they have others: max_tokens, stop,
         seed; temperature, top_k, top_p, min_p, typical_p, eta_cutoff, repetition_penalty,
         presence_penalty, frequency_penalty, no_repeat_ngram_size, logit_bias, min_tokens; regex,
-        prefix or words, which the text must be of; max_copy, which forbids longer runs, in
-        characters, out of the training text; beams and length_penalty, to search and not draw.
-        Those not given are the model's own defaults.
+        prefix or words, which the text must be of; max_copy, the most characters in a row out of
+        the training text; beams and length_penalty, to search. Defaults are the model's own.
         """
         return self.samples(prompt, **check_single(options))[0].text
 
@@ -154,16 +154,14 @@ class LanguageModel:
         """Begin a session: suggestions for one text while it is typed, in milliseconds each.
 
         quick: end each search as soon as no other word can be among the k most probable by one
-               spelling; else, as `suggest` does, when little is left unexplored
-
-        With the extra `fast` it compiles first, which takes some tenths of a second.
+               spelling; else, as `suggest` does, when little is left unexplored. With the extra
+               `fast` it compiles first, which takes some tenths of a second
         """
         self.compile()
         return self._session(quick)
 
     def _session(self, quick: bool) -> Session:
-        lexicon = None if self.tokenizer.closed else self._lexicon
-        return Session(self.predictor, self.tokenizer, lexicon, quick)
+        return Session(self.predictor, self.tokenizer, self._lexicon, quick)
 
     def score(self, text: str) -> float:
         """Give -log p of a text in nats, by the network, read from the start."""
@@ -274,8 +272,8 @@ class LanguageModel:
         return Evaluator(self.tokenizer, scorer, names)
 
     @cached_property
-    def _lexicon(self) -> Lexicon:
-        return Lexicon(self.tokenizer)
+    def _lexicon(self) -> Lexicon | None:
+        return None if self.tokenizer.closed else Lexicon(self.tokenizer)
 
     def _generator(self, prompt: str, count: int, options: Mapping[str, Any]) -> Generator:
         keywords = generator_keywords(options, self.generation_defaults, self.tokenizer.vocab_size)

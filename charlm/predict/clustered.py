@@ -5,6 +5,7 @@ a cluster. Legend: S streams, V vocabulary, c0 size of the shortlist, K clusters
 """
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import numpy as np
 
@@ -18,19 +19,36 @@ Inside = Callable[[int, np.ndarray], np.ndarray]
 class ClusteredPrediction:
     """A prediction that knows log p of the shortlist's words and of each cluster.
 
-    first:  log p of the first level's choices, (S, c0 + K)
+    first:  gives log p of the first level's choices, (S, c0 + K); asked once, when it is needed
     bounds: of each cluster, its first id and the one after its last
     inside: gives log p of a cluster's words, given the cluster, in the n streams of an index (n,),
             in fresh memory
+    shares: gives p of every id, (S, V), where that takes less than their logarithms do
     """
 
     def __init__(
-        self, first: np.ndarray, bounds: Sequence[tuple[int, int]], inside: Inside
+        self,
+        first: Callable[[], np.ndarray],
+        bounds: Sequence[tuple[int, int]],
+        inside: Inside,
+        shares: Callable[[], np.ndarray] | None = None,
     ) -> None:
-        self._first, self._bounds, self._inside = first, bounds, inside
+        self._make_first, self._bounds, self._inside = first, bounds, inside
+        self._shares = shares
         self._shortlist = bounds[0][0]
         self._whole: DensePrediction | None = None
         self._clusters: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # streams, their log p
+
+    @cached_property
+    def _first(self) -> np.ndarray:
+        return self._make_first()
+
+    @cached_property
+    def probs(self) -> np.ndarray:
+        """P of every id, (S, V)."""
+        if self._shares is None or self._whole is not None:
+            return np.asarray(np.exp(self.log_probs()))
+        return self._shares()
 
     def log_probs(self) -> np.ndarray:
         """Give log p of every id, (S, V)."""

@@ -122,6 +122,13 @@ def draw_compiled(logits: np.ndarray, alone: Only, noise: np.ndarray) -> np.ndar
     return ids
 
 
+def softmax_compiled(logits: np.ndarray) -> np.ndarray:
+    """Give p of every id by logits (S, V)."""
+    shares = np.empty(logits.shape, dtype=np.float32)
+    compiled("softmax", False)(logits, shares)
+    return shares
+
+
 @cache
 def compiled(name: str, int8: bool) -> Callable[..., Any]:
     """Compile a kernel for weights in float32 or in int8, once."""
@@ -154,6 +161,7 @@ SIGNATURES: dict[str, Callable[[Any], Any]] = {
     ),
     "rows_of_many": lambda kind: types.void(STATES, LINE, LINE, ROWS),
     "rows_of": lambda kind: types.void(STATES, kind[::1], LINE, LINE, ROWS),
+    "softmax": lambda kind: types.void(STATES, ROWS),
     "drawn": lambda kind: types.void(STATES, FLOAT, NOISE, types.int64[::1]),
 }
 MANY = ("read_many", "rows_of_many")

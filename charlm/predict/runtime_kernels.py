@@ -178,6 +178,18 @@ def rows_of(vectors, numbers, scales, biases, sums):
         multiply(numbers, 0, rows, scales, 0, vectors[stream].copy(), sums[stream])
 
 
+def softmax(logits, shares):
+    """Fill p of every id by logits (S, V)."""
+    for stream in range(len(logits)):
+        row = shares[stream]
+        fill_weights(logits[stream], largest(logits[stream], False), ONE, row)
+        total = ZERO
+        for place in range(len(row)):
+            total += row[place]
+        for place in range(len(row)):
+            row[place] /= total
+
+
 def drawn(logits, inverse, noise, ids):
     """Draw ids (S,) from logits (S, V), `inverse` one over the temperature, by noise (S,)."""
     size = logits.shape[1]
