@@ -9,7 +9,7 @@ from functools import cached_property
 
 import numpy as np
 
-from charlm.predict.drawing import COLDEST, Only, aimed, largest, only
+from charlm.predict.drawing import COLDEST, TINY, UNCHANGED, Only, aimed, largest, only
 from charlm.predict.drawn_clusters import draw_from_clusters
 from charlm.predict.predictor import DensePrediction, Rules
 
@@ -24,6 +24,7 @@ class ClusteredPrediction:
     inside: gives log p of a cluster's words, given the cluster, in the n streams of an index (n,),
             in fresh memory
     shares: gives p of every id, (S, V), where that takes less than their logarithms do
+    small:  whether that takes less than to choose what to open
     """
 
     def __init__(
@@ -32,9 +33,10 @@ class ClusteredPrediction:
         bounds: Sequence[tuple[int, int]],
         inside: Inside,
         shares: Callable[[], np.ndarray] | None = None,
+        small: bool = False,
     ) -> None:
         self._make_first, self._bounds, self._inside = first, bounds, inside
-        self._shares = shares
+        self._shares, self._small = shares, small
         self._shortlist = bounds[0][0]
         self._whole: DensePrediction | None = None
         self._clusters: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # streams, their log p
@@ -59,6 +61,10 @@ class ClusteredPrediction:
         if self._whole is not None:
             return self._whole.of(ids)
         ids = np.asarray(ids)
+        if "probs" in self.__dict__:
+            own = self.probs[np.arange(len(ids)), ids]
+            if own.min(initial=1) >= TINY:
+                return np.asarray(np.log(own))
         short = np.minimum(ids, self._shortlist - 1)  # what is beyond it is overwritten
         found = DensePrediction(self._first).of(short)
         for number, (start, end) in enumerate(self._bounds):
@@ -98,6 +104,12 @@ class ClusteredPrediction:
         temperature, k = alone
         if temperature < COLDEST or k == 1:
             return self.top(1)[0][:, 0]
+        if self._small:
+            return (
+                aimed(self.probs, noise)
+                if alone == UNCHANGED
+                else self._opened().draw(rules, noise)
+            )
         if not 0 < k < self._bounds[-1][1]:
             return draw_from_clusters(self._first, self._bounds, self._open, temperature, noise)
         return self._draw_of_best(alone, noise)

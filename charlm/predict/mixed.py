@@ -9,11 +9,8 @@ from functools import cached_property
 
 import numpy as np
 
-from charlm.predict.drawing import aimed, only
+from charlm.predict.drawing import TINY, UNCHANGED, aimed, only
 from charlm.predict.predictor import LazyPrediction, Prediction, Rules
-
-TINY = np.float32(1e-30)
-UNCHANGED = (1.0, 0)  # temperature, and no top-k
 
 
 class MixedPrediction(LazyPrediction):

@@ -129,6 +129,13 @@ def softmax_compiled(logits: np.ndarray) -> np.ndarray:
     return shares
 
 
+def log_totals_compiled(logits: np.ndarray) -> np.ndarray:
+    """Give the log of the sum of e^logits (S, V) of each stream, (S, 1)."""
+    totals = np.empty((len(logits), 1), dtype=np.float32)
+    compiled("log_totals", False)(logits, totals)
+    return totals
+
+
 @cache
 def compiled(name: str, int8: bool) -> Callable[..., Any]:
     """Compile a kernel for weights in float32 or in int8, once."""
@@ -161,6 +168,7 @@ SIGNATURES: dict[str, Callable[[Any], Any]] = {
     ),
     "rows_of_many": lambda kind: types.void(STATES, LINE, LINE, ROWS),
     "rows_of": lambda kind: types.void(STATES, kind[::1], LINE, LINE, ROWS),
+    "log_totals": lambda kind: types.void(STATES, ROWS),
     "softmax": lambda kind: types.void(STATES, ROWS),
     "drawn": lambda kind: types.void(STATES, FLOAT, NOISE, types.int64[::1]),
 }

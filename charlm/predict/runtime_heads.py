@@ -18,11 +18,15 @@ from charlm.predict.products import times
 
 CHUNK_NUMBERS = 1 << 20  # logits of a mixture held at a time
 
+SMALL = (
+    1 << 18
+)  # weights of a softmax in levels whose words are all laid out as soon as they are asked
+
 FEW, FEW_BYTES = 1, 3  # streams that compiled functions read faster one by one
 
 Logits = Callable[[np.ndarray], np.ndarray]
 Draw = Callable[[np.ndarray, Only, np.ndarray], np.ndarray]
-Softmax = Callable[[np.ndarray], np.ndarray]
+OfLogits = Callable[[np.ndarray], np.ndarray]
 
 
 class SoftmaxPrediction(LazyPrediction):
@@ -41,7 +45,7 @@ class SoftmaxPrediction(LazyPrediction):
 
     @cached_property
     def _totals(self) -> np.ndarray:
-        return log_sum_exp(self.logits)  # (S, 1)
+        return self._head.log_totals(self.logits)  # (S, 1)
 
     @cached_property
     def probs(self) -> np.ndarray:
@@ -72,7 +76,9 @@ class SoftmaxPrediction(LazyPrediction):
 class Head:
     """A linear layer and a softmax.
 
-    softmax, draw: make p of logits, and draw from them
+    size: how many weights it has
+    softmax, log_totals, draw: make p of logits (S, V), the log of what they add up to, (S, 1), and
+          a choice
     """
 
     def __init__(self, weight: Weight, bias: np.ndarray) -> None:
@@ -81,15 +87,22 @@ class Head:
         self._stored, self._bias = weight, bias
         self._compiled: Logits | None = None
         self.draw: Draw = draw_simply
-        self.softmax: Softmax = softmax
-        self.vocab_size = len(bias)
+        self.softmax: OfLogits = softmax
+        self.log_totals: OfLogits = log_sum_exp
+        self.vocab_size, self.size = len(bias), weight.shape[0] * weight.shape[1]
 
     def compile(self) -> None:
         """Let streams be multiplied, and drawn from, by compiled functions."""
-        from charlm.predict.runtime_compiled import CompiledRows, draw_compiled, softmax_compiled
+        from charlm.predict.runtime_compiled import (
+            CompiledRows,
+            draw_compiled,
+            log_totals_compiled,
+            softmax_compiled,
+        )
 
         self._compiled = CompiledRows(self._stored, self._bias, few(self._stored))
         self.draw, self.softmax = draw_compiled, softmax_compiled
+        self.log_totals = log_totals_compiled
         self._weight = self._weight[:, :0]  # it is not needed any more
 
     def logits(self, outputs: np.ndarray) -> np.ndarray:
@@ -104,7 +117,7 @@ class Head:
     def log_probs(self, outputs: np.ndarray) -> np.ndarray:
         """Give log p of every id: (S, E) -> (S, V)."""
         logits = self.logits(outputs)
-        logits -= log_sum_exp(logits)
+        logits -= self.log_totals(logits)
         return logits
 
     def prediction(self, outputs: np.ndarray) -> Prediction:
@@ -121,6 +134,7 @@ class AdaptiveHead:
 
     def __init__(self, first: Head, inner: list[Head], bounds: list[tuple[int, int]]) -> None:
         self._first, self._inner, self._bounds = first, inner, bounds
+        self._small = sum(head.size for head in (first, *inner)) <= SMALL
 
     def compile(self) -> None:
         """Compile what its heads can."""
@@ -138,6 +152,7 @@ class AdaptiveHead:
             self._bounds,
             inside,
             lambda: self._shares(outputs),
+            self._small,
         )
 
     def _shares(self, outputs: np.ndarray) -> np.ndarray:

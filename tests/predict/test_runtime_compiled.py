@@ -272,6 +272,8 @@ def test_a_compiled_softmax_is_the_softmax(seed, streams, vocabulary):
     exact /= exact.sum(axis=1, keepdims=True)
     np.testing.assert_allclose(shares, exact, atol=1e-6)
     np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-5)
+    totals = runtime_compiled.log_totals_compiled(logits)
+    np.testing.assert_allclose(totals, runtime_heads.log_sum_exp(logits), rtol=1e-6, atol=1e-6)
 
 
 def test_shares_are_those_of_the_log_probabilities(both):
