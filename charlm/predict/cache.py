@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from charlm.predict.cached import CachePrediction, Held, NumpyMixing
+from charlm.predict.cached import CachePrediction, Held, NumpyMixing, RaggedCachePrediction
 from charlm.predict.mixed import softmax
 from charlm.predict.places import NOTHING, Places, stack_places
 from charlm.predict.predictor import (
@@ -212,7 +212,10 @@ class CachedPredictor:
         queries = self.network.outputs(state.inner)
         if isinstance(state.places, RaggedPlaces):
             share = self.share * self._fullness(state.places.lengths)[:, None]
-            return state.places.mixed(prediction, queries, self.flatness, share)
+            if not share.any():
+                return prediction
+            given = self._mixing.weigh_lists(state.places, queries, self.flatness, share)
+            return RaggedCachePrediction(prediction, share, given, state.places, self._mixing)
         shared = None if state.shared is None else state.shared.grouped
         if shared is None or not len(shared.columns):  # of a text without any
             shared, of_shared = None, np.zeros((len(queries), 0), dtype=np.float32)

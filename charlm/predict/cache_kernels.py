@@ -2,16 +2,21 @@
 
 What is computed is told in `charlm.predict.cached`, whose NumPy it is tested against. numba keeps
 what it compiled until this file changes.
-Legend: S streams, V vocabulary, L shared places, U ids that followed them, l a stream's own places.
+Legend: S streams, V vocabulary, E size of the outputs, L shared places, U ids that followed them, l
+a stream's own places, F those of all streams where each has a list.
 """
 
 import numpy as np
-from numba import njit
+from numba import carray, njit
 
+from charlm.model.bits import pointer
 from charlm.model.kernels import exponential, held
 
+KEYS, IDS, NUMBER = range(3)  # of a stream's list: the addresses of its outputs and ids, how many
+LONG = np.int64(0)  # a number of this type
 OPTIONS = {"fastmath": {"contract", "afn"}, "error_model": "numpy", "nogil": True}
 INLINED = {**OPTIONS, "inline": "always"}
+SUMS = {**OPTIONS, "fastmath": {"contract", "reassoc", "nsz"}}  # in any order
 ZERO, ONE = np.float32(0), np.float32(1)
 NOTHING = -1
 NEVER = np.float32(-np.inf)
@@ -85,3 +90,50 @@ def mix(probs, shares, sums, of_shared, own, ids, mixed):
         for place in range(ids.shape[1]):
             if ids[stream, place] != NOTHING:
                 row[ids[stream, place]] += share * own[stream, place]
+
+
+@njit(**SUMS)
+def fill_likeness(keys, query, likeness):
+    """Fill the products of outputs, `keys` (n · E,), with a query (E,), (n,)."""
+    size = len(query)
+    for place in range(len(likeness)):
+        total = ZERO
+        for number in range(size):
+            total += keys[place * size + number] * query[number]
+        likeness[place] = total
+
+
+def weigh_lists(lists, queries, flatness, shares, weights):
+    """Fill the weights (F,) of the places of all streams' lists (S, 3), by queries (S, E).
+
+    Those of a stream add up to its share, of shares (S,).
+    """
+    begin, width = np.int64(0), queries.shape[1]
+    for stream in range(len(lists)):
+        places = lists[stream, NUMBER]
+        own = weights[begin : begin + places]
+        begin += places
+        keys = carray(pointer(lists[stream, KEYS], ZERO), (places * width,))
+        fill_likeness(keys, queries[stream], own)
+        most, total = NEVER, ZERO
+        for place in range(places):
+            most = max(most, own[place])
+        for place in range(places):
+            own[place] = weight_of(own[place], most, flatness)
+        for place in range(places):
+            total += own[place]
+        for place in range(places):
+            own[place] *= shares[stream] / total
+
+
+def mix_lists(probs, shares, lists, weights, mixed):
+    """Fill p of every id (S, V): the network's, of which shares (S,) are given to the places."""
+    begin = np.int64(0)
+    for stream in range(len(lists)):
+        left, row, places = ONE - shares[stream], mixed[stream], lists[stream, NUMBER]
+        for token in range(len(row)):
+            row[token] = left * probs[stream, token]
+        ids = carray(pointer(lists[stream, IDS], LONG), (places,))
+        for place in range(places):
+            row[ids[place]] += weights[begin + place]
+        begin += places

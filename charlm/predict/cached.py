@@ -11,6 +11,7 @@ import numpy as np
 from charlm.predict.mixed import MixedPrediction, probs_of, softmax
 from charlm.predict.places import NOTHING, Grouped
 from charlm.predict.predictor import Prediction
+from charlm.predict.ragged import RaggedPlaces
 
 
 class Held(NamedTuple):
@@ -43,7 +44,11 @@ class Weights(NamedTuple):
 
 
 class NumpyMixing:
-    """The plain way to weigh places and to mix."""
+    """The plain way to weigh places and to mix.
+
+    Where each stream has a list of its own, `weigh_lists` and `mix_lists` do; of all of them, the
+    weights are one array (F,), and those of a stream add up to its share.
+    """
 
     def weigh(self, held: Held, flatness: float, size: int) -> Weights:
         """Weigh places by e^(flatness likeness); of each stream the last `size`."""
@@ -72,6 +77,29 @@ class NumpyMixing:
         np.add.at(mixed.reshape(-1), places.ravel(), (share * weights.own).ravel())
         return mixed
 
+    def weigh_lists(
+        self, places: RaggedPlaces, queries: np.ndarray, flatness: float, share: np.ndarray
+    ) -> np.ndarray:
+        """Weigh places by what streams predict by, queries (S, E), and their shares (S, 1)."""
+        lengths, weights = places.lengths, places.likeness(queries)
+        weights *= flatness
+        held = np.flatnonzero(lengths)
+        starts = np.concatenate([[0], lengths.cumsum()[:-1]])[held]
+        weights -= np.repeat(np.maximum.reduceat(weights, starts), lengths[held])
+        np.exp(weights, out=weights)
+        totals = np.add.reduceat(weights, starts)
+        weights *= np.repeat(share[held, 0] / totals, lengths[held])
+        return weights
+
+    def mix_lists(
+        self, probs: np.ndarray, share: np.ndarray, weights: np.ndarray, places: RaggedPlaces
+    ) -> np.ndarray:
+        """Give (1 - share) p + share p of the cache, for every id, (S, V); share (S, 1)."""
+        mixed: np.ndarray = (1 - share) * probs
+        streams = np.repeat(np.arange(len(places)), places.lengths)  # (F,)
+        np.add.at(mixed.reshape(-1), streams * mixed.shape[1] + places.all_ids, weights)
+        return mixed
+
 
 class CachePrediction(MixedPrediction):
     """What a network and its cache, of shares (S, 1), say comes next."""
@@ -92,7 +120,7 @@ class CachePrediction(MixedPrediction):
         if (known := self._of_probs(ids)) is not None:
             return known
         cached = self._cached(np.arange(len(self._share)), np.asarray(ids))
-        return self._added(self._network.of(ids), cached, self._share[:, 0])
+        return added(self._network.of(ids), cached, self._share[:, 0])
 
     def _mix(self) -> np.ndarray:
         probs = probs_of(self._network)
@@ -100,7 +128,7 @@ class CachePrediction(MixedPrediction):
 
     def _log_mix(self, rows: np.ndarray, ids: np.ndarray) -> np.ndarray:
         network = self._network.log_probs()[rows, ids]
-        return self._added(network, self._cached(rows, ids), self._share[rows, 0])
+        return added(network, self._cached(rows, ids), self._share[rows, 0])
 
     def _cached(self, rows: np.ndarray, ids: np.ndarray) -> np.ndarray:
         """Give what the cache says of some ids (n,) in the streams `rows` (n,)."""
@@ -112,9 +140,54 @@ class CachePrediction(MixedPrediction):
             cached += self._weights.sums[rows, place] * (own[place] == ids)
         return cached
 
-    @staticmethod
-    def _added(network: np.ndarray, cached: np.ndarray, share: np.ndarray) -> np.ndarray:
-        """Give log((1 - share) e^network + share · cached), (n,)."""
+
+class RaggedCachePrediction(MixedPrediction):
+    """What a network and caches of several lengths say comes next.
+
+    weights: (F,) of all places, those of a stream add up to its share
+    share:   (S, 1) of the caches, none where one holds nothing
+    """
+
+    def __init__(
+        self,
+        network: Prediction,
+        share: np.ndarray,
+        weights: np.ndarray,
+        places: RaggedPlaces,
+        mixing: NumpyMixing,
+    ) -> None:
+        self._network, self._share, self._mixing = network, share, mixing
+        self._weights, self._places = weights, places
+
+    def of(self, ids: np.ndarray) -> np.ndarray:
+        """Give log p of one id for each stream, (S,)."""
+        if (known := self._of_probs(ids)) is not None:
+            return known
+        rows = np.arange(len(self._share))
+        return self._added(self._network.of(ids), rows, np.asarray(ids))
+
+    def _mix(self) -> np.ndarray:
+        probs = probs_of(self._network)
+        return self._mixing.mix_lists(probs, self._share, self._weights, self._places)
+
+    def _log_mix(self, rows: np.ndarray, ids: np.ndarray) -> np.ndarray:
+        return self._added(self._network.log_probs()[rows, ids], rows, ids)
+
+    def _added(self, network: np.ndarray, rows: np.ndarray, ids: np.ndarray) -> np.ndarray:
+        """Give log((1 - share) e^network + cached) of some ids (n,) in the streams `rows` (n,)."""
+        cached = np.zeros(len(ids), np.float32)
+        all_ids, lengths = self._places.all_ids, self._places.lengths
+        ends = lengths.cumsum()
+        for number, (row, token) in enumerate(zip(rows.tolist(), ids.tolist(), strict=True)):
+            own = slice(ends[row] - lengths[row], ends[row])
+            cached[number] = self._weights[own][all_ids[own] == token].sum()
         with np.errstate(divide="ignore"):
-            added = np.logaddexp(network + np.log1p(-share), np.log(share * cached))
+            added = np.logaddexp(network + np.log1p(-self._share[rows, 0]), np.log(cached))
         return np.asarray(added, dtype=np.float32)
+
+
+def added(network: np.ndarray, cached: np.ndarray, share: np.ndarray) -> np.ndarray:
+    """Give log((1 - share) e^network + share · cached), (n,)."""
+    with np.errstate(divide="ignore"):
+        logs = np.logaddexp(network + np.log1p(-share), np.log(share * cached))
+    return np.asarray(logs, dtype=np.float32)

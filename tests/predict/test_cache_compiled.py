@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from charlm.predict.cache import CachedPredictor
 from charlm.predict.cached import Held, NumpyMixing
 from charlm.predict.mixture import MixturePredictor
-from charlm.predict.places import NOTHING, group
+from charlm.predict.places import NOTHING, Places, group
+from charlm.predict.ragged import RaggedPlaces
 from tests.predict.laws import check_laws
 from tests.predict.test_neural_cache import V, ids_of, networks
 
@@ -87,3 +88,48 @@ def test_without_numba_it_mixes_in_numpy(monkeypatch):
     cached.compile_all()
     assert not isinstance(cached._mixing, CompiledMixing)
     check_laws(cached, ids_of(3, 12))
+
+
+@settings(max_examples=60)
+@given(
+    st.integers(0, 10**6),
+    st.lists(st.integers(0, 30), min_size=1, max_size=5),
+    st.integers(1, 70),
+    st.floats(0, 30),
+)
+def test_lists_of_places_are_weighed_and_mixed_alike(seed, lengths, width, flatness):
+    random = np.random.default_rng(seed)
+    places = RaggedPlaces.of(
+        Places(
+            random.normal(size=(1, n, width)).astype(np.float32), random.integers(V, size=(1, n))
+        )
+        for n in lengths
+    )
+    queries = random.normal(size=(len(lengths), width)).astype(np.float32)
+    share = random.random((len(lengths), 1)).astype(np.float32) * (places.lengths > 0)[:, None]
+    plain, compiled = NumpyMixing(), CompiledMixing()
+    expected = plain.weigh_lists(places, queries, flatness, share)
+    found = compiled.weigh_lists(places, queries, flatness, share)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    probs = random.dirichlet(np.ones(V), len(lengths)).astype(np.float32)
+    mixed = compiled.mix_lists(probs, share, found, places)
+    np.testing.assert_allclose(mixed, plain.mix_lists(probs, share, expected, places), atol=1e-5)
+    np.testing.assert_allclose(mixed.sum(axis=1), 1, atol=1e-5)
+
+
+def test_streams_with_lists_of_their_own_hear_the_same():
+    plain, compiled = (CachedPredictor(networks()[1], 0.3, 2.0, 12) for _ in range(2))
+    compiled.compile_all()
+    ids = ids_of(4, 9, seed=2)
+    states = [
+        one.stack([one.read(ids_of(1, n, seed=n), one.start(1)) for n in (3, 20, 1, 9)])
+        for one in (plain, compiled)
+    ]
+    assert all(isinstance(state.places, RaggedPlaces) for state in states)
+    for column in ids.T:
+        (said, before), (also, after) = (
+            one.step(column, state) for one, state in zip((plain, compiled), states, strict=True)
+        )
+        states = before, after
+        np.testing.assert_allclose(also.of(column), said.of(column), atol=1e-5)
+        np.testing.assert_allclose(also.log_probs(), said.log_probs(), atol=1e-5)
