@@ -41,7 +41,8 @@ class Prediction(Protocol):
     def draw(self, rules: Rules, noise: np.ndarray) -> np.ndarray:
         """Choose one id for each stream, (S,).
 
-        rules: turns log p (S, V) into what is drawn from: unnormalised log p, -inf for never
+        rules: turns log p (S, V) into what is drawn from: unnormalised log p, -inf for never; who
+               draws elsewhere than in NumPy may let it tell what it does (`charlm.predict.changes`)
         noise: (S,) uniform in [0, 1); the same noise chooses the same id
         """
 
@@ -76,6 +77,12 @@ class Predictor(Protocol):
 def lanes_of(predictor: object) -> float:
     """Give how many streams a predictor can read side by side: any number, unless it says so."""
     return float(getattr(predictor, "lanes", math.inf))
+
+
+def rows_of(prediction: Prediction, rows: Sequence[int]) -> Prediction:
+    """Give the prediction of some streams alone: by its method `rows`, where it has one."""
+    own: Callable[[Sequence[int]], Prediction] | None = getattr(prediction, "rows", None)
+    return DensePrediction(prediction.log_probs()[rows]) if own is None else own(rows)
 
 
 class DensePrediction:

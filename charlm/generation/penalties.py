@@ -1,0 +1,117 @@
+"""Biases, penalties and what must not be repeated: which ids of which streams they change, and how.
+
+What is changed is told as data (`charlm.predict.changes`); here and on a device the same is done.
+Legend: k streams of the same options, W ids of each that are looked back on.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+import numpy as np
+
+from charlm.generation.options import SamplingOptions
+from charlm.predict.changes import Change, How
+
+Slots = list[Change | None]  # a place for each of the rules, in the order in which they are applied
+NO_NUMBER = np.zeros(1)
+
+
+def changes_of(
+    options: SamplingOptions,
+    rows: np.ndarray,
+    history: np.ndarray | None = None,
+    written: np.ndarray | None = None,
+) -> Slots:
+    """Give what options change in the streams `rows` (k,) of a prediction.
+
+    history: (k, W) the last ids of each stream; before them -1 where there are fewer
+    written: (k,) how many of them are not of the prompt; None for all. OpenAI's penalties are for
+             these, Hugging Face's for all
+    """
+    slots: Slots = [None, None, None, None]
+    if options.logit_bias:
+        ids, nats = _columns(tuple(options.logit_bias))
+        slots[0] = Change(How.ADD, rows[:, None], ids, nats)
+    if history is None:
+        return slots
+    if options.repetition_penalty != 1.0:
+        slots[1] = _repetition(rows, history, options.repetition_penalty)
+    if options.presence_penalty or options.frequency_penalty:
+        own = history
+        if written is not None:
+            own = np.where(np.arange(-history.shape[1], 0) >= -written[:, None], history, -1)
+        slots[2] = _presence(rows, own, options.presence_penalty, options.frequency_penalty)
+    if options.no_repeat_ngram_size:
+        slots[3] = _repeated_ngrams(rows, history, options.no_repeat_ngram_size)
+    return slots
+
+
+def forbidden(refused: Sequence[Sequence[int]]) -> Change:
+    """Give the change that forbids some ids of each stream."""
+    counts = [len(ids) for ids in refused]
+    rows = np.repeat(np.arange(len(refused)), counts)
+    ids = np.fromiter((token for ids in refused for token in ids), np.int64, sum(counts))
+    return Change(How.FORBID, rows, ids, NO_NUMBER)
+
+
+def together(groups: Sequence[Slots]) -> list[Change]:
+    """Put the changes of several groups of streams together, rule by rule."""
+    merged = []
+    for slot in zip(*groups, strict=True):
+        own = [change for change in slot if change is not None]
+        if len(own) == 1:
+            merged.append(own[0])
+        elif own:
+            spread = [np.broadcast_arrays(each.rows, each.ids, each.numbers) for each in own]
+            pieces = zip(*spread, strict=True)
+            merged.append(
+                Change(own[0].how, *(np.concatenate([*map(np.ravel, p)]) for p in pieces))
+            )
+    return merged
+
+
+def _repetition(rows: np.ndarray, history: np.ndarray, penalty: float) -> Change:
+    """Make ids of the recent past less probable (CTRL, Keskar et al. 2019, section 4.1)."""
+    own, ids, _ = _seen(history)
+    return Change(How.SCALE, rows[own], ids, np.array([penalty]))
+
+
+def _presence(rows: np.ndarray, history: np.ndarray, presence: float, frequency: float) -> Change:
+    """Take nats from ids that were written: once, and for each time they came, as OpenAI does."""
+    own, ids, times = _seen(history)
+    return Change(How.ADD, rows[own], ids, -(presence + frequency * times))
+
+
+def _repeated_ngrams(rows: np.ndarray, history: np.ndarray, n: int) -> Change | None:
+    """Forbid ids that would complete n ids which came in that order before (Hugging Face's rule).
+
+    A stream whose ids all would is left as it is.
+    """
+    places = history.shape[1] - n + 1  # where n ids begin
+    if places < 1:
+        return None
+    ends = history[:, n - 1 :]
+    alike = ends >= 0
+    for offset in range(n - 1):
+        last = history[:, places + offset, None]
+        alike &= (history[:, offset : places + offset] == last) & (last >= 0)
+    own, at = np.nonzero(alike)
+    return Change(How.FORBID, rows[own], ends[own, at], NO_NUMBER) if len(own) else None
+
+
+def _seen(history: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Give the ids of each stream's history (k, W): their streams, ids and times, (n,) each."""
+    ordered = np.sort(history, axis=1)
+    fresh = np.ones(ordered.shape, dtype=bool)
+    np.not_equal(ordered[:, 1:], ordered[:, :-1], out=fresh[:, 1:])
+    starts = np.flatnonzero(fresh)
+    times, ids = np.diff(starts, append=ordered.size), ordered.ravel()[starts]
+    some = ids >= 0
+    return starts[some] // history.shape[1], ids[some], times[some]
+
+
+@lru_cache(maxsize=64)
+def _columns(biases: tuple[tuple[int, float], ...]) -> tuple[np.ndarray, np.ndarray]:
+    """Give ids (n,) and nats (n,) as arrays: there may be as many as the vocabulary has tokens."""
+    own = dict(biases)
+    return np.array([*own]), np.array([*own.values()])
