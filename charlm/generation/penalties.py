@@ -72,14 +72,16 @@ def together(groups: Sequence[Slots]) -> list[Change]:
 
 def _repetition(rows: np.ndarray, history: np.ndarray, penalty: float) -> Change:
     """Make ids of the recent past less probable (CTRL, Keskar et al. 2019, section 4.1)."""
-    own, ids, _ = _seen(history)
+    own, _, ids = _seen(history)
     return Change(How.SCALE, rows[own], ids, np.array([penalty]))
 
 
 def _presence(rows: np.ndarray, history: np.ndarray, presence: float, frequency: float) -> Change:
     """Take nats from ids that were written: once, and for each time they came, as OpenAI does."""
-    own, ids, times = _seen(history)
-    return Change(How.ADD, rows[own], ids, -(presence + frequency * times))
+    own, places, ids = _seen(history)
+    ends = np.full(len(ids), history.shape[1])
+    np.copyto(ends[:-1], places[1:], where=own[1:] == own[:-1])
+    return Change(How.ADD, rows[own], ids, -(presence + frequency * (ends - places)))
 
 
 def _repeated_ngrams(rows: np.ndarray, history: np.ndarray, n: int) -> Change | None:
@@ -100,14 +102,15 @@ def _repeated_ngrams(rows: np.ndarray, history: np.ndarray, n: int) -> Change | 
 
 
 def _seen(history: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Give the ids of each stream's history (k, W): their streams, ids and times, (n,) each."""
+    """Give the ids that are in each stream's history (k, W), by stream and size, (n,) each.
+
+    With each comes its stream, and the place at which it would begin if the history were sorted.
+    """
     ordered = np.sort(history, axis=1)
-    fresh = np.ones(ordered.shape, dtype=bool)
-    np.not_equal(ordered[:, 1:], ordered[:, :-1], out=fresh[:, 1:])
-    starts = np.flatnonzero(fresh)
-    times, ids = np.diff(starts, append=ordered.size), ordered.ravel()[starts]
-    some = ids >= 0
-    return starts[some] // history.shape[1], ids[some], times[some]
+    fresh = ordered >= 0
+    fresh[:, 1:] &= ordered[:, 1:] != ordered[:, :-1]
+    own, places = fresh.nonzero()
+    return own, places, ordered[own, places]
 
 
 @lru_cache(maxsize=64)

@@ -47,8 +47,11 @@ def apply_rules(
 
 def rewritten(log_probs: np.ndarray, changes: Sequence[Change]) -> np.ndarray:
     """Give log p (S, V) with some changed; what is given stays as it is."""
-    own = [each._replace(numbers=each.numbers.astype(log_probs.dtype)) for each in changes]
-    return np.asarray(changed(log_probs.copy(), own)) if own else log_probs
+    if not changes:
+        return log_probs
+    kind = log_probs.dtype
+    own = (Change(how, rows, ids, n.astype(kind)) for how, rows, ids, n in changes)
+    return np.asarray(changed(log_probs.copy(), own))
 
 
 def keep_top_k(log_probs: np.ndarray, k: int) -> np.ndarray:

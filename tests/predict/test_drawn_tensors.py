@@ -116,7 +116,7 @@ def test_a_device_draws_what_is_drawn_here_by_any_options(seed, options, more, r
     for step in range(6):
         logs = log_probs(seed + step, len(options), rounded)
         ids = here.choose(DensePrediction(logs))
-        prediction = only_ids_may_leave(TensorPrediction(torch.from_numpy(logs)))
+        prediction = only_ids_may_leave(TensorPrediction(torch.from_numpy(logs.copy())))
         np.testing.assert_array_equal(there.choose(prediction), ids)
         own = np.take_along_axis(logs, ids[:, None], axis=1)[:, 0]
         np.testing.assert_allclose(prediction.of(ids), own, rtol=1e-6)
@@ -143,7 +143,7 @@ def test_a_device_draws_anew_what_guards_refuse_as_it_is_done_here(
         for step in range(6):
             logs = log_probs(seed + step, len(options))
             ids = here.choose(DensePrediction(logs))
-            prediction = only_ids_may_leave(TensorPrediction(torch.from_numpy(logs)))
+            prediction = only_ids_may_leave(TensorPrediction(torch.from_numpy(logs.copy())))
             np.testing.assert_array_equal(there.choose(prediction), ids)
             for writing in (*each[0], *each[1]):
                 writing.take(int(max(0, ids[writing.number])), 1.0)
