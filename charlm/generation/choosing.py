@@ -12,7 +12,7 @@ from charlm.generation.options import SamplingOptions
 from charlm.generation.penalties import Slots, changes_of, forbidden, together
 from charlm.generation.sampling import apply_rules, rewritten
 from charlm.generation.writing import Writing
-from charlm.predict.changes import Cuts, Description
+from charlm.predict.changes import Change, Cuts, Description
 from charlm.predict.predictor import Prediction, rows_of
 
 FEW = 16  # ids of one place refused as they are drawn; then all are looked at
@@ -45,24 +45,22 @@ class Chooser:
 class _Rules:
     """The rules of several writings, each by its options: from log p (S, V) to what is drawn from.
 
-    each:    the writings with their options; the same options are the same object
-    refused: ids of each that are drawn from no more, whatever its options say
-    only:    (temperature, top-k) where these alone are what all rules do, else None
+    each: the writings with their options; the same options are the same object
+    only: (temperature, top-k) where these alone are what all rules do, else None
     """
 
-    def __init__(
-        self,
-        each: Sequence[tuple[Writing, SamplingOptions]],
-        refused: Sequence[Sequence[int]] | None = None,
-    ) -> None:
+    def __init__(self, each: Sequence[tuple[Writing, SamplingOptions]]) -> None:
         self._each = each
         rows: dict[int, list[int]] = {}
         for row, (_, options) in enumerate(each):
             rows.setdefault(id(options), []).append(row)
         self._groups = [(each[own[0]][1], np.array(own)) for own in rows.values()]
-        self._refused = [] if refused is None else [forbidden(refused)]
-        alone = len(self._groups) == 1 and not self._refused
-        self.only = self._groups[0][0].only if alone else None
+        self._refused: list[Change] = []
+        self.only = self._groups[0][0].only if len(self._groups) == 1 else None
+
+    def refuse(self, refused: Sequence[list[int]]) -> None:
+        """Let some ids of each be drawn from no more, whatever its options say."""
+        self._refused, self.only = [forbidden(refused)], None
 
     def __call__(self, logs: np.ndarray) -> np.ndarray:
         """Apply to each row the rules of its options."""
@@ -118,19 +116,19 @@ def _drawn_anew(
         return writings[row].forbids(token) and not writings[row].ends_before(token)
 
     going = [row for row, token in enumerate(found) if refuses(row, token)]
+    here, rules, part = list[int](), _Rules([]), prediction
     while going:
+        if going != here:
+            here, rules, part = going, _Rules([each[i] for i in going]), rows_of(prediction, going)
         for row in going:
             refused[row].append(found[row])
             if len(refused[row]) == FEW:
                 every = range(writings[row].vocab_size)
                 refused[row] = [token for token in every if refuses(row, token)]
+        rules.refuse([refused[row] for row in going])
         noise = np.array([writings[row].noise() for row in going])
-        rules = _Rules([each[row] for row in going], [refused[row] for row in going])
-        drawn = rows_of(prediction, going).draw(rules, noise).tolist()
-        for row, token in zip(going, drawn, strict=True):
+        for row, token in zip(going, part.draw(rules, noise).tolist(), strict=True):
             found[row] = token
-        going = [
-            row for row in going if found[row] not in refused[row] and refuses(row, found[row])
-        ]
+        going = [i for i in going if found[i] not in refused[i] and refuses(i, found[i])]
     forbid = [writing.forbids(token) for writing, token in zip(writings, found, strict=True)]
     return [NOTHING if no else token for no, token in zip(forbid, found, strict=True)]

@@ -6,6 +6,7 @@ Legend: k streams of the same options, W ids of each that are looked back on.
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import chain
 
 import numpy as np
 
@@ -46,12 +47,10 @@ def changes_of(
     return slots
 
 
-def forbidden(refused: Sequence[Sequence[int]]) -> Change:
+def forbidden(refused: Sequence[list[int]]) -> Change:
     """Give the change that forbids some ids of each stream."""
-    counts = [len(ids) for ids in refused]
-    rows = np.repeat(np.arange(len(refused)), counts)
-    ids = np.fromiter((token for ids in refused for token in ids), np.int64, sum(counts))
-    return Change(How.FORBID, rows, ids, NO_NUMBER)
+    rows = np.array([row for row, ids in enumerate(refused) for _ in ids], np.int64)
+    return Change(How.FORBID, rows, np.array([*chain(*refused)], np.int64), NO_NUMBER)
 
 
 def together(groups: Sequence[Slots]) -> list[Change]:
