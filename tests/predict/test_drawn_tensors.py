@@ -250,9 +250,9 @@ class Waiting(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def network():
+def network(**more):
     torch.manual_seed(2)
-    return NeuralPredictor(LanguageNetwork(NetworkConfig(V, 8, 16)), CHAR.boundary_id)
+    return NeuralPredictor(LanguageNetwork(NetworkConfig(V, 8, 16, **more)), CHAR.boundary_id)
 
 
 def batch_of(options, guards=(), predictor=None, **keywords):
@@ -279,6 +279,20 @@ def test_while_writing_nothing_but_ids_and_their_log_p_leaves_a_device_in_one_tr
         # the last ids, what the rules do, and, where a sample is complete, which ones go on
         assert leaving.sent <= (2 if len(batch) == streams else 3)
     assert sum(writing.tokens for writing in own) > 30
+
+
+@pytest.mark.parametrize("head", [{"cutoffs": (9, 100)}, {"mixtures": 3}])
+def test_no_head_waits_for_a_device(head):
+    predictor = network(**head)
+    predictor._at = torch.inference_mode()(
+        lambda output: TensorPrediction(predictor.network.head.log_probs(output))
+    )
+    batch, _ = batch_of([SamplingOptions(top_p=0.9, repetition_penalty=1.2)] * 3, (), predictor)
+    while len(batch):
+        streams = len(batch)
+        with Leaving() as leaving, Waiting() as waiting:
+            batch.step()
+        assert leaving.fetched == [("cpu", 2 * streams)] and waiting.waited == []
 
 
 def test_where_guards_refuse_only_ids_and_their_log_p_leave_a_device():
