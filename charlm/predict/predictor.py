@@ -79,12 +79,6 @@ def lanes_of(predictor: object) -> float:
     return float(getattr(predictor, "lanes", math.inf))
 
 
-def rows_of(prediction: Prediction, rows: Sequence[int]) -> Prediction:
-    """Give the prediction of some streams alone: by its method `rows`, where it has one."""
-    own: Callable[[Sequence[int]], Prediction] | None = getattr(prediction, "rows", None)
-    return DensePrediction(prediction.log_probs()[rows]) if own is None else own(rows)
-
-
 class DensePrediction:
     """A prediction whose log-probabilities are at hand as an array, (S, V)."""
 
@@ -106,6 +100,12 @@ class DensePrediction:
     def draw(self, rules: Rules, noise: np.ndarray) -> np.ndarray:
         """Choose one id for each stream by where its noise falls in the cumulated distribution."""
         return draw(self._log_probs, rules, noise)
+
+
+def rows_of(prediction: Prediction, rows: Sequence[int]) -> Prediction:
+    """Give the prediction of some streams alone: by its method `rows`, where it has one."""
+    own: Callable[[Sequence[int]], Prediction] | None = getattr(prediction, "rows", None)
+    return DensePrediction(prediction.log_probs()[rows]) if own is None else own(rows)
 
 
 class LazyPrediction(ABC):
