@@ -157,7 +157,9 @@ class _Ranking:
 
     def of(self, row: int) -> Iterator[tuple[int, float]]:
         """Give each id of a stream, and its log p."""
-        told = set[int]()
+        ids = self._ids[row].tolist()
+        yield from zip(ids, self._logs[row].tolist(), strict=True)
+        told = set(ids)
         while len(told) < self._size:
             if len(told) == self._ids.shape[1]:
                 self._ids, self._logs = self._prediction.top(FURTHER * len(told))

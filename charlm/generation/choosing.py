@@ -3,17 +3,17 @@
 Legend: S samples, one in each row of a prediction, V vocabulary.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
 
 from charlm.generation.options import SamplingOptions
 from charlm.generation.penalties import Slots, changes_of, forbidden, together
-from charlm.generation.sampling import apply_rules, rewritten
+from charlm.generation.sampling import apply_rules
 from charlm.generation.writing import Writing
-from charlm.predict.changes import Change, Cuts, Description
-from charlm.predict.predictor import Prediction, rows_of
+from charlm.predict.changes import Cuts, Description
+from charlm.predict.predictor import Prediction, without
 
 FEW = 16  # ids of one place refused as they are drawn; then all are looked at
 NOTHING = -1  # in place of an id where no id is left
@@ -35,10 +35,12 @@ class Chooser:
         """Draw the next id of each, (S,); NOTHING where its guards leave none."""
         noise = np.array([writing.noise() for writing, _ in self._each])
         ids = prediction.draw(self._rules, noise)
-        offenders = [row for row in self._guarded if self._each[row][0].forbids(int(ids[row]))]
+        drawn = {row: _Place(self._each[row][0], int(ids[row])) for row in self._guarded}
+        offenders = {row: place for row, place in drawn.items() if place.outcome() == NOTHING}
         if offenders:
-            ids, own = ids.copy(), [self._each[row] for row in offenders]
-            ids[offenders] = _drawn_anew(own, rows_of(prediction, offenders), ids[offenders])
+            _draw_anew(offenders, self._each, prediction)
+            ids = ids.copy()
+            ids[list(offenders)] = [place.outcome() for place in offenders.values()]
         return ids
 
 
@@ -55,16 +57,10 @@ class _Rules:
         for row, (_, options) in enumerate(each):
             rows.setdefault(id(options), []).append(row)
         self._groups = [(each[own[0]][1], np.array(own)) for own in rows.values()]
-        self._refused: list[Change] = []
         self.only = self._groups[0][0].only if len(self._groups) == 1 else None
-
-    def refuse(self, refused: Sequence[list[int]]) -> None:
-        """Let some ids of each be drawn from no more, whatever its options say."""
-        self._refused, self.only = [forbidden(refused)], None
 
     def __call__(self, logs: np.ndarray) -> np.ndarray:
         """Apply to each row the rules of its options."""
-        logs = rewritten(logs, self._refused)
         if len(self._groups) == 1:
             options, rows = self._groups[0]
             return apply_rules(logs, options, *self._past(options, rows))
@@ -78,7 +74,7 @@ class _Rules:
         slots: list[Slots] = [
             changes_of(options, rows, *self._past(options, rows)) for options, rows in self._groups
         ]
-        return Description([*self._refused, *together(slots)], self._cuts)
+        return Description(together(slots), self._cuts)
 
     @cached_property
     def _cuts(self) -> Cuts:
@@ -98,37 +94,58 @@ class _Rules:
         return history, np.array([writing.tokens for writing in own])
 
 
-def _drawn_anew(
-    each: Sequence[tuple[Writing, SamplingOptions]], prediction: Prediction, ids: np.ndarray
-) -> list[int]:
-    """Draw ids in place of forbidden ones (n,), as though the model did not have those.
+class _Place:
+    """A place in a text, for which an id is drawn that is forbidden.
 
     What is refused is drawn from no more, so of the ids that remain each is as probable as if all
     offenders had been left out at once; only top-k and top-p still count offenders that were not
     drawn. Where a text is complete, what would lead out of its language is not refused but ends it:
     to end has the share of all such ids, among these and those that remain. NOTHING ends it, too,
     where none remains: what is then drawn was refused before.
+
+    token: the id drawn last
     """
-    writings, found = [writing for writing, _ in each], ids.tolist()
-    refused: list[list[int]] = [[] for _ in writings]
 
-    def refuses(row: int, token: int) -> bool:
-        return writings[row].forbids(token) and not writings[row].ends_before(token)
+    def __init__(self, writing: Writing, token: int) -> None:
+        self.writing, self.token = writing, token
+        self._refused: set[int] = set()
 
-    going = [row for row, token in enumerate(found) if refuses(row, token)]
-    here, rules, part = list[int](), _Rules([]), prediction
+    @property
+    def goes_on(self) -> bool:
+        """Tell whether another id must be drawn."""
+        return self.token not in self._refused and self._refuses(self.token)
+
+    def refuse(self) -> list[int]:
+        """Refuse the id; give what is drawn from no more."""
+        self._refused.add(self.token)
+        if len(self._refused) != FEW:
+            return [self.token]
+        self._refused.update(filter(self._refuses, range(self.writing.vocab_size)))
+        return list(self._refused)
+
+    def outcome(self) -> int:
+        """Give the id that comes here, or NOTHING."""
+        return NOTHING if self.writing.forbids(self.token) else self.token
+
+    def _refuses(self, token: int) -> bool:
+        return self.writing.forbids(token) and not self.writing.ends_before(token)
+
+
+def _draw_anew(
+    places: Mapping[int, _Place],
+    each: Sequence[tuple[Writing, SamplingOptions]],
+    prediction: Prediction,
+) -> None:
+    """Draw for the places of some rows, as though the model did not have what they refuse."""
+    going = [row for row, place in places.items() if place.goes_on]
+    rows, rules = going, _Rules([each[row] for row in going])  # rows: those in `prediction`
     while going:
-        if going != here:
-            here, rules, part = going, _Rules([each[i] for i in going]), rows_of(prediction, going)
-        for row in going:
-            refused[row].append(found[row])
-            if len(refused[row]) == FEW:
-                every = range(writings[row].vocab_size)
-                refused[row] = [token for token in every if refuses(row, token)]
-        rules.refuse([refused[row] for row in going])
-        noise = np.array([writings[row].noise() for row in going])
-        for row, token in zip(going, part.draw(rules, noise).tolist(), strict=True):
-            found[row] = token
-        going = [i for i in going if found[i] not in refused[i] and refuses(i, found[i])]
-    forbid = [writing.forbids(token) for writing, token in zip(writings, found, strict=True)]
-    return [NOTHING if no else token for no, token in zip(forbid, found, strict=True)]
+        own = [places[row] for row in going]
+        prediction = without(prediction, rows, forbidden([place.refuse() for place in own]))
+        noise = np.array([place.writing.noise() for place in own])
+        for place, token in zip(own, prediction.draw(rules, noise).tolist(), strict=True):
+            place.token = token
+        rows = [row for row, place in enumerate(own) if place.goes_on]
+        if len(rows) < len(going):
+            going = [going[row] for row in rows]
+            rules = _Rules([each[row] for row in going])

@@ -47,10 +47,10 @@ def changes_of(
     return slots
 
 
-def forbidden(refused: Sequence[list[int]]) -> Change:
+def forbidden(ids: Sequence[list[int]]) -> Change:
     """Give the change that forbids some ids of each stream."""
-    rows = np.array([row for row, ids in enumerate(refused) for _ in ids], np.int64)
-    return Change(How.FORBID, rows, np.array([*chain(*refused)], np.int64), NO_NUMBER)
+    rows = np.array([row for row, own in enumerate(ids) for _ in own])
+    return Change(How.FORBID, rows, np.array([*chain(*ids)]), NO_NUMBER)
 
 
 def together(groups: Sequence[Slots]) -> list[Change]:

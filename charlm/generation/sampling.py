@@ -27,7 +27,7 @@ def apply_rules(
     """Apply all rules in the order that Hugging Face applies them; arguments as in `changes_of`."""
     if options.logit_bias or history is not None:
         slots = changes_of(options, np.arange(len(log_probs)), history, written)
-        log_probs = rewritten(log_probs, [each for each in slots if each is not None])
+        log_probs = _rewritten(log_probs, [each for each in slots if each is not None])
     if options.temperature < COLDEST:
         return keep_top_k(log_probs, 1)
     if options.temperature != 1.0:
@@ -45,7 +45,7 @@ def apply_rules(
     return log_probs
 
 
-def rewritten(log_probs: np.ndarray, changes: Sequence[Change]) -> np.ndarray:
+def _rewritten(log_probs: np.ndarray, changes: Sequence[Change]) -> np.ndarray:
     """Give log p (S, V) with some changed; what is given stays as it is."""
     if not changes:
         return log_probs

@@ -20,6 +20,7 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
+from charlm.predict.changes import Change, changed
 from charlm.predict.drawing import draw, largest
 
 State: TypeAlias = Any
@@ -102,10 +103,15 @@ class DensePrediction:
         return draw(self._log_probs, rules, noise)
 
 
-def rows_of(prediction: Prediction, rows: Sequence[int]) -> Prediction:
-    """Give the prediction of some streams alone: by its method `rows`, where it has one."""
-    own: Callable[[Sequence[int]], Prediction] | None = getattr(prediction, "rows", None)
-    return DensePrediction(prediction.log_probs()[rows]) if own is None else own(rows)
+def without(prediction: Prediction, rows: Sequence[int], change: Change) -> Prediction:
+    """Give what some streams predict if some of their ids may not come, to draw from.
+
+    By its method `without`, where a prediction has one.
+    """
+    own: Callable[..., Prediction] | None = getattr(prediction, "without", None)
+    if own is not None:
+        return own(rows, change)
+    return DensePrediction(changed(prediction.log_probs()[rows], [change]))
 
 
 class LazyPrediction(ABC):

@@ -3,13 +3,14 @@
 Legend: S streams, V vocabulary.
 """
 
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from charlm.predict.changes import described
+from charlm.predict.changes import Change, changed, described
 from charlm.predict.drawing import draw
 from charlm.predict.drawn_tensors import drawn, sent, widest
 from charlm.predict.predictor import Rules
@@ -36,10 +37,12 @@ class TensorPrediction:
         return self._array
 
     @torch.inference_mode()
-    def rows(self, rows: np.ndarray) -> "TensorPrediction":
-        """Give the prediction of some streams alone, which stays where it is."""
-        (index,) = sent([np.asarray(rows, np.int64)], self._logs.device)
-        return TensorPrediction(self._logs.index_select(0, index))
+    def without(self, rows: Sequence[int], change: Change) -> "TensorPrediction":
+        """Give what some streams predict if some of their ids may not come, to draw from."""
+        arrays = [np.asarray(each, np.int64) for each in (rows, change.rows, change.ids)]
+        index, own, ids = sent(arrays, self._logs.device)
+        there = change._replace(rows=own, ids=ids)
+        return TensorPrediction(changed(self._logs.index_select(0, index), [there], torch))
 
     @torch.inference_mode()
     def of(self, ids: np.ndarray) -> np.ndarray:

@@ -98,8 +98,8 @@ def only_ids_may_leave(prediction):
         raise AssertionError("all log-probabilities were fetched")
 
     prediction.log_probs = refuse
-    rows = prediction.rows
-    prediction.rows = lambda which: only_ids_may_leave(rows(which))
+    without = prediction.without
+    prediction.without = lambda *given: only_ids_may_leave(without(*given))
     return prediction
 
 
