@@ -78,10 +78,7 @@ class _Rules:
 
     @cached_property
     def _cuts(self) -> Cuts:
-        table = np.empty((len(self._each), len(Cuts._fields)))
-        for options, rows in self._groups:
-            table[rows] = options.cuts
-        return Cuts(*table.T)
+        return Cuts(*np.array([options.cuts for _, options in self._each]).T)
 
     def _past(
         self, options: SamplingOptions, rows: np.ndarray

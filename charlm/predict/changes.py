@@ -9,6 +9,7 @@ Legend: S streams, V vocabulary.
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from enum import Enum
 from types import ModuleType
 from typing import Any, NamedTuple, TypeAlias
@@ -39,8 +40,12 @@ class Change(NamedTuple):
     numbers: Numbers
 
 
-class Cuts(NamedTuple):
-    """What is cut off in each stream, in this order, (S,) each, as `SamplingOptions` has it."""
+@dataclass(frozen=True, eq=False)
+class Cuts:
+    """What is cut off in each stream, in this order, (S,) each, as `SamplingOptions` has it.
+
+    While the streams are the same it should be the same object: what is made of it may be kept.
+    """
 
     temperature: np.ndarray
     top_k: np.ndarray

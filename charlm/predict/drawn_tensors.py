@@ -1,14 +1,16 @@
 """Drawing on a device, by rules that tell what they do.
 
-What a device is sent are small arrays, all at once: what to change of which ids, and by which
-numbers to cut, which may be others in each row. Rows without a rule have a number by which it does
+What to change of which ids is sent there with the noise, at once; by which numbers to cut, which
+may be others in each row, is sent once and kept. Rows without a rule have a number by which it does
 nothing. The cuts are those of `charlm.generation.sampling`, in the same order.
 Legend: S streams, V vocabulary.
 """
 
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,83 +20,96 @@ from charlm.predict.changes import Change, Cuts, Description, changed
 from charlm.predict.drawing import COLDEST
 
 NEVER = -math.inf
+KEPT = 64  # cuts that are kept on devices
 WORD = 8  # bytes, at whose multiples an array begins that is sent among others
-TYPES = {torch.float32: np.float32, torch.float64: np.float64}
-TENSOR_TYPES = {
-    np.float32: torch.float32,
-    np.float64: torch.float64,
-    np.int64: torch.int64,
-    np.bool_: torch.bool,
+TYPES = {
+    torch.float32: np.float32,
+    torch.float64: np.float64,
+    torch.int64: np.int64,
+    torch.bool: np.bool_,
 }
+TENSOR_TYPES = {kind: name for name, kind in TYPES.items()}
 
 
-class _Limits(NamedTuple):
-    """The cuts as a device applies them, (S, 1) each.
+@dataclass(frozen=True, eq=False)
+class _Limits:
+    """By what a device cuts, (S, 1) each; None where it changes no row.
 
+    greedy: where the most probable is taken, (S,); these rows are cut by nothing
+    everywhere_greedy: whether all are
+    ranks:  how many of the most probable a top-k or a top-p may have to look at
     log_min_p, log_eta: logarithms of min_p and eta_cutoff
     """
 
-    temperature: Tensor
-    top_k: Tensor
-    top_p: Tensor
-    log_min_p: Tensor
-    typical_p: Tensor
-    log_eta: Tensor
+    everywhere_greedy: bool = False
+    greedy: Tensor | None = None
+    temperature: Tensor | None = None
+    ranks: int = 0
+    top_k: Tensor | None = None
+    top_p: Tensor | None = None
+    log_min_p: Tensor | None = None
+    typical_p: Tensor | None = None
+    log_eta: Tensor | None = None
 
 
 def drawn(logs: Tensor, description: Description, noise: np.ndarray) -> Tensor:
     """Draw an id for each stream from log p (S, V), as described; noise (S,) -> (S,)."""
-    changes, cuts = description
-    greedy = (cuts.temperature < COLDEST) | (cuts.top_k == 1)
-    numbers = _neutral(cuts, greedy, logs.shape[1])
-    changes, limits, best, aims = _on_device(logs, changes, numbers, greedy, noise)
-    if changes:
-        logs = changed(logs.clone(), changes, torch)
-    if greedy.all():
+    narrow, wide = logs.dtype, widest(logs)
+    limits = _limits(description.cuts, logs.shape[1], narrow, wide, logs.device)
+    below = 1 - np.finfo(TYPES[wide]).eps  # so that noise · sum is below the sum
+    arrays: list[np.ndarray] = [np.minimum(noise, below).astype(TYPES[wide])]
+    for _, rows, ids, numbers in description.changes:
+        arrays += [rows.astype(np.int64), ids.astype(np.int64), numbers.astype(TYPES[narrow])]
+    aims, *there = sent(arrays, logs.device)
+    if description.changes:
+        hows = (each.how for each in description.changes)
+        logs = changed(logs.clone(), map(Change, hows, there[::3], there[1::3], there[2::3]), torch)
+    if limits.everywhere_greedy:
         return logs.argmax(dim=1)
-    ids = _aimed(_cut(logs, numbers, limits), aims)
-    return logs.argmax(dim=1).where(best, ids) if greedy.any() else ids
+    ids = _aimed(_cut(logs, limits, wide), aims, wide)
+    return ids if limits.greedy is None else logs.argmax(dim=1).where(limits.greedy, ids)
 
 
-def _neutral(cuts: Cuts, greedy: np.ndarray, size: int) -> Cuts:
-    """Give numbers to cut by that do nothing where there is no such rule, or only the best counts.
+@lru_cache(maxsize=KEPT)
+def _limits(
+    cuts: Cuts, size: int, narrow: torch.dtype, wide: torch.dtype, device: torch.device
+) -> _Limits:
+    """Send to a device by what to cut V = `size` ids, whose log p is of a narrow type.
 
-    To cut by a share of 1 might drop what a rounding takes for more than all.
+    A row without a rule has a number that does nothing: to cut by a share of 1 might drop what a
+    rounding takes for more than all.
     """
-    temperature, top_k, top_p, min_p, typical_p, eta_cutoff = cuts
+    greedy = (cuts.temperature < COLDEST) | (cuts.top_k == 1)
+    if greedy.all():
+        return _Limits(everywhere_greedy=True)
+    top_k = np.where((cuts.top_k == 0) | (cuts.top_k > size), size, cuts.top_k)
+    top_p, typical_p = (np.where(p >= 1, np.inf, p) for p in (cuts.top_p, cuts.typical_p))
+    ranked = ~greedy & ((top_k < size) | (top_p < np.inf))
     with np.errstate(divide="ignore"):
-        return Cuts(
-            np.where(greedy, 1.0, temperature),
-            np.where(greedy | (top_k == 0) | (top_k > size), size, top_k).astype(np.int64),
-            np.where(greedy | (top_p >= 1), np.inf, top_p),
-            np.log(np.where(greedy, 0.0, min_p)),
-            np.where(greedy | (typical_p >= 1), np.inf, typical_p),
-            np.log(np.where(greedy, 0.0, eta_cutoff)),
-        )
-
-
-def _on_device(
-    logs: Tensor, changes: Sequence[Change], numbers: Cuts, greedy: np.ndarray, noise: np.ndarray
-) -> tuple[list[Change], _Limits, Tensor, Tensor]:
-    """Send to where log p is what to change, what to cut by, which rows are greedy, and noise."""
-    own, wide = TYPES[logs.dtype], TYPES[widest(logs)]
-    arrays = [numbers.temperature.astype(own), numbers.top_k]
-    arrays += [each.astype(wide) for each in (*numbers[2:], noise)]
-    arrays += [greedy]
-    fixed = len(arrays)
-    for _, *places, values in changes:
-        arrays += [*(each.astype(np.int64) for each in places), values.astype(own)]
-    there = sent(arrays, logs.device)
-    triples = zip(*(there[first::3] for first in range(fixed, fixed + 3)), strict=True)
-    found = [Change(each.how, *three) for each, three in zip(changes, triples, strict=True)]
-    *limits, aims, best = there[:fixed]
-    return found, _Limits(*(each[:, None] for each in limits)), best, aims
+        log_min_p, log_eta = np.log(cuts.min_p), np.log(cuts.eta_cutoff)
+    numbers = {  # and those that do nothing
+        "temperature": (cuts.temperature, 1, narrow),
+        "top_k": (top_k, size, torch.int64),
+        "top_p": (top_p, np.inf, wide),
+        "log_min_p": (log_min_p, NEVER, wide),
+        "typical_p": (typical_p, np.inf, wide),
+        "log_eta": (log_eta, NEVER, wide),
+    }
+    arrays = {"greedy": greedy} if greedy.any() else {}
+    for name, (values, nothing, kind) in numbers.items():
+        own = np.where(greedy, nothing, values)[:, None]
+        if (own != nothing).any():
+            arrays[name] = own.astype(TYPES[kind])
+    there: dict[str, Any] = dict(zip(arrays, sent([*arrays.values()], device), strict=True))
+    return _Limits(ranks=int(top_k[ranked].max(initial=0)), **there)
 
 
 def sent(arrays: Sequence[np.ndarray], device: torch.device) -> list[Tensor]:
     """Give arrays as tensors on a device, in one transfer, which CUDA does not wait for."""
-    starts = np.cumsum([0, *(-(-each.nbytes // WORD) * WORD for each in arrays)]).tolist()
-    here = np.zeros(starts[-1], np.uint8)
+    starts = [0]
+    for array in arrays:
+        starts.append(starts[-1] + -(-array.nbytes // WORD) * WORD)
+    here = np.empty(starts[-1] + WORD, np.uint8)  # never none at all: that has no other type
     for array, start in zip(arrays, starts, strict=False):
         here[start : start + array.nbytes] = np.ascontiguousarray(array).ravel().view(np.uint8)
     memory = torch.from_numpy(here)
@@ -104,51 +119,46 @@ def sent(arrays: Sequence[np.ndarray], device: torch.device) -> list[Tensor]:
         there = memory.to(device)
     found = []
     for array, start in zip(arrays, starts, strict=False):
-        own = there[start : start + array.nbytes]
-        found.append(own.view(TENSOR_TYPES[array.dtype.type]).view(array.shape))
+        own = there[start : start + array.nbytes].view(TENSOR_TYPES[array.dtype.type])
+        found.append(own.view(array.shape))
     return found
 
 
-def _cut(logs: Tensor, numbers: Cuts, limits: _Limits) -> Tensor:
-    """Give log p (S, V), unnormalised, with -inf for what is not drawn.
-
-    numbers: the limits again, here, by which it is seen what nobody asks for
-    """
-    if (numbers.temperature != 1).any():
+def _cut(logs: Tensor, limits: _Limits, wide: torch.dtype) -> Tensor:
+    """Give log p (S, V), unnormalised, with -inf for what is not drawn."""
+    if limits.temperature is not None:
         logs = logs / limits.temperature
-    if (numbers.top_k < logs.shape[1]).any() or np.isfinite(numbers.top_p).any():
-        logs = logs.where(_are_largest(logs, numbers, limits), NEVER)
-    if np.isfinite(numbers.min_p).any():
-        least = logs.amax(dim=1, keepdim=True) + limits.log_min_p
-        logs = logs.where(logs >= least, NEVER)
-    if np.isfinite(numbers.typical_p).any():
-        logs = logs.where(_are_typical(logs, limits.typical_p), NEVER)
-    if np.isfinite(numbers.eta_cutoff).any():
-        logs = logs.where(_are_above_eta(logs, limits.log_eta), NEVER)
+    if limits.ranks:
+        logs = logs.where(_are_largest(logs, limits, wide), NEVER)
+    if limits.log_min_p is not None:
+        logs = logs.where(logs >= logs.amax(dim=1, keepdim=True) + limits.log_min_p, NEVER)
+    if limits.typical_p is not None:
+        logs = logs.where(_are_typical(logs.to(wide), limits.typical_p), NEVER)
+    if limits.log_eta is not None:
+        logs = logs.where(_are_above_eta(logs.to(wide), limits.log_eta), NEVER)
     return logs
 
 
-def _are_largest(logs: Tensor, numbers: Cuts, limits: _Limits) -> Tensor:
+def _are_largest(logs: Tensor, limits: _Limits, wide: torch.dtype) -> Tensor:
     """Tell what a top-k and a top-p keep, (S, V); of equals, the first."""
-    size = logs.shape[1]
-    asked = (numbers.top_k < size) | np.isfinite(numbers.top_p)
-    most = int(numbers.top_k[asked].max())  # that any of them looks at
-    if most < size:
-        ordered = logs.topk(most, dim=1).values  # (S, most)
+    size, ranks = logs.shape[1], limits.ranks
+    if ranks < size:
+        ordered = logs.topk(ranks, dim=1).values  # (S, ranks)
     else:
         ordered = logs.sort(dim=1, descending=True).values
-    counts = limits.top_k
-    if np.isfinite(numbers.top_p).any():
-        places = torch.arange(most, device=logs.device)
-        shares = (ordered - ordered[:, :1]).where(places < counts, NEVER).to(widest(logs)).exp()
+    counts = torch.full_like(logs[:, :1], size, dtype=torch.int64)
+    counts = counts if limits.top_k is None else limits.top_k
+    if limits.top_p is not None:
+        places = torch.arange(ranks, device=logs.device)
+        shares = (ordered - ordered[:, :1]).where(places < counts, NEVER).to(wide).exp()
         shares = shares / shares.sum(dim=1, keepdim=True)
         few = (shares.cumsum(dim=1) - shares < limits.top_p).sum(dim=1, keepdim=True)
         counts = torch.minimum(counts, few.where(limits.top_p.isfinite(), size))
-    least = ordered.gather(1, (counts - 1).clamp(max=most - 1))
+    least = ordered.gather(1, (counts - 1).clamp(max=ranks - 1))
     least = least.where(counts < size, NEVER)
-    equal = logs == least
-    room = counts - (logs > least).sum(dim=1, keepdim=True)
-    return (logs > least) | (equal & (equal.cumsum(dim=1) <= room))
+    above, equal = logs > least, logs == least
+    room = counts - above.sum(dim=1, keepdim=True)
+    return above | (equal & (equal.cumsum(dim=1) <= room))
 
 
 def _are_typical(logs: Tensor, typical_p: Tensor) -> Tensor:
@@ -168,23 +178,22 @@ def _are_above_eta(logs: Tensor, log_eta: Tensor) -> Tensor:
 
 
 def _normalised(logs: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Give log p and p of all ids, (S, V) in the widest type, and the entropy, (S, 1) nats."""
-    logs = logs.to(widest(logs)).log_softmax(dim=1)
+    """Give log p and p of all ids, (S, V), and the entropy, (S, 1) nats."""
+    logs = logs.log_softmax(dim=1)
     shares = logs.exp()
     return logs, shares, -(shares * logs.where(shares > 0, 0)).sum(dim=1, keepdim=True)
 
 
-def _aimed(logs: Tensor, noise: Tensor) -> Tensor:
+def _aimed(logs: Tensor, noise: Tensor, wide: torch.dtype) -> Tensor:
     """Give the id of each stream at which the cumulated weights pass noise · sum, (S,).
 
     A device adds up in another order for each sum, and of equal sums one may be less than the one
-    before: only an id that has a weight is ever chosen.
+    before: only an id that has a weight is ever chosen. Noise is (S,), and somewhat below 1.
     """
     weights = (logs - logs.amax(dim=1, keepdim=True)).exp()
-    sums = weights.cumsum(dim=1, dtype=widest(logs)).where(weights > 0, 0)
-    totals = sums.amax(dim=1)
-    aims = torch.minimum(noise * totals, torch.nextafter(totals, torch.zeros_like(totals)))
-    return (sums > aims[:, None]).int().argmax(dim=1)  # the first
+    sums = weights.cumsum(dim=1, dtype=wide).where(weights > 0, 0)
+    aims = noise[:, None] * sums.amax(dim=1, keepdim=True)
+    return (sums > aims).int().argmax(dim=1)  # the first
 
 
 def widest(values: Tensor) -> torch.dtype:

@@ -16,7 +16,7 @@ from charlm.generation.writing import Writing
 from charlm.model.network import LanguageNetwork
 from charlm.model.shape import NetworkConfig
 from charlm.predict.changes import Change, Cuts, Description, How
-from charlm.predict.drawn_tensors import drawn
+from charlm.predict.drawn_tensors import drawn, sent
 from charlm.predict.neural import NeuralPredictor
 from charlm.predict.predictor import DensePrediction
 from charlm.predict.tensors import TensorPrediction
@@ -211,6 +211,20 @@ def test_what_would_leave_nothing_is_not_forbidden_and_the_other_streams_are_not
     assert [set(ids) for ids in zip(*found, strict=True)] == [{2, 3}, {0, 1}, {0, 1, 2, 3}]
 
 
+def test_what_is_sent_arrives_as_it_is_whatever_is_sent_with_it():
+    arrays = [
+        np.array([True, False, True]),
+        np.zeros(0, np.int64),
+        np.arange(6, dtype=np.float32).reshape(2, 3)[:, ::2],
+        np.array([2**62, -1])[:, None],
+        np.array([np.pi, -np.inf]),
+    ]
+    for some in (arrays, arrays[1:2], arrays[2:], []):
+        for one, other in zip(some, sent(some, torch.device("cpu")), strict=True):
+            assert other.numpy().dtype == one.dtype
+            np.testing.assert_array_equal(other.numpy(), one)
+
+
 LEAVING = {"cpu", "numpy", "tolist", "item", "__array__", "__bool__", "__int__", "__float__"}
 WAITING = {"_local_scalar_dense", "nonzero", "masked_select", "unique_dim", "_unique2", "equal"}
 BY_INDEX = {"index", "index_put", "index_put_"}
@@ -271,13 +285,15 @@ def test_while_writing_nothing_but_ids_and_their_log_p_leaves_a_device_in_one_tr
     alone = {"each its own": [SamplingOptions(**each) for each in EACH.values()]}
     options = alone.get(name) or [SamplingOptions(**EACH[name])] * 3
     batch, own = batch_of(options)
+    before = 0
     while len(batch):
         streams = len(batch)
         with Leaving() as leaving, Waiting() as waiting:
             batch.step()
         assert leaving.fetched == [("cpu", 2 * streams)] and waiting.waited == []
-        # the last ids, what the rules do, and, where a sample is complete, which ones go on
-        assert leaving.sent <= (2 if len(batch) == streams else 3)
+        # the last ids and what to change; where a sample is complete, which go on, and new cuts
+        assert leaving.sent <= (2 if before == streams == len(batch) else 4)
+        before = streams
     assert sum(writing.tokens for writing in own) > 30
 
 
