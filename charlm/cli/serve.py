@@ -63,7 +63,11 @@ def run(arguments: argparse.Namespace) -> int:
     name = options.name or model.directory.resolve().name
     created = int((model.directory / MANIFEST).stat().st_mtime)
     engine = ModelEngine(
-        model, streams=options.streams, waiting=options.queue, seconds=options.request_seconds
+        model,
+        streams=options.streams,
+        waiting=options.queue,
+        seconds=options.request_seconds,
+        constraint_seconds=options.constraint_seconds,
     )
     serve(
         engine,

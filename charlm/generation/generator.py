@@ -60,9 +60,9 @@ class Generator:
         if beams is not None and beams.beams:
             _check_search(beams, options, count)
             options = options.greedy
-            if beams.beams > 1:
-                language = language_of(options, prompt)
-                self._search = BeamSearch(predictor, tokenizer, beams, max_tokens, stops, language)
+        language = language_of(options, prompt)
+        if beams is not None and beams.beams > 1:
+            self._search = BeamSearch(predictor, tokenizer, beams, max_tokens, stops, language)
         self._count = count
         seed = fresh_seed() if seed is None else seed
         self._writings = [
@@ -74,7 +74,7 @@ class Generator:
                 number=number,
                 prompt_ids=self._prompt_ids,
                 stops=stops,
-                guards=guards_of(options, index, tokenizer, prompt),
+                guards=guards_of(options, language, index, tokenizer),
             )
             for number in range(count)
         ]
@@ -114,14 +114,17 @@ def _check_search(beams: BeamOptions, options: SamplingOptions, count: int) -> N
 
 
 def guards_of(
-    options: SamplingOptions, index: TextIndex | None, tokenizer: Tokenizer, prompt: str = ""
+    options: SamplingOptions,
+    language: Language | None,
+    index: TextIndex | None,
+    tokenizer: Tokenizer,
 ) -> list[GuardMaker]:
     """Give the guards that options ask for.
 
-    index: that of the training text, which `options.max_copy` needs
+    language: that a text must be of, as `language_of` gives it; None where it may be any
+    index:    that of the training text, which `options.max_copy` needs
     """
     guards: list[GuardMaker] = []
-    language = language_of(options, prompt)
     if language is not None:
         boundary = None if tokenizer.closed else tokenizer.boundary_id
         guards.append(partial(LanguageGuard, language, boundary))

@@ -17,6 +17,7 @@ from charlm.options import did_you_mean
 from charlm.serving.access import Gate, Lock
 from charlm.serving.answers import Completion, EventStream
 from charlm.serving.bodies import read_object
+from charlm.serving.constraints import ConstraintMaker
 from charlm.serving.options import ServeOptions
 from charlm.serving.orders import Engine, Order
 from charlm.serving.pace import Pace
@@ -61,6 +62,7 @@ class Service:
     def __init__(self, engine: Engine, served: Served, options: ServeOptions) -> None:
         self._engine, self._served, self._options = engine, served, options
         self._prompts = PromptReader(served.tokenizer, options.max_prompt)
+        self._constraints = ConstraintMaker(served.tokenizer, options.constraint_seconds)
         self._pace = Pace()
         self.stopping = False
 
@@ -136,8 +138,9 @@ class Service:
 
     async def _order(self, asked: CompletionRequest, number: int) -> Order:
         name = "prompt" if len(asked.prompts) == 1 else f"prompt[{number}]"
+        prompt = asked.prompts[number]
         return Order(
-            await self._prompts.ids(asked.prompts[number], name),
+            await self._prompts.ids(prompt, name),
             asked.options,
             asked.max_tokens,
             asked.stops,
@@ -146,6 +149,7 @@ class Service:
             asked.echo,
             asked.logprobs,
             whole=not asked.stream,
+            constraint=await self._constraints.make(asked.wish, prompt),
         )
 
     def _model(self) -> dict[str, Any]:

@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 STREAMS = 64
 WAITING = 32
 SECONDS = 60.0
+CONSTRAINT_SECONDS = 0.25
 STOPPED = "the server was stopped"
 
 
@@ -30,6 +31,7 @@ class ModelEngine:
     streams: samples that are written at a time
     waiting: orders that wait for room, and suggestions that wait for their turn, at most
     seconds: that an order may take, waiting included; then it fails
+    constraint_seconds: that what its texts must be may take at one token of each
     """
 
     def __init__(
@@ -39,9 +41,10 @@ class ModelEngine:
         streams: int = STREAMS,
         waiting: int = WAITING,
         seconds: float = SECONDS,
+        constraint_seconds: float = CONSTRAINT_SECONDS,
     ) -> None:
         self._streams, self._waiting, self._seconds = streams, waiting, seconds
-        self._rounds = Rounds(model, streams)
+        self._rounds = Rounds(model, streams, constraint_seconds)
         self._changed = threading.Condition()
         self._queue: deque[CompletionJob] = deque()
         self._closing, self._cut = False, False

@@ -24,6 +24,18 @@ class ServeOptions:
     max_stops: int = option(4, "stop strings", flag="--stop-limit")
     max_stop_characters: int = option(64, "characters of each", flag="--stop-characters-limit")
     max_suggestions: int = option(50, "suggestions, k", flag="--suggestions-limit")
+    max_regex_characters: int = option(
+        256, "characters of a regular expression", flag="--regex-characters-limit"
+    )
+    max_words: int = option(1000, "words to choose from", flag="--words-limit")
+    max_word_characters: int = option(
+        256, "characters of each, and of a prefix", flag="--word-characters-limit"
+    )
+    constraint_seconds: float = option(
+        0.25,
+        "seconds that regex, prefix or words may take at one token",
+        flag="--constraint-timeout",
+    )
     queue: int = option(32, "requests that wait for their turn; more are sent away")
     streams: int = option(64, "samples that are written at a time")
     connections: int = option(512, "connections at a time; the idlest makes room for a new one")

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from charlm.generation.options import SamplingOptions
+from charlm.serving import constraints
+from charlm.serving.constraints import CONSTRAINTS, Wish, read_wish
 from charlm.serving.fields import SAMPLING, Fields
 from charlm.serving.options import ServeOptions
 from charlm.serving.refusals import Refusal, wrong
@@ -13,6 +15,7 @@ LARGEST_SEED = (1 << 63) - 1
 FIELDS = (
     *("model", "prompt", "max_tokens", "n", "stop", "seed", "stream", "stream_options"),
     *("logprobs", "echo", "logit_bias", *SAMPLING),
+    *CONSTRAINTS,
 )
 NOT_TAKEN = {
     "best_of": "samples are not ranked here: ask for n and choose",
@@ -21,6 +24,7 @@ NOT_TAKEN = {
     "messages": "this server completes text and does not chat: send a 'prompt'",
     "max_completion_tokens": "did you mean 'max_tokens'?",
     "max_new_tokens": "did you mean 'max_tokens'?",
+    **constraints.NOT_TAKEN,
 }
 Prompt: TypeAlias = str | list[int]
 
@@ -39,6 +43,7 @@ class CompletionRequest:
     logprobs: int | None
     stream: bool
     include_usage: bool
+    wish: Wish | None = None
 
 
 def read_completion(
@@ -68,6 +73,7 @@ def read_completion(
         fields.whole("logprobs", 0, options.max_logprobs, None),
         stream,
         _include_usage(fields.get("stream_options"), stream),
+        read_wish(fields, options),
     )
 
 

@@ -133,6 +133,8 @@ def test_what_may_come_is_asked_of_a_decoder_without_changing_it(kind):
     for token in random.integers(tokenizer.vocab_size, size=300).tolist():
         other = random.integers(tokenizer.vocab_size, size=2).tolist()
         decoder.peek(other), decoder.pending(other)
+        whole = None if decoder.pending(other[:1]) else decoder.peek(other[:1])
+        assert decoder.peek_one(other[0]) in (whole, None)
         assert decoder.pending() == untouched.pending()
         assert decoder.push([token]) == untouched.push([token])
 
@@ -148,6 +150,10 @@ def test_mistakes_in_an_expression_are_said_with_their_place():
         PatternLanguage("(?!)")
     with pytest.raises(UsageError, match="takes more than"):
         PatternLanguage(r"(a|a|a)*(a|a|a)*(a|a|a)*(a|a|a)*b{2}c").begins("a" * 90 + "d" * 3 + "e")
+    with pytest.raises(UsageError, match="mutually incompatible"):
+        PatternLanguage("(?u)(?L)a")
+    with pytest.raises(UsageError, match="take too long to tell apart"):
+        PatternLanguage(r"(?i)[ж][\w--[а-я]]").prepare(seconds=0)
     with pytest.raises(UsageError, match="list"):
         WordLanguage("cat")
     with pytest.raises(UsageError, match="one of"):
