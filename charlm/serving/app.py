@@ -1,7 +1,7 @@
 """The routes of the server: health, models, completions, suggestions, and the page."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.applications import Starlette
@@ -48,12 +48,14 @@ GONE = Response(status_code=499)  # nobody reads it
 class Served:
     """The model that is served, as its clients see it.
 
-    created: seconds since 1970
+    created:  seconds since 1970
+    defaults: options of a completion that count where a request has none, in place of OpenAI's
     """
 
     name: str
     tokenizer: Tokenizer
     created: int = 0
+    defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Service:
@@ -92,13 +94,12 @@ class Service:
 
     async def complete(self, request: Request) -> Response:
         """Complete prompts: at once, or in a stream as the tokens come."""
-        given = await read_object(request, self._options)
-        asked = read_completion(
-            given, self._options, self._served.name, self._served.tokenizer.vocab_size
-        )
+        given, served = await read_object(request, self._options), self._served
+        size = served.tokenizer.vocab_size
+        asked = read_completion(given, self._options, served.name, size, served.defaults)
         orders = [await self._order(asked, number) for number in range(len(asked.prompts))]
         tokens = sum(len(order.prompt) for order in orders)
-        completion = Completion(asked, self._served.name, tokens)
+        completion = Completion(asked, served.name, tokens)
         work = Work(self._options.request_seconds)
         work.complete(self._engine, orders)
         if asked.stream:

@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Literal
 
 from charlm.options import check, option
 
@@ -15,6 +16,10 @@ class ServeOptions:
     )
     port: int = option(8000, "port to listen on; 0 takes a free one")
     name: str = option("", "name of the model for clients; without it that of its directory")
+    generation_config: Literal["auto", "openai"] = option(
+        "auto",
+        "defaults of sampling and length: those of the model's generation_config.json, or OpenAI's",
+    )
     max_body: int = option(1 << 20, "bytes of a request's body", flag="--body-limit")
     max_prompt: int = option(4096, "tokens of a prompt", flag="--prompt-limit")
     max_tokens: int = option(1024, "tokens that may be asked for", flag="--max-tokens-limit")

@@ -1,5 +1,6 @@
 """What a client asks for, checked: a completion in OpenAI's legacy form, or suggestions."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
@@ -47,9 +48,18 @@ class CompletionRequest:
 
 
 def read_completion(
-    given: dict[str, Any], options: ServeOptions, model: str, vocab_size: int
+    given: dict[str, Any],
+    options: ServeOptions,
+    model: str,
+    vocab_size: int,
+    defaults: Mapping[str, Any] = {},
 ) -> CompletionRequest:
-    """Check a request for completions; raise Refusal, which names the field."""
+    """Check a request for completions; raise Refusal, which names the field.
+
+    defaults: options that count where a request has none, in place of OpenAI's
+    """
+    rules = dict(defaults)
+    usual = min(rules.pop("max_tokens", MAX_TOKENS), options.max_tokens)
     fields = Fields(given)
     fields.refuse_unknown(FIELDS, NOT_TAKEN)
     check_model(fields, model)
@@ -61,11 +71,11 @@ def read_completion(
             "prompt", f"may ask for {options.max_choices} choices at most: {asked} are more"
         )
     echo, stream = fields.flag("echo"), fields.flag("stream")
-    max_tokens = fields.whole("max_tokens", 0 if echo else 1, options.max_tokens, MAX_TOKENS)
+    max_tokens = fields.whole("max_tokens", 0 if echo else 1, options.max_tokens, usual)
     return CompletionRequest(
         prompts,
-        fields.sampling(vocab_size),
-        MAX_TOKENS if max_tokens is None else max_tokens,
+        fields.sampling(vocab_size, rules),
+        usual if max_tokens is None else max_tokens,
         fields.texts("stop", options.max_stops, options.max_stop_characters),
         fields.whole("seed", 0, LARGEST_SEED, None),
         count,
