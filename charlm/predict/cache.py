@@ -18,7 +18,14 @@ import numpy as np
 
 from charlm.predict.mixed import CachePrediction, softmax
 from charlm.predict.places import NOTHING, Places, stack_places
-from charlm.predict.predictor import DensePrediction, Prediction, Predictor, State, lanes_of
+from charlm.predict.predictor import (
+    DensePrediction,
+    Prediction,
+    Predictor,
+    State,
+    checked_ids,
+    lanes_of,
+)
 from charlm.predict.products import likeness
 from charlm.predict.ragged import RaggedPlaces, selected, stacked
 
@@ -129,7 +136,7 @@ class CachedPredictor:
 
     def read(self, ids: np.ndarray, state: CacheState) -> CacheState:
         """Read ids (S, N) without a look at what the cache says of them."""
-        state = self._whole(state)
+        ids, state = checked_ids(ids, self.vocab_size), self._whole(state)
         for start in range(0, ids.shape[1], CHUNK):
             part = np.asarray(ids[:, start : start + CHUNK], dtype=np.int64)
             _, outputs, inner = self.network.score_with_outputs(part, state.inner)
@@ -141,7 +148,8 @@ class CachedPredictor:
 
         The cache's are infinite for ids that it does not hold, once it is full.
         """
-        pieces, state = [np.zeros((len(ids), 0, 2), dtype=np.float32)], self._whole(state)
+        ids, state = checked_ids(ids, self.vocab_size), self._whole(state)
+        pieces = [np.zeros((len(ids), 0, 2), dtype=np.float32)]
         for start in range(0, ids.shape[1], CHUNK):
             part = np.asarray(ids[:, start : start + CHUNK], dtype=np.int64)
             nats, outputs, inner = self.network.score_with_outputs(part, state.inner)
