@@ -140,7 +140,7 @@ def generator_keywords(
 def _check_search(given: Mapping[str, Any], beams: BeamOptions) -> None:
     """Raise UsageError for options that count for nothing: here of a search, there of drawing."""
     if not beams.beams:
-        check("length_penalty" not in given, "--length-penalty is for --beams N: give both")
+        check("length_penalty" not in given, "--length-penalty is for --beams: give both")
         return
     for name, field in SamplingOptions.__dataclass_fields__.items():
         value = given.get(name, field.default)
