@@ -97,7 +97,8 @@ class Service:
         given, served = await read_object(request, self._options), self._served
         size = served.tokenizer.vocab_size
         asked = read_completion(given, self._options, served.name, size, served.defaults)
-        orders = [await self._order(asked, number) for number in range(len(asked.prompts))]
+        numbers, one = range(len(asked.prompts)), object()
+        orders = [await self._order(asked, number, one) for number in numbers]
         tokens = sum(len(order.prompt) for order in orders)
         completion = Completion(asked, served.name, tokens)
         work = Work(self._options.request_seconds)
@@ -137,7 +138,7 @@ class Service:
         message = STOPPING if refusal.status == 429 else refusal.message  # it has room for nobody
         return Refusal(503, message, code="stopping")
 
-    async def _order(self, asked: CompletionRequest, number: int) -> Order:
+    async def _order(self, asked: CompletionRequest, number: int, request: object) -> Order:
         name = "prompt" if len(asked.prompts) == 1 else f"prompt[{number}]"
         prompt = asked.prompts[number]
         return Order(
@@ -151,6 +152,7 @@ class Service:
             asked.logprobs,
             whole=not asked.stream,
             constraint=await self._constraints.make(asked.wish, prompt),
+            request=request,
         )
 
     def _model(self) -> dict[str, Any]:

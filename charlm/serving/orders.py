@@ -27,6 +27,7 @@ class Order:
     logprobs: how many of the most probable tokens are told beside each; None for no log p at all
     whole:    whether what is written of a sample is told when it has ended, in one piece
     constraint: what is written must be of its language; None where it may be anything
+    request:    what it was ordered by: all orders of one wait together, and count as one
     """
 
     prompt: np.ndarray
@@ -39,6 +40,7 @@ class Order:
     logprobs: int | None = None
     whole: bool = False
     constraint: Constraint | None = None
+    request: object = None
 
 
 @dataclass(frozen=True)
