@@ -21,7 +21,9 @@ REFERENCE = re.compile(r"\\[1-9gk]|\(\?P=")
 class Language(Protocol):
     """Texts that may be written."""
 
-    ends: bool  # whether a text that is complete may end for that reason alone
+    @property
+    def ends(self) -> bool:
+        """Tell whether a text that is complete may end for that reason alone."""
 
     def begins(self, text: str) -> bool:
         """Tell whether a text can go on to a complete one, or is one."""

@@ -141,6 +141,9 @@ class Service:
     async def _order(self, asked: CompletionRequest, number: int, request: object) -> Order:
         name = "prompt" if len(asked.prompts) == 1 else f"prompt[{number}]"
         prompt = asked.prompts[number]
+        constraint = await self._constraints.make(asked.wish, prompt)
+        if constraint is not None and asked.max_tokens and isinstance(prompt, str):
+            prompt = prompt.removesuffix(constraint.begun)
         return Order(
             await self._prompts.ids(prompt, name),
             asked.options,
@@ -151,7 +154,7 @@ class Service:
             asked.echo,
             asked.logprobs,
             whole=not asked.stream,
-            constraint=await self._constraints.make(asked.wish, prompt),
+            constraint=constraint,
             request=request,
         )
 

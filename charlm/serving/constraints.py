@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from charlm.errors import UsageError
+from charlm.generation.joints import begun_with, cut_blank
 from charlm.generation.languages import Language, PatternLanguage, PrefixLanguage, WordLanguage
 from charlm.generation.writing import BEFORE
 from charlm.serving.engine_languages import complaint
@@ -106,10 +107,16 @@ class ConstraintMaker:
         self._thread = ThreadPoolExecutor(1, "charlm expressions")
 
     async def make(self, wish: Wish | None, prompt: str | list[int]) -> Constraint | None:
-        """Give what answers to a prompt must be; raise Refusal, which names the field."""
+        """Give what answers to a prompt must be; raise Refusal, which names the field.
+
+        Of a prompt of ids nothing is taken back: they are what is read.
+        """
         if wish is None:
             return None
-        if not isinstance(prompt, str):
+        begun = ""
+        if isinstance(prompt, str):
+            _, begun = cut_blank(self._tokenizer, prompt)
+        else:
             prompt = self._tokenizer.decode(prompt[-BEFORE:])
         try:
             if wish.kind == "regex":
@@ -120,4 +127,4 @@ class ConstraintMaker:
                 language = wish.language(prompt, self._seconds)
         except UsageError as error:
             raise wrong(wish.field, complaint(error)) from None
-        return Constraint(wish.field, language)
+        return Constraint(wish.field, begun_with(begun, language), begun)

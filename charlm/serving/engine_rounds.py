@@ -182,6 +182,7 @@ class Rounds:
             stops=order.stops,
             guards=guards_of(order.options, job.language, index, self._model.tokenizer),
             alternatives=order.logprobs or 0,
+            begun=0 if order.constraint is None or order.echo else len(order.constraint.begun),
         )
 
     def _suggest(self) -> None:

@@ -11,10 +11,14 @@ from charlm.generation.suggest import Suggestions
 
 
 class Constraint(NamedTuple):
-    """The language that a text must be of, and the field of the request that asked for it."""
+    """The language that a text must be of, and the field of the request that asked for it.
+
+    begun: what the text begins with and the prompt had already: that is not read
+    """
 
     field: str
     language: Language
+    begun: str = ""
 
 
 @dataclass(frozen=True)

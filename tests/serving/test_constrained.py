@@ -13,6 +13,7 @@ from charlm.generation.languages import PatternLanguage, PrefixLanguage, WordLan
 from charlm.generation.options import SamplingOptions
 from charlm.serving.engine import ModelEngine
 from charlm.serving.orders import Constraint, Failure
+from charlm.text.learning import learn_tokenizer
 from tests.predictors import Bigram
 from tests.serving import stand_in
 from tests.serving.running import NAME, running
@@ -186,6 +187,40 @@ def test_what_is_echoed_or_told_of_log_p_needs_not_match(address):
     free = complete(address, prompt="the cat", echo=True, logprobs=2, max_tokens=1).json()
     whole = free["choices"][0]["logprobs"]["token_logprobs"]
     assert choice["logprobs"]["token_logprobs"][1:] == pytest.approx(whole[1:7], rel=1e-5)
+
+
+BPE = learn_tokenizer("bpe", lambda: [stand_in.TEXT], vocab_size=290)
+
+
+@pytest.fixture
+def of_pairs():
+    engine = ModelEngine(model_of(BPE, Bigram.of_text(BPE, stand_in.TEXT, 1e-2)))
+    with running(engine, tokenizer=BPE) as server:
+        yield server.address
+
+
+def test_a_prompt_that_ends_in_a_blank_is_gone_on_from_as_in_python(of_pairs):
+    body = {
+        "prompt": ["the ", "sat on the "],
+        "words": ["cat", "dog", "mat"],
+        "n": 4,
+        "logprobs": 1,
+    }
+    predictor = Bigram.of_text(BPE, stand_in.TEXT, 1e-2)
+    expected = []
+    for prompt in body["prompt"]:
+        options = SamplingOptions(words=tuple(body["words"]))
+        made = Generator(predictor, BPE, prompt, options, max_tokens=40, seed=5, count=4)
+        expected += [sample.text for sample in made.samples()]
+    assert texts(of_pairs, **body) == expected
+    echoed = complete(of_pairs, **body, echo=True).json()["choices"]
+    prompts = [prompt for prompt in body["prompt"] for _ in range(4)]
+    wholes = [prompt + text for prompt, text in zip(prompts, expected, strict=True)]
+    assert [choice["text"] for choice in echoed] == wholes
+    for choice in echoed:
+        assert "".join(choice["logprobs"]["tokens"]) == choice["text"]
+    nothing = texts(of_pairs, prompt="the ", regex="a", echo=True, max_tokens=0)
+    assert nothing == ["the "]
 
 
 def test_the_server_answers_others_while_it_makes_a_large_expression_ready(address):
