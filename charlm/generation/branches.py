@@ -1,19 +1,16 @@
 """Where spellings can go on: what was predicted after each, as the search for words takes it.
 
 It hangs on nothing that was typed, and is worked out once for all spellings that stand alike.
-n spellings, V vocabulary, T tokens that may follow, B of them that are followed.
+n spellings, V vocabulary.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
 import numpy as np
 
 from charlm.generation.lexicon import Lexicon, Place, may_be_word, place_of
-
-MOST = 64  # tokens followed from one spelling
-FAINT = 1e-6  # share of a token that is not worth opening
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,41 +40,16 @@ def branches_of(
 ) -> list[Branches]:
     """Work out where spellings go on; shares: of each, p of every id after it, (V,)."""
     stand = [place_of(each) for each in spelled]
-    found: list[Branches | None] = [None] * len(spelled)
-    for place in {place for place, _ in stand}:
-        own = [number for number, (other, _) in enumerate(stand) if other == place]
-        probs = np.array([shares[number] for number in own])
-        branches = _of_place(place, [stand[number][1] for number in own], probs, lexicon)
-        for number, each in zip(own, branches, strict=True):
-            found[number] = _that_spell(spelled[number], each, lexicon)
-    return [each for each in found if each is not None]
-
-
-def _of_place(
-    place: Place, words: list[str], probs: np.ndarray, lexicon: Lexicon
-) -> Iterator[Branches]:
-    """Do so for spellings that stand alike, by probs (n, V)."""
-    ends = np.zeros(len(words))
-    if place in (Place.LETTER, Place.APOSTROPHE):
-        ends = probs.take(lexicon.ends_tokens, axis=1).sum(axis=1)
-    tokens = lexicon.following(place)
-    own = probs.take(tokens, axis=1)  # (n, T)
-    total, best = own.sum(axis=1), np.broadcast_to(np.arange(len(tokens)), own.shape)
-    if len(tokens) > MOST:
-        best = np.argpartition(own, -MOST, axis=1)[:, -MOST:]
-        best.sort(axis=1)  # equals in the order of their ids
-    kept = np.take_along_axis(own, best, axis=1)  # (n, B)
-    order = np.argsort(-kept, axis=1, kind="stable")
-    best, kept = np.take_along_axis(best, order, axis=1), np.take_along_axis(kept, order, axis=1)
-    strong = kept > FAINT
-    tails = np.zeros((len(kept), kept.shape[1] + 1))
-    tails[:, :-1] = np.cumsum((kept * strong)[:, ::-1], axis=1)[:, ::-1]
-    sums = ends.tolist(), np.maximum(total - tails[:, 0], 0.0).tolist()
-    columns = strong.sum(axis=1).tolist(), tokens[best].tolist(), kept.tolist(), tails.tolist()
-    for word, ended, rest, count, ids, own, sums_of in zip(words, *sums, *columns, strict=True):
-        yield Branches(
-            place, word, word, ended, ids[:count], own[:count], sums_of[: count + 1], rest
-        )
+    places = np.array([place for place, _ in stand], dtype=np.int64)
+    after = lexicon.follow(np.array(shares), places, lexicon.may_follow, lexicon.ending)
+    found = []
+    for bytes_of, (place, word), tokens, own, tails, rest, ends in zip(
+        spelled, stand, *after, strict=True
+    ):
+        ended = ends if place in (Place.LETTER, Place.APOSTROPHE) else 0.0
+        branches = Branches(place, word, word, ended, tokens, own, tails, rest)
+        found.append(_that_spell(bytes_of, branches, lexicon))
+    return found
 
 
 def _that_spell(spelled: bytes, found: Branches, lexicon: Lexicon) -> Branches:

@@ -1,5 +1,6 @@
 """What each token does to a word that is being spelled: begin it, go on with it, or end it."""
 
+import contextlib
 import re
 from bisect import bisect_left, bisect_right
 from enum import IntEnum
@@ -7,6 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
+from charlm.generation.following import Follow, follow
 from charlm.text.pretokens import APOSTROPHES, WORD, WORD_PATTERN
 from charlm.text.tokenizers import Tokenizer
 
@@ -37,7 +39,8 @@ class Lexicon:
     """The roles of all tokens of a lossless tokenizer, as (V,) masks.
 
     lengths: (V,) bytes of each token
-    ends_tokens: the ids (n,) of those that end a word
+    ending:  1 for those that end a word, else 0, float64
+    follow:  finds the tokens to follow from spellings
     plain:   those of nothing but word characters, with a space before them or not, or white space
     """
 
@@ -52,7 +55,8 @@ class Lexicon:
         self.goes_on = self.letters | (roles == Role.APOSTROPHE)
         self.ends = self.begins | self.blank | (roles == Role.OTHER)
         self.plain = self.blank | [_PLAIN.fullmatch(text) is not None for text in texts]
-        self.ends_tokens = np.flatnonzero(self.ends)
+        self.ending = self.ends.astype(np.float64)
+        self.follow: Follow = follow
         self._sorted = sorted(range(len(self.pieces)), key=self.pieces.__getitem__)
         self._in_order = [self.pieces[token] for token in self._sorted]
         self._of_piece: dict[bytes, list[int]] = {}
@@ -66,12 +70,27 @@ class Lexicon:
         group = np.where((self.letters | self.begins) & lone, 2 * self.lengths - self.begins, 0)
         self._groups, self._number = group, int(group.max()) + 1
 
+    def compile_all(self) -> None:
+        """Find what follows spellings by a compiled function; nothing without numba."""
+        with contextlib.suppress(ImportError):
+            from charlm.generation.following_compiled import follow_compiled
+
+            self.follow = follow_compiled
+
     def following(self, place: Place) -> np.ndarray:
         """Give the tokens (n,) that may come next; only at some places is that all there is to it.
 
         After a letter, and where a word may begin, they do: `may_be_word` need not be asked.
         """
         return self._following[place]
+
+    @cached_property
+    def may_follow(self) -> np.ndarray:
+        """Tell the same of all tokens at each place: 1 for those that may, or 0, (P, V) float64."""
+        masks = np.zeros((len(Place), len(self.pieces)))
+        for place in Place:
+            masks[place, self.following(place)] = 1.0
+        return masks
 
     @cached_property
     def _following(self) -> dict[Place, np.ndarray]:

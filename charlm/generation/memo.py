@@ -57,6 +57,16 @@ class Memo:
         self.root = number
         return True
 
+    def state_after(self, tokens: Sequence[int]) -> tuple[int, State]:
+        """Give how many of some tokens were opened, one after the other, and the state there."""
+        number, count = self.root, 0
+        for token in tokens:
+            if (longer := self._numbers.get((number, token))) is None:
+                break
+            number, count = longer, count + 1
+        batch, row = self._places[number]
+        return count, self._predictor.select(self._states[batch], [row])
+
     def shares(self, number: int) -> np.ndarray:
         """Give p of every id after a spelling, (V,) float64."""
         return self._shares[number]

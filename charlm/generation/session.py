@@ -98,6 +98,9 @@ class Session:
         white = text.startswith(self.context) and text[len(self.context) :].isspace()
         self._ids, self.context, self._memo = ids[:same], "", None  # should reading fail
         read, state = self._marks[-1].read, self._marks[-1].state
+        if memo and same == len(before) and len(ids) - same > 1:  # a word that was looked for
+            opened, state = memo.state_after(ids[same:-1].tolist())
+            read += opened
         while read < len(ids):
             part = ids[read : read + STRIDE]
             state = read_ids(self._predictor, part[None], state)

@@ -15,11 +15,11 @@ import numpy as np
 
 from charlm.errors import ModelError, UsageError
 from charlm.options import did_you_mean
-from charlm.predict.cache import CachedPredictor, Network
+from charlm.predict.cache import CachedPredictor
 from charlm.predict.mixture import MixturePredictor, SideBySide, fit_weights
 from charlm.predict.ngram import NgramPredictor
 from charlm.predict.places import Places
-from charlm.predict.predictor import Predictor
+from charlm.predict.predictor import Network, Predictor
 
 NETWORK, COUNTS, CACHE, ADAPT, BEST = "network", "counts", "cache", "adapt", "best"
 PARTS = (NETWORK, COUNTS, CACHE)  # the order in names and weights

@@ -27,10 +27,8 @@ from charlm.language.generating import by_own_names, check_single, generator_key
 from charlm.language.memory import Memory, read_corpus
 from charlm.language.parts import Parts
 from charlm.options import check_count
-from charlm.predict.cache import Network
 from charlm.predict.ngram import NgramPredictor
-from charlm.predict.predictor import Predictor
-from charlm.predict.runtime import RuntimePredictor
+from charlm.predict.predictor import Network, Predictor, compile_all
 from charlm.text.finding import paths_of
 from charlm.text.sources import Corpus, ReadOptions
 from charlm.text.tokenizers import Tokenizer
@@ -82,8 +80,8 @@ class LanguageModel:
 
     def compile(self) -> None:
         """Compile its steps now, with the extra `fast`: else it happens later, in midst of work."""
-        if isinstance(self.parts.network, RuntimePredictor) and not self.name.endswith(ADAPT):
-            self.parts.network.compile_all()
+        compile_all(self.predictor)
+        compile_all(self._lexicon)
 
     def fresh_predictor(self, name: str) -> Predictor:
         """Make the predictor of a name anew, as it was trained, in NumPy alone on the CPU."""
@@ -96,9 +94,8 @@ class LanguageModel:
         Options, by the names of Hugging Face or OpenAI where they have others: max_tokens, stop,
         seed; temperature, top_k, top_p, min_p, typical_p, eta_cutoff, repetition_penalty,
         presence_penalty, frequency_penalty, no_repeat_ngram_size, logit_bias, min_tokens; regex,
-        prefix or words, which the text must be of; max_copy, which forbids longer runs, in
-        characters, out of the training text; beams and length_penalty, to search and not draw.
-        Those not given are the model's own defaults.
+        prefix or words, which the text must be of; max_copy, the most characters in a row out of
+        the training text; beams and length_penalty, to search. Defaults are the model's own.
         """
         return self.samples(prompt, **check_single(options))[0].text
 
@@ -151,16 +148,20 @@ class LanguageModel:
     def suggestions(self, text: str, k: int = 5) -> Suggestions:
         """Suggest, and say how much too low the figures may be, and what was not searched."""
         check_count(k, "k")
-        return self.session(quick=False).suggest(text, k)
+        return self._session(quick=False).suggest(text, k)
 
     def session(self, quick: bool = True) -> Session:
         """Begin a session: suggestions for one text while it is typed, in milliseconds each.
 
         quick: end each search as soon as no other word can be among the k most probable by one
-               spelling; else, as `suggest` does, when little is left unexplored
+               spelling; else, as `suggest` does, when little is left unexplored. With the extra
+               `fast` it compiles first, which takes some tenths of a second
         """
-        lexicon = None if self.tokenizer.closed else self._lexicon
-        return Session(self.predictor, self.tokenizer, lexicon, quick)
+        self.compile()
+        return self._session(quick)
+
+    def _session(self, quick: bool) -> Session:
+        return Session(self.predictor, self.tokenizer, self._lexicon, quick)
 
     def score(self, text: str) -> float:
         """Give -log p of a text in nats, by the network, read from the start."""
@@ -271,8 +272,8 @@ class LanguageModel:
         return Evaluator(self.tokenizer, scorer, names)
 
     @cached_property
-    def _lexicon(self) -> Lexicon:
-        return Lexicon(self.tokenizer)
+    def _lexicon(self) -> Lexicon | None:
+        return None if self.tokenizer.closed else Lexicon(self.tokenizer)
 
     def _generator(self, prompt: str, count: int, options: Mapping[str, Any]) -> Generator:
         keywords = generator_keywords(options, self.generation_defaults, self.tokenizer.vocab_size)

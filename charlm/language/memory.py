@@ -25,11 +25,11 @@ from charlm import storage
 from charlm.errors import ModelError, UsageError
 from charlm.language.adapting import weights_sha256
 from charlm.language.evaluating import DocumentReader
-from charlm.predict.cache import SIZE, CachedPredictor, Network
+from charlm.predict.cache import SIZE, CachedPredictor
 from charlm.predict.continued import continued
 from charlm.predict.ngram import NgramPredictor
 from charlm.predict.places import Places
-from charlm.predict.predictor import State
+from charlm.predict.predictor import Network, State
 from charlm.tensors import check_header, read_arrays
 from charlm.text.sources import Corpus
 

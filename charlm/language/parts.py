@@ -23,11 +23,10 @@ from charlm.language.directory import ModelFiles, network_config, stored_weights
 from charlm.language.memory import Memory, check_model, read_memory
 from charlm.model.rows import Weight, plain_weights
 from charlm.options import check
-from charlm.predict.cache import Network
 from charlm.predict.mixture import SideBySide
 from charlm.predict.ngram import NgramPredictor
 from charlm.predict.places import Places
-from charlm.predict.predictor import Predictor
+from charlm.predict.predictor import Network, Predictor
 from charlm.predict.runtime import RuntimePredictor
 
 if TYPE_CHECKING:

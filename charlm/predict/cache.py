@@ -10,20 +10,22 @@ few places knows little: until FULL of them are there, a part of its share falls
 Legend: S streams, N ids of each, E size of the outputs, V vocabulary, L places held.
 """
 
+import contextlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
-from charlm.predict.mixed import CachePrediction, softmax
+from charlm.predict.cached import CachePrediction, Held, NumpyMixing, RaggedCachePrediction
+from charlm.predict.mixed import softmax
 from charlm.predict.places import NOTHING, Places, stack_places
 from charlm.predict.predictor import (
     DensePrediction,
+    Network,
     Prediction,
-    Predictor,
     State,
     checked_ids,
+    compile_all,
     lanes_of,
 )
 from charlm.predict.products import likeness
@@ -34,29 +36,6 @@ FULL = 1_000  # places, or all where it holds fewer
 TRIM = 256  # places read between two looks at which of the shared ones nobody sees any more
 CHUNK = 8_192  # ids whose outputs are held at a time,
 BLOCK = 512  # and that are compared with the places before them
-
-
-class Network(Predictor, Protocol):
-    """A predictor that shows by what it predicts."""
-
-    def outputs(self, state: State) -> np.ndarray:
-        """Give the outputs (S, E) by which the next id is predicted."""
-
-    def score_with_outputs(
-        self, ids: np.ndarray, state: State
-    ) -> tuple[np.ndarray, np.ndarray, State]:
-        """Score ids (S, N); give nats (S, N), the outputs that predicted each (S, N, E), state."""
-
-    def positions_with_outputs(
-        self, ids: np.ndarray, state: State
-    ) -> tuple[Prediction, np.ndarray, State]:
-        """Give what is predicted at each of ids (1, n), as n streams, and as above the rest."""
-
-    def pack(self, state: State) -> list[np.ndarray]:
-        """Give what a state has read as arrays, with a row for each stream; the last is outputs."""
-
-    def unpack(self, arrays: Sequence[np.ndarray]) -> State:
-        """Make a state of them."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +81,15 @@ class CachedPredictor:
         self.network, self.vocab_size = network, network.vocab_size
         self.lanes = lanes_of(network)
         self.share, self.flatness, self.size = share, flatness, size
+        self._mixing = NumpyMixing()
+
+    def compile_all(self) -> None:
+        """Compile what it reads and mixes by; nothing without numba."""
+        compile_all(self.network)
+        with contextlib.suppress(ImportError):
+            from charlm.predict.cache_compiled import CompiledMixing
+
+            self._mixing = CompiledMixing()
 
     def start(self, streams: int) -> CacheState:
         """Give the state of S streams that have read nothing but the boundary, or hold `places`."""
@@ -226,26 +214,22 @@ class CachedPredictor:
         queries = self.network.outputs(state.inner)
         if isinstance(state.places, RaggedPlaces):
             share = self.share * self._fullness(state.places.lengths)[:, None]
-            return state.places.mixed(prediction, queries, self.flatness, share)
-        held = state.ids != NOTHING
-        number = held.sum(axis=1)
-        like = np.matmul(state.keys, queries[:, :, None])[:, :, 0]  # (S, L)
-        if not held.all():
-            like[~held] = -np.inf
+            if not share.any():
+                return prediction
+            given = self._mixing.weigh_lists(state.places, queries, self.flatness, share)
+            return RaggedCachePrediction(prediction, share, given, state.places, self._mixing)
         shared = None if state.shared is None else state.shared.grouped
-        if shared is not None and not len(shared.columns):  # of a text without any
-            shared = None
-        if shared is not None:
-            places = len(shared.columns)
-            forgotten = np.maximum(places + number - self.size, 0)
+        if shared is None or not len(shared.columns):  # of a text without any
+            shared, of_shared = None, np.zeros((len(queries), 0), dtype=np.float32)
+        else:
             of_shared = likeness(shared.keys, queries)
-            shared.forget(of_shared, forgotten)
-            like, number = np.concatenate([of_shared, like], axis=1), number + places - forgotten
-        if self.share == 0 or not number.any():
+        own = np.matmul(state.keys, queries[:, :, None])[:, :, 0]  # (S, L)
+        held = Held(own, state.ids, of_shared, shared)
+        weights = self._mixing.weigh(held, self.flatness, self.size)
+        if self.share == 0 or not weights.counts.any():
             return prediction
-        share = self.share * self._fullness(number)[:, None]
-        weights = softmax(np.multiply(like, self.flatness, out=like))
-        return CachePrediction(prediction, weights, state.ids, share, shared)
+        share = self.share * self._fullness(weights.counts)[:, None]
+        return CachePrediction(prediction, share, weights, held, self._mixing)
 
     def positions(self, ids: np.ndarray, state: CacheState) -> tuple[Prediction, CacheState]:
         """Give what is predicted at each of ids (1, n), as n streams, and the state after."""

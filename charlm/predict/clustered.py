@@ -5,10 +5,11 @@ a cluster. Legend: S streams, V vocabulary, c0 size of the shortlist, K clusters
 """
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 import numpy as np
 
-from charlm.predict.drawing import COLDEST, Only, aimed, largest, only
+from charlm.predict.drawing import COLDEST, TINY, UNCHANGED, Only, aimed, largest, only
 from charlm.predict.drawn_clusters import draw_from_clusters
 from charlm.predict.predictor import DensePrediction, Rules
 
@@ -18,19 +19,38 @@ Inside = Callable[[int, np.ndarray], np.ndarray]
 class ClusteredPrediction:
     """A prediction that knows log p of the shortlist's words and of each cluster.
 
-    first:  log p of the first level's choices, (S, c0 + K)
+    first:  gives log p of the first level's choices, (S, c0 + K); asked once, when it is needed
     bounds: of each cluster, its first id and the one after its last
     inside: gives log p of a cluster's words, given the cluster, in the n streams of an index (n,),
             in fresh memory
+    shares: gives p of every id, (S, V), where that takes less than their logarithms do
+    small:  whether that takes less than to choose what to open
     """
 
     def __init__(
-        self, first: np.ndarray, bounds: Sequence[tuple[int, int]], inside: Inside
+        self,
+        first: Callable[[], np.ndarray],
+        bounds: Sequence[tuple[int, int]],
+        inside: Inside,
+        shares: Callable[[], np.ndarray] | None = None,
+        small: bool = False,
     ) -> None:
-        self._first, self._bounds, self._inside = first, bounds, inside
+        self._make_first, self._bounds, self._inside = first, bounds, inside
+        self._shares, self._small = shares, small
         self._shortlist = bounds[0][0]
         self._whole: DensePrediction | None = None
         self._clusters: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # streams, their log p
+
+    @cached_property
+    def _first(self) -> np.ndarray:
+        return self._make_first()
+
+    @cached_property
+    def probs(self) -> np.ndarray:
+        """P of every id, (S, V)."""
+        if self._shares is None or self._whole is not None:
+            return np.asarray(np.exp(self.log_probs()))
+        return self._shares()
 
     def log_probs(self) -> np.ndarray:
         """Give log p of every id, (S, V)."""
@@ -41,6 +61,10 @@ class ClusteredPrediction:
         if self._whole is not None:
             return self._whole.of(ids)
         ids = np.asarray(ids)
+        if "probs" in self.__dict__:
+            own = self.probs[np.arange(len(ids)), ids]
+            if own.min(initial=1) >= TINY:
+                return np.asarray(np.log(own))
         short = np.minimum(ids, self._shortlist - 1)  # what is beyond it is overwritten
         found = DensePrediction(self._first).of(short)
         for number, (start, end) in enumerate(self._bounds):
@@ -80,6 +104,12 @@ class ClusteredPrediction:
         temperature, k = alone
         if temperature < COLDEST or k == 1:
             return self.top(1)[0][:, 0]
+        if self._small:
+            return (
+                aimed(self.probs, noise)
+                if alone == UNCHANGED
+                else self._opened().draw(rules, noise)
+            )
         if not 0 < k < self._bounds[-1][1]:
             return draw_from_clusters(self._first, self._bounds, self._open, temperature, noise)
         return self._draw_of_best(alone, noise)

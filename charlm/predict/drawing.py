@@ -21,6 +21,8 @@ LARGE, SEVERAL = 4096, 1024  # ids from which that pays, for one stream and for 
 MANY = 20_000  # and weights of all streams
 
 Only = tuple[float, int]
+UNCHANGED: Only = (1.0, 0)
+TINY = np.float32(1e-30)  # smaller ones are not to be told from 0 by float32
 
 
 class Cuts(NamedTuple):

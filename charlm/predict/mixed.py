@@ -9,12 +9,8 @@ from functools import cached_property
 
 import numpy as np
 
-from charlm.predict.drawing import aimed, only
-from charlm.predict.places import Grouped
+from charlm.predict.drawing import TINY, UNCHANGED, aimed, only
 from charlm.predict.predictor import LazyPrediction, Prediction, Rules
-
-TINY = np.float32(1e-30)
-UNCHANGED = (1.0, 0)  # temperature, and no top-k
 
 
 class MixedPrediction(LazyPrediction):
@@ -57,66 +53,6 @@ class MixedPrediction(LazyPrediction):
             rows, ids = np.nonzero(probs < TINY)
             logs[rows, ids] = self._log_mix(rows, ids)
         return np.asarray(logs)
-
-
-class CachePrediction(MixedPrediction):
-    """What a network and its cache say comes next.
-
-    weights: (S, L), each stream's add up to one
-    ids:     (S, l) that the last of them count for, NOTHING for none
-    share:   (S, 1) of the cache
-    shared:  the places that the others count for, in all streams
-    """
-
-    def __init__(
-        self,
-        network: Prediction,
-        weights: np.ndarray,
-        ids: np.ndarray,
-        share: np.ndarray,
-        shared: Grouped | None,
-    ) -> None:
-        self._network, self._share, self._ids = network, share, ids
-        before = weights.shape[1] - ids.shape[1]
-        self._weights, self._shared = weights[:, before:], shared
-        self._shared_weights = None if shared is None else shared.sums(weights[:, :before])
-
-    def of(self, ids: np.ndarray) -> np.ndarray:
-        """Give log p of one id for each stream, (S,)."""
-        if (known := self._of_probs(ids)) is not None:
-            return known
-        cached = self._cached(np.arange(len(self._share)), np.asarray(ids))
-        return self._added(self._network.of(ids), cached, self._share[:, 0])
-
-    def _mix(self) -> np.ndarray:
-        mixed: np.ndarray = (1 - self._share) * probs_of(self._network)  # (S, V)
-        if self._shared is not None:
-            mixed[:, self._shared.ids] += self._share * self._shared_weights
-        streams, size = mixed.shape
-        places = self._ids + size * np.arange(streams)[:, None]  # NOTHING has no weight anywhere
-        np.add.at(mixed.reshape(-1), places.ravel(), (self._share * self._weights).ravel())
-        return mixed
-
-    def _log_mix(self, rows: np.ndarray, ids: np.ndarray) -> np.ndarray:
-        network = self._network.log_probs()[rows, ids]
-        return self._added(network, self._cached(rows, ids), self._share[rows, 0])
-
-    def _cached(self, rows: np.ndarray, ids: np.ndarray) -> np.ndarray:
-        """Give what the cache says of some ids (n,) in the streams `rows` (n,)."""
-        same = self._ids[rows] == ids[:, None]
-        cached: np.ndarray = (self._weights[rows] * same).sum(axis=1)
-        if self._shared is not None and self._shared_weights is not None:
-            own = self._shared.ids
-            place = np.minimum(np.searchsorted(own, ids), len(own) - 1)
-            cached += self._shared_weights[rows, place] * (own[place] == ids)
-        return cached
-
-    @staticmethod
-    def _added(network: np.ndarray, cached: np.ndarray, share: np.ndarray) -> np.ndarray:
-        """Give log((1 - share) e^network + share · cached), (n,)."""
-        with np.errstate(divide="ignore"):
-            added = np.logaddexp(network + np.log1p(-share), np.log(share * cached))
-        return np.asarray(added, dtype=np.float32)
 
 
 def probs_of(prediction: Prediction) -> np.ndarray:

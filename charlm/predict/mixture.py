@@ -14,7 +14,7 @@ import numpy as np
 
 from charlm.predict.mixed import MixedPrediction, probs_of
 from charlm.predict.positions import positions
-from charlm.predict.predictor import Prediction, Predictor, State, lanes_of
+from charlm.predict.predictor import Prediction, Predictor, State, compile_all, lanes_of
 from charlm.predict.reading import read
 
 ROUNDS = 200  # of expectation and maximisation: the weights move by less than 0.001 by then
@@ -49,6 +49,11 @@ class MixturePredictor:
         with np.errstate(divide="ignore"):
             self._log_weights: np.ndarray = np.log(weights).astype(np.float32)
         self._place = None if judge is None else self.parts.index(judge)
+
+    def compile_all(self) -> None:
+        """Compile what its parts work by; nothing without numba."""
+        for part in self.parts:
+            compile_all(part)
 
     def start(self, streams: int) -> tuple[State, ...]:
         """Give the state of S streams that have read nothing but the boundary."""

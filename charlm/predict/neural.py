@@ -75,7 +75,8 @@ class NeuralPredictor:
             array: np.ndarray = head.inner_log_probs(number, own).cpu().numpy()
             return array
 
-        return ClusteredPrediction(head.first_log_probs(output).cpu().numpy(), head.bounds, inside)
+        first: np.ndarray = head.first_log_probs(output).cpu().numpy()
+        return ClusteredPrediction(lambda: first, head.bounds, inside)
 
     @torch.inference_mode()
     def step(self, ids: np.ndarray, state: NeuralState) -> tuple[Prediction, NeuralState]:

@@ -6,13 +6,18 @@ So the n-grams that continue a context are neighbours, and a text's n-grams are 
 positions at once. Legend: S streams, N ids of each, V vocabulary, K order, M n-grams of a length.
 """
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from charlm.predict.predictor import LazyPrediction, Prediction, checked_ids
+
+if TYPE_CHECKING:
+    from charlm.predict.ngram_compiled import CompiledGrams
 
 UNSEEN = -1  # in place of the number of an n-gram that was never seen
 FEW = 4  # streams that are looked after one by one, which takes less than arrays do
@@ -69,6 +74,16 @@ class NgramPredictor:
         self.tables = list(tables)
         self.vocab_size = len(self.tables[0].keys)
         self.boundary_id = boundary_id
+        self._compiled: CompiledGrams | None = None
+
+    def compile_all(self) -> None:
+        """Look up by compiled functions from now on; nothing without numba."""
+        tables = [(table.keys, table.log_probs, table.log_backoff) for table in self.tables]
+        # ValueError: tables of a file that lie askew are read by NumPy
+        with contextlib.suppress(ImportError, ValueError):
+            from charlm.predict.ngram_compiled import CompiledGrams
+
+            self._compiled = CompiledGrams(tables)
 
     @property
     def order(self) -> int:
@@ -121,6 +136,8 @@ class NgramPredictor:
 
     def log_probs(self, state: np.ndarray) -> np.ndarray:
         """Give log p of every id after each stream, (S, V) float32."""
+        if self._compiled is not None:
+            return self._compiled.log_probs(state)
         if len(state) <= FEW:
             return np.stack([self._log_probs_of_one(own) for own in state.tolist()])
         rows, starts = np.arange(len(state)), list[tuple[np.ndarray, ...]]()
@@ -178,6 +195,8 @@ class NgramPredictor:
 
     def _after(self, ids: np.ndarray, state: np.ndarray) -> np.ndarray:
         """Give the state after one id of each stream, (S,)."""
+        if self._compiled is not None:
+            return self._compiled.after(ids, state)
         after = np.full(state.shape, UNSEEN, dtype=np.int64)
         after[:, :1] = ids[:, None]
         if len(ids) <= FEW:

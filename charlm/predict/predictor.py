@@ -76,6 +76,29 @@ class Predictor(Protocol):
         """Put the streams of several states one after the other."""
 
 
+class Network(Predictor, Protocol):
+    """A predictor that shows by what it predicts."""
+
+    def outputs(self, state: State) -> np.ndarray:
+        """Give the outputs (S, E) by which the next id is predicted."""
+
+    def score_with_outputs(
+        self, ids: np.ndarray, state: State
+    ) -> tuple[np.ndarray, np.ndarray, State]:
+        """Score ids (S, N); give nats (S, N), the outputs that predicted each (S, N, E), state."""
+
+    def positions_with_outputs(
+        self, ids: np.ndarray, state: State
+    ) -> tuple[Prediction, np.ndarray, State]:
+        """Give what is predicted at each of ids (1, n), as n streams, and as above the rest."""
+
+    def pack(self, state: State) -> list[np.ndarray]:
+        """Give what a state has read as arrays, with a row for each stream; the last is outputs."""
+
+    def unpack(self, arrays: Sequence[np.ndarray]) -> State:
+        """Make a state of them."""
+
+
 def checked_ids(ids: np.ndarray, vocab_size: int) -> np.ndarray:
     """Give ids of any shape as an array; raise UsageError where one is none of 0 to V - 1."""
     ids = np.asarray(ids)
@@ -94,6 +117,13 @@ def checked_ids(ids: np.ndarray, vocab_size: int) -> np.ndarray:
 def lanes_of(predictor: object) -> float:
     """Give how many streams a predictor can read side by side: any number, unless it says so."""
     return float(getattr(predictor, "lanes", math.inf))
+
+
+def compile_all(predictor: object) -> None:
+    """Let a predictor compile what it works by, if it can: nothing without numba."""
+    own = getattr(predictor, "compile_all", None)
+    if own is not None:
+        own()
 
 
 class DensePrediction:

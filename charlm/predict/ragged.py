@@ -13,14 +13,14 @@ from typing import TypeAlias
 
 import numpy as np
 
-from charlm.predict.mixed import MixedPrediction, probs_of
 from charlm.predict.places import NOTHING, Places, stack_places
-from charlm.predict.predictor import Prediction
 
 FEWEST = 64  # places that there is room for at first
 EVEN = 0.9  # of a rectangle's places that are taken, from which on it is quicker than lists
 LARGE = 1 << 18  # numbers that are not to be copied each time that a stream comes or goes
 
+
+FLOAT, LONG = np.dtype(np.float32), np.dtype(np.int64)  # of outputs and ids
 
 TAKING = threading.Lock()  # of places, by streams that share a row
 
@@ -28,13 +28,14 @@ TAKING = threading.Lock()  # of places, by streams that share a row
 class Row:
     """Room for the places of a stream, (C, E) and (C,), of which the first `used` are taken."""
 
-    __slots__ = ("ids", "keys", "room", "used")
+    __slots__ = ("at", "ids", "keys", "room", "used")
 
     def __init__(self, keys: np.ndarray, ids: np.ndarray, room: int) -> None:
         self.used, self.room = len(ids), room
-        self.keys = np.empty((room, keys.shape[1]), keys.dtype)
-        self.ids = np.empty(room, ids.dtype)
+        self.keys = np.empty((room, keys.shape[1]), FLOAT)
+        self.ids = np.empty(room, LONG)
         self.keys[: self.used], self.ids[: self.used] = keys, ids
+        self.at = self.keys.ctypes.data, self.ids.ctypes.data
 
 
 Part: TypeAlias = tuple[Row, int, int]  # a row, where what a stream sees of it begins, and ends
@@ -90,6 +91,16 @@ class RaggedPlaces:
         """The ids of all streams, one after the other, (F,)."""
         return np.concatenate([row.ids[begin:end] for row, begin, end in self._parts])
 
+    @cached_property
+    def lists(self) -> np.ndarray:
+        """Where each stream's outputs and ids begin in memory, and how many there are, (S, 3)."""
+        wide, narrow = FLOAT.itemsize * self._width, LONG.itemsize
+        places = [
+            (row.at[0] + wide * begin, row.at[1] + narrow * begin, end - begin)
+            for row, begin, end in self._parts
+        ]
+        return np.array(places, dtype=np.int64).reshape(-1, 3)
+
     def likeness(self, queries: np.ndarray) -> np.ndarray:
         """Give the products of each stream's outputs with its query (S, E), (F,)."""
         found, at = np.empty(int(self.lengths.sum()), np.float32), 0
@@ -107,16 +118,6 @@ class RaggedPlaces:
         with TAKING:
             parts = [grown(part, key, token, size) for part, key, token in new]
         return RaggedPlaces(parts, self._width)
-
-    def mixed(
-        self, prediction: Prediction, queries: np.ndarray, flatness: float, share: np.ndarray
-    ) -> Prediction:
-        """Mix what a network predicts by queries (S, E) with the caches, of shares (S, 1)."""
-        if not share.any():
-            return prediction
-        likeness = self.likeness(queries)
-        likeness *= flatness
-        return RaggedCachePrediction(prediction, likeness, self, share)
 
     def select(self, streams: np.ndarray) -> "RaggedPlaces":
         """Take some streams, in the order given."""
@@ -156,53 +157,3 @@ def selected(places: Places | RaggedPlaces, streams: np.ndarray) -> Places | Rag
         rows = ((places.keys[row, None], places.ids[row, None]) for row in streams.tolist())
         return RaggedPlaces.of(Places(keys, ids) for keys, ids in rows)
     return places.select(streams)
-
-
-class RaggedCachePrediction(MixedPrediction):
-    """What a network and caches of several lengths say comes next.
-
-    likeness: (F,) of all places to what their streams predict by, by which their shares are made
-    share:    (S, 1) of the caches, none where one holds nothing
-    """
-
-    def __init__(
-        self, network: Prediction, likeness: np.ndarray, places: RaggedPlaces, share: np.ndarray
-    ) -> None:
-        self._network, self._places, self._share = network, places, share
-        lengths = places.lengths
-        held = np.flatnonzero(lengths)
-        starts = np.concatenate([[0], lengths.cumsum()[:-1]])
-        self._streams = np.repeat(np.arange(len(lengths)), lengths)  # (F,)
-        most = np.maximum.reduceat(likeness, starts[held])
-        weights = likeness - np.repeat(most, lengths[held])
-        np.exp(weights, out=weights)
-        totals = np.add.reduceat(weights, starts[held])
-        weights *= np.repeat(share[held, 0] / totals, lengths[held])
-        self._weights, self._ends = weights, starts + lengths
-
-    def of(self, ids: np.ndarray) -> np.ndarray:
-        """Give log p of one id for each stream, (S,)."""
-        if (known := self._of_probs(ids)) is not None:
-            return known
-        rows = np.arange(len(self._share))
-        return self._added(self._network.of(ids), rows, np.asarray(ids))
-
-    def _mix(self) -> np.ndarray:
-        mixed: np.ndarray = (1 - self._share) * probs_of(self._network)  # (S, V)
-        places = self._streams * mixed.shape[1] + self._places.all_ids
-        np.add.at(mixed.reshape(-1), places, self._weights)
-        return mixed
-
-    def _log_mix(self, rows: np.ndarray, ids: np.ndarray) -> np.ndarray:
-        return self._added(self._network.log_probs()[rows, ids], rows, ids)
-
-    def _added(self, network: np.ndarray, rows: np.ndarray, ids: np.ndarray) -> np.ndarray:
-        """Give log((1 - share) e^network + cached) of some ids (n,) in the streams `rows` (n,)."""
-        cached = np.zeros(len(ids), np.float32)
-        all_ids, lengths = self._places.all_ids, self._places.lengths
-        for number, (row, token) in enumerate(zip(rows.tolist(), ids.tolist(), strict=True)):
-            own = slice(self._ends[row] - lengths[row], self._ends[row])
-            cached[number] = self._weights[own][all_ids[own] == token].sum()
-        with np.errstate(divide="ignore"):
-            added = np.logaddexp(network + np.log1p(-self._share[rows, 0]), np.log(cached))
-        return np.asarray(added, dtype=np.float32)

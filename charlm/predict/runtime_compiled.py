@@ -9,12 +9,13 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numba import njit, types
+from numba import types
 
 from charlm.model.rows import Int8Rows, Weight, plain
 from charlm.model.shape import NetworkConfig
 from charlm.predict import runtime_kernels as kernels
 from charlm.predict import runtime_many as many
+from charlm.predict.compiling import compile_for
 from charlm.predict.drawing import COLDEST, Only, draw_simply
 from charlm.predict.panels import panels
 from charlm.predict.runtime_cells import Layer, arranged
@@ -121,21 +122,27 @@ def draw_compiled(logits: np.ndarray, alone: Only, noise: np.ndarray) -> np.ndar
     return ids
 
 
+def softmax_compiled(logits: np.ndarray) -> np.ndarray:
+    """Give p of every id by logits (S, V)."""
+    shares = np.empty(logits.shape, dtype=np.float32)
+    compiled("softmax", False)(logits, shares)
+    return shares
+
+
+def log_totals_compiled(logits: np.ndarray) -> np.ndarray:
+    """Give the log of the sum of e^logits (S, V) of each stream, (S, 1)."""
+    totals = np.empty((len(logits), 1), dtype=np.float32)
+    compiled("log_totals", False)(logits, totals)
+    return totals
+
+
 @cache
 def compiled(name: str, int8: bool) -> Callable[..., Any]:
-    """Compile a kernel for weights in float32 or in int8, or find it compiled by another process.
-
-    Where there is no place to keep it, it is compiled for this process alone.
-    """
+    """Compile a kernel for weights in float32 or in int8, once."""
     function: Any = getattr(many if name in MANY else kernels, name)
     signature = SIGNATURES[name](types.int8 if int8 else FLOAT)
     options = many.OPTIONS if name in MANY else kernels.OPTIONS
-    make: Any = njit
-    try:
-        found: Callable[..., Any] = make(signature, cache=True, **options)(function)
-    except Exception:  # nothing can be written, a full disk, a torn file: it can do without
-        found = make(signature, **options)(function)
-    return found
+    return compile_for(function, signature, options)
 
 
 FLOAT = types.float32
@@ -161,6 +168,8 @@ SIGNATURES: dict[str, Callable[[Any], Any]] = {
     ),
     "rows_of_many": lambda kind: types.void(STATES, LINE, LINE, ROWS),
     "rows_of": lambda kind: types.void(STATES, kind[::1], LINE, LINE, ROWS),
+    "log_totals": lambda kind: types.void(STATES, ROWS),
+    "softmax": lambda kind: types.void(STATES, ROWS),
     "drawn": lambda kind: types.void(STATES, FLOAT, NOISE, types.int64[::1]),
 }
 MANY = ("read_many", "rows_of_many")

@@ -12,45 +12,45 @@ from charlm.model.rows import Int8Rows, Weight, one_below, plain
 from charlm.model.shape import NetworkConfig
 from charlm.predict.clustered import ClusteredPrediction
 from charlm.predict.drawing import Only, draw_simply, largest, only
+from charlm.predict.mixed import softmax
 from charlm.predict.predictor import DensePrediction, LazyPrediction, Prediction, Rules
 from charlm.predict.products import times
 
 CHUNK_NUMBERS = 1 << 20  # logits of a mixture held at a time
 
+SMALL = (
+    1 << 18
+)  # weights of a softmax in levels whose words are all laid out as soon as they are asked
+
 FEW, FEW_BYTES = 1, 3  # streams that compiled functions read faster one by one
 
 Logits = Callable[[np.ndarray], np.ndarray]
 Draw = Callable[[np.ndarray, Only, np.ndarray], np.ndarray]
+OfLogits = Callable[[np.ndarray], np.ndarray]
 
 
 class SoftmaxPrediction(LazyPrediction):
     """A prediction by logits (S, V): made when first asked for, normalised where that is needed."""
 
-    def __init__(self, make: Logits, outputs: np.ndarray, draw: Draw = draw_simply) -> None:
-        self._logits_of, self._outputs, self._draw = make, outputs, draw
+    def __init__(self, head: "Head", outputs: np.ndarray) -> None:
+        self._head, self._outputs = head, outputs
         self._logits: np.ndarray | None = None
 
     @property
     def logits(self) -> np.ndarray:
         """Log p of every id, (S, V), up to a number for each stream."""
         if self._logits is None:
-            self._logits = self._logits_of(self._outputs)
+            self._logits = self._head.logits(self._outputs)
         return self._logits
 
     @cached_property
     def _totals(self) -> np.ndarray:
-        return log_sum_exp(self.logits)  # (S, 1)
+        return self._head.log_totals(self.logits)  # (S, 1)
 
     @cached_property
     def probs(self) -> np.ndarray:
         """P of every id, (S, V)."""
-        most = self.logits.max(axis=1, keepdims=True)
-        weights = self.logits - most
-        np.exp(weights, out=weights)
-        totals = weights.sum(axis=1, keepdims=True)
-        self.__dict__.setdefault("_totals", np.log(totals) + most)
-        weights /= totals
-        return np.asarray(weights)
+        return self._head.softmax(self.logits)
 
     def of(self, ids: np.ndarray) -> np.ndarray:
         """Give log p of one id for each stream, (S,)."""
@@ -67,29 +67,43 @@ class SoftmaxPrediction(LazyPrediction):
         alone = only(rules)
         if alone is None:
             return super().draw(rules, noise)
-        return self._draw(self.logits, alone, noise)
+        return self._head.draw(self.logits, alone, noise)
 
     def _make(self) -> np.ndarray:
         return np.asarray(self.logits - self._totals)
 
 
 class Head:
-    """A linear layer and a softmax."""
+    """A linear layer and a softmax.
+
+    size: how many weights it has
+    softmax, log_totals, draw: make p of logits (S, V), the log of what they add up to, (S, 1), and
+          a choice
+    """
 
     def __init__(self, weight: Weight, bias: np.ndarray) -> None:
         # laid out by columns: a row of inputs is then multiplied fastest, and many no slower
         self._weight = np.ascontiguousarray(plain(weight).T)  # (E, V)
         self._stored, self._bias = weight, bias
         self._compiled: Logits | None = None
-        self._draw: Draw = draw_simply
-        self.vocab_size = len(bias)
+        self.draw: Draw = draw_simply
+        self.softmax: OfLogits = softmax
+        self.log_totals: OfLogits = log_sum_exp
+        self.vocab_size, self.size = len(bias), weight.shape[0] * weight.shape[1]
 
     def compile(self) -> None:
         """Let streams be multiplied, and drawn from, by compiled functions."""
-        from charlm.predict.runtime_compiled import CompiledRows, draw_compiled
+        from charlm.predict.runtime_compiled import (
+            CompiledRows,
+            draw_compiled,
+            log_totals_compiled,
+            softmax_compiled,
+        )
 
         self._compiled = CompiledRows(self._stored, self._bias, few(self._stored))
-        self._draw, self._weight = draw_compiled, self._weight[:, :0]  # it is not needed any more
+        self.draw, self.softmax = draw_compiled, softmax_compiled
+        self.log_totals = log_totals_compiled
+        self._weight = self._weight[:, :0]  # it is not needed any more
 
     def logits(self, outputs: np.ndarray) -> np.ndarray:
         """Give log p of every id but for a constant: (S, E) -> (S, V)."""
@@ -103,12 +117,16 @@ class Head:
     def log_probs(self, outputs: np.ndarray) -> np.ndarray:
         """Give log p of every id: (S, E) -> (S, V)."""
         logits = self.logits(outputs)
-        logits -= log_sum_exp(logits)
+        logits -= self.log_totals(logits)
         return logits
 
     def prediction(self, outputs: np.ndarray) -> Prediction:
         """Predict from outputs (S, E)."""
-        return SoftmaxPrediction(self.logits, outputs, self._draw)
+        return SoftmaxPrediction(self, outputs)
+
+    def shares(self, outputs: np.ndarray) -> np.ndarray:
+        """Give p of every id: (S, E) -> (S, V)."""
+        return self.softmax(self.logits(outputs))
 
 
 class AdaptiveHead:
@@ -116,6 +134,7 @@ class AdaptiveHead:
 
     def __init__(self, first: Head, inner: list[Head], bounds: list[tuple[int, int]]) -> None:
         self._first, self._inner, self._bounds = first, inner, bounds
+        self._small = sum(head.size for head in (first, *inner)) <= SMALL
 
     def compile(self) -> None:
         """Compile what its heads can."""
@@ -128,7 +147,24 @@ class AdaptiveHead:
         def inside(number: int, rows: np.ndarray) -> np.ndarray:
             return self._inner[number].log_probs(outputs[rows])
 
-        return ClusteredPrediction(self._first.log_probs(outputs), self._bounds, inside)
+        return ClusteredPrediction(
+            lambda: self._first.log_probs(outputs),
+            self._bounds,
+            inside,
+            lambda: self._shares(outputs),
+            self._small,
+        )
+
+    def _shares(self, outputs: np.ndarray) -> np.ndarray:
+        """Give p of every id: (S, E) -> (S, V)."""
+        first = self._first.shares(outputs)
+        shortlist, size = self._bounds[0][0], self._bounds[-1][1]
+        result = np.empty((len(outputs), size), dtype=np.float32)
+        result[:, :shortlist] = first[:, :shortlist]
+        for number, (start, end) in enumerate(self._bounds):
+            of_cluster = first[:, shortlist + number, None]
+            np.multiply(self._inner[number].shares(outputs), of_cluster, out=result[:, start:end])
+        return result
 
 
 class MixtureHead:

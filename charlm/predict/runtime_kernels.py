@@ -178,6 +178,29 @@ def rows_of(vectors, numbers, scales, biases, sums):
         multiply(numbers, 0, rows, scales, 0, vectors[stream].copy(), sums[stream])
 
 
+def softmax(logits, shares):
+    """Fill p of every id by logits (S, V)."""
+    for stream in range(len(logits)):
+        row = shares[stream]
+        fill_weights(logits[stream], largest(logits[stream], False), ONE, row)
+        total = ZERO
+        for place in range(len(row)):
+            total += row[place]
+        for place in range(len(row)):
+            row[place] /= total
+
+
+def log_totals(logits, totals):
+    """Fill the log of the sum of e^logits (S, V) of each stream, (S, 1)."""
+    weights = np.empty(logits.shape[1], np.float32)
+    for stream in range(len(logits)):
+        most, total = largest(logits[stream], False), ZERO
+        fill_weights(logits[stream], most, ONE, weights)
+        for place in range(len(weights)):
+            total += weights[place]
+        totals[stream, 0] = most + np.log(total)
+
+
 def drawn(logits, inverse, noise, ids):
     """Draw ids (S,) from logits (S, V), `inverse` one over the temperature, by noise (S,)."""
     size = logits.shape[1]

@@ -6,7 +6,7 @@ import re
 import numpy as np
 import pytest
 
-from charlm.generation import branches
+from charlm.generation import following
 from charlm.generation import word_search as module
 from charlm.generation.lexicon import Lexicon
 from charlm.generation.session import Session, Sessions, _GrowingText, suggest
@@ -98,7 +98,7 @@ def test_figures_are_those_of_brute_force(kind, context, typed, monkeypatch):
     tokenizer = KINDS[kind]
     monkeypatch.setattr(module, "MAX_OPENED", 10**9)
     monkeypatch.setattr(module, "ENOUGH", 0)
-    monkeypatch.setattr(branches, "FAINT", 0)
+    monkeypatch.setattr(following, "FAINT", 0)
     used = [tokenizer.encode(c)[0] for c in "cat :"]
     if kind == "bpe":
         used += [i for i, piece in enumerate(tokenizer.pieces) if piece in (b" c", b"at", b" a")]

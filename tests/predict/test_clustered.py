@@ -30,7 +30,7 @@ class Case:
             self.opened.append((number, len(rows)))
             return inner[number][rows]
 
-        self.one = ClusteredPrediction(first, bounds, inside)
+        self.one = ClusteredPrediction(lambda: first, bounds, inside)
         pieces = [first[:, edges[0] + n, None] + logs for n, logs in enumerate(inner)]
         self.whole = DensePrediction(np.concatenate([first[:, : edges[0]], *pieces], axis=1))
 
@@ -76,7 +76,7 @@ def test_a_cluster_too_improbable_for_the_best_stays_closed():
         opened.append(number)
         return np.log(np.full((1, 4), 0.25))
 
-    one = ClusteredPrediction(first, [(3, 7), (7, 11)], inside)
+    one = ClusteredPrediction(lambda: first, [(3, 7), (7, 11)], inside)
     assert one.top(2)[0].tolist() == [[0, 1]] and opened == []
     assert one.top(3)[0].tolist() == [[0, 1, 2]] and opened == [0]
     assert one.top(8)[0].shape == (1, 8) and opened == [0, 1]

@@ -13,10 +13,20 @@ from charlm.generation.sampling import apply_rules
 from charlm.predict import drawing
 from charlm.predict.clustered import ClusteredPrediction
 from charlm.predict.predictor import DensePrediction
-from charlm.predict.runtime_heads import SoftmaxPrediction
+from charlm.predict.runtime_heads import Head, SoftmaxPrediction
 from charlm.predict.tensors import TensorPrediction
 
 TEMPERATURES = [0.0, 0.3, 0.8, 1.0, 1.7]
+
+
+class Outputs(Head):
+    """A head whose logits are the outputs themselves."""
+
+    def __init__(self):
+        super().__init__(np.zeros((1, 1), np.float32), np.zeros(1, np.float32))
+
+    def logits(self, outputs):
+        return outputs
 
 
 class Simple:
@@ -47,7 +57,7 @@ def test_logits_are_drawn_from_as_their_whole_softmax_is(temperature, k, size):
     rules = Simple(temperature, k)
     for streams in (1, 3):
         logits = 3 * generator.normal(size=(streams, size)) + 50
-        softmax = SoftmaxPrediction(lambda outputs: outputs, logits)
+        softmax = SoftmaxPrediction(Outputs(), logits)
         logs = normal(logits)
         for _ in range(20):
             noise = generator.random(streams)
@@ -152,7 +162,7 @@ class Case:
             self.opened.append(number)
             return inner[number][rows]
 
-        self.one = ClusteredPrediction(first, bounds, inside)
+        self.one = ClusteredPrediction(lambda: first, bounds, inside)
         pieces = [first[:, edges[0] + n, None] + logs for n, logs in enumerate(inner)]
         self.whole = np.concatenate([first[:, : edges[0]], *pieces], axis=1)
 
@@ -180,7 +190,7 @@ def test_a_cluster_that_cannot_change_the_choice_stays_closed():
     for temperature in (0.0, 0.5, 0.8, 1.0):
         opened = []
         one = ClusteredPrediction(
-            normal(logits),
+            lambda: normal(logits),
             [(3, 7), (7, 11)],
             lambda number, rows, opened=opened: opened.append(number),
         )

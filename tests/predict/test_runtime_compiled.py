@@ -5,18 +5,21 @@ import sys
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from charlm.errors import UsageError
 from charlm.model.rows import plain_weights, quantised, quantised_weights
 from charlm.model.shape import NetworkConfig
 from charlm.predict import runtime, runtime_heads, sharing
+from charlm.predict.mixed import probs_of
 from charlm.predict.runtime import RuntimePredictor
 from tests.predict.laws import check_laws
-from tests.predict.test_draws import Simple
+from tests.predict.test_draws import Outputs, Simple
 
 pytest.importorskip("numba")
 
-from charlm.predict import runtime_compiled
+from charlm.predict import compiling, runtime_compiled
 from charlm.predict.runtime_compiled import CompiledRows, draw_compiled
 
 V, BOUNDARY = 19, 18
@@ -160,7 +163,7 @@ def test_compiled_draws_are_the_plain_ones(size, temperature):
     for _ in range(50):
         noise = generator.random(3)
         expected = Simple(temperature, 0)
-        plain = runtime_heads.SoftmaxPrediction(lambda outputs: outputs, logits)
+        plain = runtime_heads.SoftmaxPrediction(Outputs(), logits)
         drawn = draw_compiled(logits, expected.only, noise)
         np.testing.assert_array_equal(drawn, plain.draw(expected, noise))
     last = draw_compiled(logits, (1.0, 0), np.full(3, np.nextafter(1.0, 0.0)))
@@ -226,8 +229,8 @@ def test_where_nothing_can_be_kept_it_is_compiled_all_the_same(monkeypatch):
             raise RuntimeError("cannot cache function: no locator available")
         return numba_njit(*signature, **options)
 
-    numba_njit = runtime_compiled.njit
-    monkeypatch.setattr(runtime_compiled, "njit", refuse)
+    numba_njit = compiling.njit
+    monkeypatch.setattr(compiling, "njit", refuse)
     runtime_compiled.compiled.cache_clear()
     draw = runtime_compiled.compiled("drawn", False)
     ids = np.empty(1, dtype=np.int64)
@@ -258,3 +261,23 @@ def test_a_fault_in_any_thread_is_told(monkeypatch):
         ids[place] = V
         with pytest.raises(IndexError):
             predictor._read(ids, state.numbers)
+
+
+@given(st.integers(0, 10**6), st.integers(1, 4), st.sampled_from([1, 2, 31, 32, 33, 400]))
+def test_a_compiled_softmax_is_the_softmax(seed, streams, vocabulary):
+    logits = np.random.default_rng(seed).normal(0, 9, (streams, vocabulary)).astype(np.float32)
+    shares = runtime_compiled.softmax_compiled(logits)
+    exact = np.exp(logits.astype(np.float64))
+    exact /= exact.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(shares, exact, atol=1e-6)
+    np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-5)
+    totals = runtime_compiled.log_totals_compiled(logits)
+    np.testing.assert_allclose(totals, runtime_heads.log_sum_exp(logits), rtol=1e-6, atol=1e-6)
+
+
+def test_shares_are_those_of_the_log_probabilities(both):
+    ids = ids_of(5, 3)
+    for predictor in both:
+        state = predictor.score(ids, predictor.start(5))[1]
+        expected = np.exp(predictor.prediction(state).log_probs())
+        np.testing.assert_allclose(probs_of(predictor.prediction(state)), expected, atol=1e-5)
