@@ -10,11 +10,19 @@ CharlmError             base; never raised itself
     LostProcessError    exit code 1: another process, whose work was needed, has died
 """
 
+import re
 from typing import ClassVar
+
+FLAG = re.compile(r"(?<![^\s(])--([a-z][a-z-]*[a-z])")
+COMMAND = re.compile(r"\bcharlm [a-z]")  # what follows it is to be typed as it stands
 
 
 class CharlmError(Exception):
-    """What is wrong and where, and, as a hint, what to do about it."""
+    """What is wrong and where, and, as a hint, what to do about it.
+
+    Both name options as the command line has them, --max-tokens; `str` of the error names them as
+    Python has them, max_tokens.
+    """
 
     exit_code: ClassVar[int] = 1
 
@@ -22,6 +30,13 @@ class CharlmError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+    def __str__(self) -> str:
+        """Say what is wrong to who called from Python."""
+        command = COMMAND.search(self.message)
+        end = command.start() if command else len(self.message)
+        own = FLAG.sub(lambda flag: flag[1].replace("-", "_"), self.message[:end])
+        return own + self.message[end:]
 
 
 class UsageError(CharlmError):

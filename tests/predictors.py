@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from charlm.predict.predictor import DensePrediction
+from charlm.predict.predictor import DensePrediction, checked_ids
 
 
 class Bigram:
@@ -36,9 +36,11 @@ class Bigram:
         return DensePrediction(self.table[state])
 
     def step(self, ids, state):
-        return self.prediction(np.asarray(ids)), np.asarray(ids)
+        ids = checked_ids(ids, self.vocab_size)
+        return self.prediction(ids), ids
 
     def score(self, ids, state):
+        ids = checked_ids(ids, self.vocab_size)
         before = np.concatenate([state[:, None], ids[:, :-1]], axis=1)
         return -self.table[before, ids], ids[:, -1] if ids.shape[1] else state
 

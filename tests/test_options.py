@@ -85,7 +85,7 @@ def test_an_unknown_json_name_is_refused_with_the_nearest_one():
 
 def test_values_are_checked_in_every_form():
     for make in (lambda: parse("--size", "0"), lambda: from_json(Sample, {"size": 0})):
-        with pytest.raises(UsageError, match="--size must be above 0"):
+        with pytest.raises(UsageError, match=r"^size must be above 0"):
             make()
 
 

@@ -13,7 +13,7 @@ from charlm.adapters.pairs import pieces, read_texts, score_pairs
 from charlm.errors import UsageError
 from charlm.evaluation.lines import score_each
 from charlm.generation.batching import WritingBatch
-from charlm.generation.generator import fresh_seed, guards_of
+from charlm.generation.generator import fresh_seed, guards_of, language_of
 from charlm.generation.writing import Writing
 from charlm.language.combination import NETWORK
 from charlm.language.generating import generator_keywords
@@ -97,14 +97,15 @@ class Harness:
         """Continue contexts side by side; what each becomes depends on itself alone."""
         predictor = self.model.predictor
         prompts = [self.model.tokenizer.encode(context) for context, _ in asked]
-        writings = [self._writing(ids, own) for ids, (_, own) in zip(prompts, asked, strict=True)]
+        pairs = zip(prompts, asked, strict=True)
+        writings = [self._writing(ids, context, own) for ids, (context, own) in pairs]
         batch = WritingBatch(predictor)
         batch.admit(writings, read_texts(predictor, prompts))
         while len(batch):
             batch.step()
         return [writing.sample().text for writing in writings]
 
-    def _writing(self, prompt: np.ndarray, asked: Mapping[str, Any]) -> Writing:
+    def _writing(self, prompt: np.ndarray, context: str, asked: Mapping[str, Any]) -> Writing:
         keywords = generator_keywords(generation_options(asked))
         options, seed = keywords["options"], keywords.pop("seed", None)
         index = None if options.max_copy is None else self.model.text_index
@@ -112,7 +113,7 @@ class Harness:
             self.model.tokenizer,
             seed=fresh_seed() if seed is None else seed,
             prompt_ids=prompt,
-            guards=guards_of(options, index, self.model.tokenizer),
+            guards=guards_of(options, language_of(options, context), index, self.model.tokenizer),
             **keywords,
         )
 

@@ -77,7 +77,7 @@ def errors_of(kind: type[Exception]) -> Iterator[None]:
     try:
         yield
     except CharlmError as error:
-        raise kind(f"{error.message}; {error.hint}" if error.hint else error.message) from error
+        raise kind(f"{error}; {error.hint}" if error.hint else str(error)) from error
 
 
 def names() -> Names:

@@ -23,7 +23,7 @@ def main() -> int:
         cli_evaluate()
     except CharlmError as error:
         hint = f"\nhint: {error.hint}" if error.hint else ""
-        sys.stderr.write(f"error: {error.message}{hint}\n")
+        sys.stderr.write(f"error: {error}{hint}\n")
         return error.exit_code
     return 0
 

@@ -120,7 +120,7 @@ def name_of(how: str, clients: int) -> str:
 
 def body_of(how: str, tokens: int, seed: int) -> dict[str, Any]:
     """Write a request."""
-    body = {"prompt": PROMPT, "max_tokens": tokens, "seed": seed}
+    body = {"prompt": PROMPT, "max_tokens": tokens, "seed": seed, "temperature": 1}
     streamed = {"stream": True, "stream_options": {"include_usage": True}}
     return body | streamed if how == STREAMED else body
 

@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from charlm.errors import CorpusError
+from charlm.errors import CorpusError, UsageError
 
 if TYPE_CHECKING:
     from charlm.language.handle import LanguageModel
+
+MOST_WORDS = 1000  # that are suggested at a time: a search meets hardly more of them
 
 
 def add_model(parser: argparse.ArgumentParser) -> None:
@@ -68,6 +70,17 @@ def add_state(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--state", metavar="STATE", help="go on from what charlm read --save-state STATE has read"
     )
+
+
+def add_k(parser: argparse.ArgumentParser) -> None:
+    """Declare how many words are suggested."""
+    parser.add_argument("-k", type=int, default=5, metavar="K", help="suggestions (default 5)")
+
+
+def check_k(k: int) -> None:
+    """Raise UsageError for a number of suggestions that makes no sense."""
+    if not 1 <= k <= MOST_WORDS:
+        raise UsageError(f"-k must be from 1 to {MOST_WORDS}, not {k}")
 
 
 def predictor_name(arguments: argparse.Namespace) -> str:

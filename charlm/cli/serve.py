@@ -48,6 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.threads is not None:  # else every processor is used, where many streams are read
         spare_threads(arguments)
     require_libraries()
+    from charlm.language.generating import read_own_defaults
     from charlm.serving.access import check_names, read_key
     from charlm.serving.app import Served
     from charlm.serving.engine import ModelEngine
@@ -58,16 +59,22 @@ def run(arguments: argparse.Namespace) -> int:
     key = read_key(arguments.api_key_file)
     sockets = bind(options, key)  # what is wrong there is said before a model is loaded
     model = load_model(arguments)
+    own = options.generation_config == "auto"
+    defaults = read_own_defaults(model.directory) if own else {}
     with _told(COMPILING):
         model.compile()  # which takes seconds, and would keep all clients waiting later
     name = options.name or model.directory.resolve().name
     created = int((model.directory / MANIFEST).stat().st_mtime)
     engine = ModelEngine(
-        model, streams=options.streams, waiting=options.queue, seconds=options.request_seconds
+        model,
+        streams=options.streams,
+        waiting=options.queue,
+        seconds=options.request_seconds,
+        constraint_seconds=options.constraint_seconds,
     )
     serve(
         engine,
-        Served(name, model.tokenizer, created),
+        Served(name, model.tokenizer, created, defaults),
         options,
         sockets=sockets,
         hosts=arguments.allow_host,

@@ -6,9 +6,12 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from charlm.cli.arguments import (
+    MOST_WORDS,
+    add_k,
     add_model,
     add_predictor,
     add_state,
+    check_k,
     load_model,
     read_text,
     spare_threads,
@@ -18,8 +21,6 @@ from charlm.errors import CharlmError, UsageError
 
 if TYPE_CHECKING:
     from charlm.generation.session import Session
-
-MOST = 1000  # words that a line may ask for
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,14 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what was typed; @FILE a file; - for programs: answers each line of standard input, a "
         'text or {"text": ..., "k": ...}, with a line of JSON, quickly where texts go on',
     )
-    parser.add_argument("-k", type=int, default=5, metavar="K", help="suggestions (default 5)")
+    add_k(parser)
     parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Suggest and print."""
-    if arguments.k < 1:
-        raise UsageError(f"-k must be 1 or more, not {arguments.k}")
+    check_k(arguments.k)
     spare_threads(arguments)
     model = load_model(arguments)
     if arguments.text == "-":
@@ -81,8 +81,8 @@ def _asked(line: str, k: int) -> tuple[str, int]:
     if not isinstance(asked.get("text"), str):
         raise UsageError('a line in JSON needs "text", which is a text')
     k = asked.get("k", k)
-    if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k <= MOST:
-        raise UsageError(f'"k" must be a whole number between 1 and {MOST}')
+    if not isinstance(k, int) or isinstance(k, bool) or not 1 <= k <= MOST_WORDS:
+        raise UsageError(f'"k" must be a whole number from 1 to {MOST_WORDS}')
     if unknown := sorted(asked.keys() - {"text", "k"}):
         raise UsageError(f"unknown field '{unknown[0]}': there are text and k")
     return asked["text"], k

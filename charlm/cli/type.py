@@ -6,7 +6,15 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from charlm.cli.arguments import add_model, add_predictor, add_state, load_model, spare_threads
+from charlm.cli.arguments import (
+    add_k,
+    add_model,
+    add_predictor,
+    add_state,
+    check_k,
+    load_model,
+    spare_threads,
+)
 from charlm.errors import UsageError
 from charlm.runs.dialogue import teller
 
@@ -18,14 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser)
     add_predictor(parser, "best")
     add_state(parser)
-    parser.add_argument("-k", type=int, default=5, metavar="K", help="suggestions (default 5)")
+    add_k(parser)
     parser.add_argument("--out", metavar="FILE", help="write the text there, where none is yet")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Let the user type; then print the text, unless the terminal shows it already."""
-    if arguments.k < 1:
-        raise UsageError(f"-k must be 1 or more, not {arguments.k}")
+    check_k(arguments.k)
     if sys.stdin is None or not sys.stdin.isatty():
         raise UsageError(
             "there is no terminal to type at", "for programs there is: charlm suggest MODEL -"

@@ -11,6 +11,7 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.filters import completion_is_selected
 from prompt_toolkit.input import Input
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.keys import Keys
 from prompt_toolkit.output import Output, create_output
 
 from charlm.errors import CharlmError
@@ -21,7 +22,7 @@ CLOSING = ",.;:!?) "  # stand right behind a word, the space as well: there is o
 
 @dataclass(frozen=True)
 class Typed:
-    """A text, and the keys that were pressed for it."""
+    """A text, and the keys that were pressed for it: what was pasted, key by key."""
 
     text: str
     keys: int
@@ -73,6 +74,7 @@ class _Screen(Completer):
         self.keys.add("enter", filter=completion_is_selected)(self._take)
         for closing in CLOSING:
             self.keys.add(closing)(self._close)
+        self.keys.add(Keys.BracketedPaste)(self._paste)
         for end in ("c-d", "c-c"):
             self.keys.add(end)(self._end)
 
@@ -119,6 +121,12 @@ class _Screen(Completer):
         buffer.insert_text(" ")
         self._added_space = buffer.cursor_position
         buffer.start_completion()
+
+    def _paste(self, event: KeyPressEvent) -> None:
+        """Put in what was pasted, which spares no keys: it counts as if it had been typed."""
+        text = event.data.replace("\r\n", "\n").replace("\r", "\n")
+        event.current_buffer.insert_text(text)
+        self.pressed += len(text) - 1  # and the paste itself is counted as a key
 
     def _end(self, event: KeyPressEvent) -> None:
         """End with the text as it stands; this key is none of it."""

@@ -23,7 +23,8 @@ class LanguageGuard:
     ) -> None:
         self._language, self._boundary, self._decoder = language, boundary_id, decoder
         self._text = text
-        self._verdicts: dict[int, bool] = {}  # of tokens, after the text as it is
+        self._verdicts: dict[int, bool] = {}  # of tokens, after the text as it is,
+        self._firsts: dict[str, bool] = {}  # and of characters: whether one may come first
 
     @property
     def complete(self) -> bool:
@@ -52,11 +53,18 @@ class LanguageGuard:
         """Take the next token, and the text that it has added."""
         self._text += text
         self._verdicts.clear()
+        self._firsts.clear()
 
     def _goes_on(self) -> bool:
         joints = self._decoder.joints()
         longer = joints if all(joints) else self._language.probes(self._text)
         return any(self._language.begins(self._text + added) for added in longer)
+
+    def _may_follow(self, character: str) -> bool:
+        """Tell whether a character may come next; few are asked about where many tokens are."""
+        if character not in self._firsts:
+            self._firsts[character] = self._language.begins(self._text + character)
+        return self._firsts[character]
 
     def _holds(self) -> bool:
         return self._language.holds(self._text)
@@ -64,7 +72,11 @@ class LanguageGuard:
     def _allows(self, token: int) -> bool:
         if token == self._boundary:
             return not self._decoder.pending() and self._holds()
-        added, pending = self._decoder.peek([token]), self._decoder.pending([token])
+        added, pending = self._decoder.peek_one(token), b""
+        if added is None:
+            added, pending = self._decoder.peek([token]), self._decoder.pending([token])
+        if added and not self._may_follow(added[0]):
+            return False
         if BROKEN in added:  # bytes that are no character
             return False
         text = self._text + added

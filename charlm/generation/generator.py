@@ -1,6 +1,7 @@
 """Writing on: one token at a time, in constant memory, one or many samples side by side."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -10,6 +11,7 @@ from charlm.generation.batching import WritingBatch
 from charlm.generation.beams import BeamSearch
 from charlm.generation.constraints import LanguageGuard
 from charlm.generation.copies import CopyGuard
+from charlm.generation.joints import begun_with, cut_blank
 from charlm.generation.languages import (
     Language,
     PatternLanguage,
@@ -55,14 +57,17 @@ class Generator:
         if any(stop == "" for stop in stops):
             raise UsageError("a stop string cannot be empty")
         self._predictor = predictor
-        self._prompt_ids = tokenizer.encode(prompt)
+        language, begun = language_of(options, prompt), ""
+        if language is not None:
+            prompt, begun = cut_blank(tokenizer, prompt)
+            language = begun_with(begun, language)
+        self._begun, self._prompt_ids = begun, tokenizer.encode(prompt)
         self._search: BeamSearch | None = None
         if beams is not None and beams.beams:
             _check_search(beams, options, count)
             options = options.greedy
-            if beams.beams > 1:
-                language = language_of(options, prompt)
-                self._search = BeamSearch(predictor, tokenizer, beams, max_tokens, stops, language)
+        if beams is not None and beams.beams > 1:
+            self._search = BeamSearch(predictor, tokenizer, beams, max_tokens, stops, language)
         self._count = count
         seed = fresh_seed() if seed is None else seed
         self._writings = [
@@ -74,7 +79,8 @@ class Generator:
                 number=number,
                 prompt_ids=self._prompt_ids,
                 stops=stops,
-                guards=guards_of(options, index, tokenizer, prompt),
+                guards=guards_of(options, language, index, tokenizer),
+                begun=len(begun),
             )
             for number in range(count)
         ]
@@ -94,7 +100,8 @@ class Generator:
     def samples(self) -> list[Sample]:
         """Write everything; give the finished samples."""
         if self._search is not None:
-            return self._search.run(self._prompt_ids, self._read_prompt(1), self._count)
+            found = self._search.run(self._prompt_ids, self._read_prompt(1), self._count)
+            return [replace(each, text=each.text.removeprefix(self._begun)) for each in found]
         for _ in self.pieces():
             pass
         return [writing.sample() for writing in self._writings]
@@ -114,14 +121,17 @@ def _check_search(beams: BeamOptions, options: SamplingOptions, count: int) -> N
 
 
 def guards_of(
-    options: SamplingOptions, index: TextIndex | None, tokenizer: Tokenizer, prompt: str = ""
+    options: SamplingOptions,
+    language: Language | None,
+    index: TextIndex | None,
+    tokenizer: Tokenizer,
 ) -> list[GuardMaker]:
     """Give the guards that options ask for.
 
-    index: that of the training text, which `options.max_copy` needs
+    language: that a text must be of, as `language_of` gives it; None where it may be any
+    index:    that of the training text, which `options.max_copy` needs
     """
     guards: list[GuardMaker] = []
-    language = language_of(options, prompt)
     if language is not None:
         boundary = None if tokenizer.closed else tokenizer.boundary_id
         guards.append(partial(LanguageGuard, language, boundary))

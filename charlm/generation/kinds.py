@@ -5,13 +5,17 @@ literal in the expression; those in the same of them are of one kind. To cut too
 A place is where a character stands among all but the surrogates, which no text holds.
 """
 
+import math
 import re
+import time
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
+
+from charlm.errors import UsageError
 
 SURROGATES = range(0xD800, 0xE000)
 ESCAPE = re.compile(
@@ -35,11 +39,13 @@ class CharacterKinds:
 
     pattern:  of the package `regex`, which knows it to be right
     compiled: the same, by that package
+    seconds:  of a processor that they may take to find; then UsageError is raised
     """
 
-    def __init__(self, pattern: str, compiled: Any) -> None:  # noqa: ANN401
+    def __init__(self, pattern: str, compiled: Any, seconds: float = math.inf) -> None:  # noqa: ANN401
+        end = time.thread_time() + seconds
         turns: dict[int, int] = {0: 0}  # the sets that begin or end at a place, as bits
-        for number, spans in enumerate(_sets(pattern, compiled.flags)):
+        for number, spans in enumerate(_sets(pattern, compiled.flags, end)):
             for border in (border for span in spans for border in span):
                 turns[border] = turns.get(border, 0) ^ (1 << number)
         self._starts, self._kinds, kind = sorted(turns), list[int](), 0
@@ -76,16 +82,17 @@ def first_beginning(pending: bytes) -> str:
     return _all()[low] if low < high else ""
 
 
-def _sets(pattern: str, flags: int) -> Iterator[list[tuple[int, int]]]:
+def _sets(pattern: str, flags: int, end: float) -> Iterator[list[tuple[int, int]]]:
     """Give sets of characters as places from and to, which together tell all kinds."""
     any_case = has_flag(pattern, "i")
     # a comment may look like a set, and letters of a set match others where case is ignored
-    atoms = dict.fromkeys(_atoms(pattern, flags, overlapping=any_case or "#" in pattern))
+    overlapping = any_case or "#" in pattern
+    atoms = dict.fromkeys(_until(end, _atoms(pattern, flags, overlapping=overlapping)))
     literals = {atom for atom in atoms if len(atom) == 1 and atom != "."}
     classes = [r"\w", *(atom for atom in atoms if atom not in literals and atom != r"\X")]
     classes += CLUSTERS.split() if r"\X" in pattern else ()
     classes += WORDS.split() if has_flag(pattern, "w") else ()
-    for atom in classes:
+    for atom in _until(end, classes):
         for more in (0, int(re.IGNORECASE))[: 1 + any_case]:
             spans = _spans(atom, flags & ~re.IGNORECASE | more)
             if sum(end - start for start, end in spans) == 1:
@@ -95,6 +102,14 @@ def _sets(pattern: str, flags: int) -> Iterator[list[tuple[int, int]]]:
         if ord(character) not in SURROGATES:
             place = ord(character) - len(SURROGATES) * (ord(character) >= SURROGATES.stop)
             yield [(place, place + 1)]
+
+
+def _until(end: float, some: Iterable[str]) -> Iterator[str]:
+    """Give each, until this thread has taken a processor for so many seconds in all."""
+    for each in some:
+        if time.thread_time() > end:
+            raise UsageError("its sets of characters take too long to tell apart", "use fewer")
+        yield each
 
 
 def _atoms(pattern: str, flags: int, *, overlapping: bool) -> Iterator[str]:

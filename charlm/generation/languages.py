@@ -3,6 +3,7 @@
 A language is asked with whole texts, so it is a value and keeps nothing in mind.
 """
 
+import math
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
@@ -13,13 +14,16 @@ from charlm.errors import UsageError
 from charlm.generation.kinds import CharacterKinds, alike, first_beginning, has_flag
 
 SECONDS = 0.5  # that a pattern may take to judge one text
+SIMPLER = "write it without repetitions inside repetitions"
 REFERENCE = re.compile(r"\\[1-9gk]|\(\?P=")
 
 
 class Language(Protocol):
     """Texts that may be written."""
 
-    ends: bool  # whether a text that is complete may end for that reason alone
+    @property
+    def ends(self) -> bool:
+        """Tell whether a text that is complete may end for that reason alone."""
 
     def begins(self, text: str) -> bool:
         """Tell whether a text can go on to a complete one, or is one."""
@@ -37,15 +41,18 @@ class Language(Protocol):
 class PatternLanguage:
     """The texts that a regular expression matches as a whole, by the package `regex`.
 
-    Raises UsageError for what is no expression, and for one that takes too long to match.
+    seconds: that it may take to judge one text. Raises UsageError for what is no expression, and
+    for one that takes longer.
     """
 
     ends = True
 
-    def __init__(self, pattern: str) -> None:
+    def __init__(self, pattern: str, seconds: float = SECONDS) -> None:
         self._pattern, self._compiled = pattern, _compiled(pattern)
+        self._seconds = seconds
+        self._kinds: CharacterKinds | None = None
         if self._match("") is None:
-            raise UsageError(f"no text can match the regular expression {pattern!r}")
+            raise UsageError(f"no text can match the regular expression {pattern!r:.60}")
 
     def begins(self, text: str) -> bool:
         """Tell whether a text can go on to a match, or is one."""
@@ -58,18 +65,27 @@ class PatternLanguage:
 
     def probes(self, text: str, pending: bytes = b"") -> Iterable[str]:
         """Give one character of each kind that the expression tells apart."""
-        yield from _kinds(self._pattern).beginning(pending)
+        yield from self.prepare().beginning(pending)
         if REFERENCE.search(self._pattern):  # what was written may have to be written again
             known = alike(text) if has_flag(self._pattern, "i") else set(text)
             yield from (c for c in sorted(known) if c.encode().startswith(pending))
 
+    def prepare(self, seconds: float = math.inf) -> CharacterKinds:
+        """Find the kinds of characters that it tells apart, which may take a while.
+
+        Raises UsageError where it takes a processor longer than so many seconds.
+        """
+        if self._kinds is None:
+            self._kinds = _kinds(self._pattern, seconds)
+        return self._kinds
+
     def _match(self, text: str) -> Any:  # noqa: ANN401
         try:
-            return self._compiled.fullmatch(text, partial=True, timeout=SECONDS)
+            return self._compiled.fullmatch(text, partial=True, timeout=self._seconds)
         except TimeoutError:
+            told, seconds = f"{self._pattern!r:.60}", f"{self._seconds:g} s"
             raise UsageError(
-                f"the regular expression {self._pattern!r} takes more than {SECONDS} s on one text",
-                "write it without repetitions inside repetitions",
+                f"the regular expression {told} takes more than {seconds} on one text", SIMPLER
             ) from None
 
 
@@ -132,8 +148,8 @@ class PrefixLanguage:
 
 
 @lru_cache(maxsize=64)
-def _kinds(pattern: str) -> CharacterKinds:
-    return CharacterKinds(pattern, _compiled(pattern))
+def _kinds(pattern: str, seconds: float) -> CharacterKinds:
+    return CharacterKinds(pattern, _compiled(pattern), seconds)
 
 
 @lru_cache(maxsize=64)
@@ -148,4 +164,6 @@ def _compiled(pattern: str) -> Any:  # noqa: ANN401
         return regex.compile(pattern)
     except regex.error as fault:
         at = "" if fault.pos is None else f" at character {fault.pos}"
-        raise UsageError(f"{pattern!r} is no regular expression: {fault.msg}{at}") from fault
+        raise UsageError(f"{pattern!r:.60} is no regular expression: {fault.msg}{at}") from fault
+    except (ValueError, RecursionError) as fault:  # flags that exclude each other; too deep
+        raise UsageError(f"{pattern!r:.60} is no regular expression: {fault}") from fault

@@ -87,6 +87,7 @@ class Writing:
 
     guards:       each is made with the decoder, which has taken all tokens so far
     alternatives: how many of the most probable ids are wanted beside each that is written
+    begun:        characters that it begins with and are no part of it: a prompt had them already
     """
 
     def __init__(
@@ -101,13 +102,14 @@ class Writing:
         stops: Sequence[str] = (),
         guards: Sequence[GuardMaker] = (),
         alternatives: int = 0,
+        begun: int = 0,
     ) -> None:
         self.options, self.number, self.alternatives = options, number, alternatives
         self.vocab_size = tokenizer.vocab_size
         self.tokens, self.nats, self.characters = 0, 0.0, 0
         self.text: list[str] = []
         self.stopped_by = "" if max_tokens else "length"
-        self._most = max_tokens
+        self._most, self._begun = max_tokens, begun
         self._end = None if tokenizer.closed else tokenizer.boundary_id
         self._random = np.random.default_rng([seed, number])
         self._noise: list[float] = []  # drawn already, the next one last
@@ -145,10 +147,12 @@ class Writing:
         self._remember(token)
         finished = "end" if token == self._end else ""
         text = "" if finished else self._decoder.push_one(token)
-        self.characters += len(text)
         for guard in self.guards:
             guard.take(token, text)
             finished = finished or guard.finished
+        if self._begun:
+            text, self._begun = text[self._begun :], max(0, self._begun - len(text))
+        self.characters += len(text)
         piece = self._stop.push(text)
         if self._stop.stopped:
             self.stopped_by = "stop"

@@ -41,15 +41,19 @@ KEPT = (  # of generation_config.json, under the names of Hugging Face
 
 
 def read_defaults(directory: Path) -> dict[str, Any]:
-    """Give the options that count where none are given, from a model's generation_config.json.
+    """Give the options that count where none are given: a model's own, and else charlm's."""
+    return {"temperature": TEMPERATURE, "max_tokens": MAX_TOKENS} | read_own_defaults(directory)
 
-    What it does not say is as charlm has it; keys of which charlm knows nothing count for nothing.
-    Raises ModelError for a value that makes no sense.
+
+def read_own_defaults(directory: Path) -> dict[str, Any]:
+    """Give the options that a model's generation_config.json has, by charlm's names.
+
+    Keys of which charlm knows nothing count for nothing. Raises ModelError for a value that makes
+    no sense.
     """
-    defaults: dict[str, Any] = {"temperature": TEMPERATURE, "max_tokens": MAX_TOKENS}
     path = directory / GENERATION_CONFIG
     if not path.exists():
-        return defaults
+        return {}
     value = read_plain_json(path)
     if not isinstance(value, dict):
         raise ModelError(f"{path} is not a JSON object")
@@ -67,12 +71,7 @@ def read_defaults(directory: Path) -> dict[str, Any]:
         raise ModelError(f"{path}: do_sample must be true or false, not {sampled!r:.40}")
     if sampled is False:
         given["temperature"] = 0.0
-    return defaults | given
-
-
-def sampling_defaults(directory: Path) -> dict[str, Any]:
-    """Give those of them that are of sampling."""
-    return {k: v for k, v in read_defaults(directory).items() if k not in OTHERS}
+    return given
 
 
 def by_own_names(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -141,7 +140,7 @@ def generator_keywords(
 def _check_search(given: Mapping[str, Any], beams: BeamOptions) -> None:
     """Raise UsageError for options that count for nothing: here of a search, there of drawing."""
     if not beams.beams:
-        check("length_penalty" not in given, "--length-penalty is for --beams N: give both")
+        check("length_penalty" not in given, "--length-penalty is for --beams: give both")
         return
     for name, field in SamplingOptions.__dataclass_fields__.items():
         value = given.get(name, field.default)

@@ -25,7 +25,7 @@ from charlm.errors import UsageError
 from charlm.model.network import LanguageNetwork
 from charlm.predict.adaptation import Adaptation
 from charlm.predict.neural import NeuralPredictor, NeuralState
-from charlm.predict.predictor import DensePrediction, Prediction
+from charlm.predict.predictor import DensePrediction, Prediction, checked_ids
 
 SMALLEST = 1e-12  # mean of the scales
 
@@ -136,6 +136,7 @@ class AdaptingPredictor:
         Gives what it gives for each part of a segment, before anything is learned from that, and
         the state after. Only the last state stays as it is.
         """
+        ids = checked_ids(ids, self.vocab_size)
         reader, now, begin, pending = state.reader, state.now, state.begin, state.pending
         if pending is None:
             piece, outputs, now = way(reader, ids, now)

@@ -24,6 +24,7 @@ from charlm.predict.predictor import (
     Network,
     Prediction,
     State,
+    checked_ids,
     compile_all,
     lanes_of,
 )
@@ -123,7 +124,7 @@ class CachedPredictor:
 
     def read(self, ids: np.ndarray, state: CacheState) -> CacheState:
         """Read ids (S, N) without a look at what the cache says of them."""
-        state = self._whole(state)
+        ids, state = checked_ids(ids, self.vocab_size), self._whole(state)
         for start in range(0, ids.shape[1], CHUNK):
             part = np.asarray(ids[:, start : start + CHUNK], dtype=np.int64)
             _, outputs, inner = self.network.score_with_outputs(part, state.inner)
@@ -135,7 +136,8 @@ class CachedPredictor:
 
         The cache's are infinite for ids that it does not hold, once it is full.
         """
-        pieces, state = [np.zeros((len(ids), 0, 2), dtype=np.float32)], self._whole(state)
+        ids, state = checked_ids(ids, self.vocab_size), self._whole(state)
+        pieces = [np.zeros((len(ids), 0, 2), dtype=np.float32)]
         for start in range(0, ids.shape[1], CHUNK):
             part = np.asarray(ids[:, start : start + CHUNK], dtype=np.int64)
             nats, outputs, inner = self.network.score_with_outputs(part, state.inner)

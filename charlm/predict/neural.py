@@ -16,7 +16,7 @@ from charlm.model.state import State as HiddenState
 from charlm.model.state import select_state, stack_states
 from charlm.predict.clustered import ClusteredPrediction
 from charlm.predict.drawn_tensors import sent
-from charlm.predict.predictor import Prediction
+from charlm.predict.predictor import Prediction, checked_ids
 from charlm.predict.segments import can_be_cut, score_in_segments
 from charlm.predict.tensors import TensorPrediction
 
@@ -82,7 +82,8 @@ class NeuralPredictor:
     @torch.inference_mode()
     def step(self, ids: np.ndarray, state: NeuralState) -> tuple[Prediction, NeuralState]:
         """Read one id in each stream, (S,); predict what comes after it."""
-        after = self._read(np.asarray(ids)[:, None], state.hidden)[1]
+        ids = checked_ids(ids, self.vocab_size)
+        after = self._read(ids[:, None], state.hidden)[1]
         return self.prediction(after), after
 
     def score(self, ids: np.ndarray, state: NeuralState) -> tuple[np.ndarray, NeuralState]:
@@ -163,6 +164,7 @@ class NeuralPredictor:
 
     def _windows(self, ids: np.ndarray) -> Iterator[np.ndarray]:
         """Cut ids (S, N) into pieces whose hidden states take little memory."""
+        ids = checked_ids(ids, self.vocab_size)
         numbers = len(ids) * max(self.network.config.state_sizes)
         width = max(1, min(WINDOW, NUMBERS // numbers))
         for start in range(0, ids.shape[1], width):

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from charlm.predict.predictor import LazyPrediction, Prediction
+from charlm.predict.predictor import LazyPrediction, Prediction, checked_ids
 
 if TYPE_CHECKING:
     from charlm.predict.ngram_compiled import CompiledGrams
@@ -102,12 +102,12 @@ class NgramPredictor:
 
     def step(self, ids: np.ndarray, state: np.ndarray) -> tuple[Prediction, np.ndarray]:
         """Read one id in each stream, (S,); predict what comes after it."""
-        after = self._after(np.asarray(ids), state)
+        after = self._after(checked_ids(ids, self.vocab_size), state)
         return self.prediction(after), after
 
     def score(self, ids: np.ndarray, state: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Read ids (S, N); give -log p of each where it stands, (S, N) float32 nats."""
-        found = self._find(np.asarray(ids), state)
+        found = self._find(checked_ids(ids, self.vocab_size), state)
         contexts = self._contexts(found, state)
         log_probs = self._log_probs(found, contexts)
         if ids.shape[1]:
@@ -124,7 +124,7 @@ class NgramPredictor:
 
     def positions(self, ids: np.ndarray, state: np.ndarray) -> tuple[Prediction, np.ndarray]:
         """Give what is predicted at each of ids (1, n), as n streams, and the state after."""
-        found = self._find(np.asarray(ids), state)
+        found = self._find(checked_ids(ids, self.vocab_size), state)
         contexts = [each[0] for each in self._contexts(found, state)]
         before = np.array(contexts, dtype=np.int64).reshape(self.order - 1, ids.shape[1]).T
         return self.prediction(before), self._last(found) if ids.shape[1] else state

@@ -10,6 +10,7 @@ along its streams. Legend: S streams, N ids of each, V vocabulary.
 
 A state has read everything before the id that is predicted next; `start` has read the boundary.
 All of a prediction's answers agree, to 1e-4 in float32, and its probabilities sum to one.
+What reads ids raises UsageError for a number that is no id.
 """
 
 import math
@@ -20,10 +21,12 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 
+from charlm.errors import UsageError
 from charlm.predict.changes import Change, changed
 from charlm.predict.drawing import draw, largest
 
 State: TypeAlias = Any
+FEW = 16  # ids
 Rules: TypeAlias = Callable[[np.ndarray], np.ndarray]
 
 
@@ -96,6 +99,21 @@ class Network(Predictor, Protocol):
 
     def unpack(self, arrays: Sequence[np.ndarray]) -> State:
         """Make a state of them."""
+
+
+def checked_ids(ids: np.ndarray, vocab_size: int) -> np.ndarray:
+    """Give ids of any shape as an array; raise UsageError where one is none of 0 to V - 1."""
+    ids = np.asarray(ids)
+    if ids.dtype.kind not in "iu" and ids.size:
+        raise UsageError(f"ids are whole numbers, not {ids.ravel()[0]!r:.40}")
+    if ids.size <= FEW:  # looked at one by one in a tenth of the time
+        known = all(0 <= token < vocab_size for token in ids.ravel().tolist())
+    else:
+        known = bool(ids.min() >= 0 and ids.max() < vocab_size)
+    if not known:
+        wrong = ids[(ids < 0) | (ids >= vocab_size)][0]
+        raise UsageError(f"{wrong} is no id of this model: they are 0 to {vocab_size - 1}")
+    return ids
 
 
 def lanes_of(predictor: object) -> float:

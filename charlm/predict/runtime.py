@@ -19,7 +19,7 @@ import numpy as np
 from charlm.errors import UsageError
 from charlm.model.rows import Weight, plain_weights
 from charlm.model.shape import GATES, NetworkConfig
-from charlm.predict.predictor import Prediction
+from charlm.predict.predictor import Prediction, checked_ids
 from charlm.predict.runtime_cells import layer_of
 from charlm.predict.runtime_heads import FEW_BYTES, Head, few, head_of
 
@@ -145,7 +145,7 @@ class RuntimePredictor:
 
     def step(self, ids: np.ndarray, state: RuntimeState) -> tuple[Prediction, RuntimeState]:
         """Read one id in each stream, (S,); predict what comes after it."""
-        after = self._read(np.asarray(ids), state.numbers)
+        after = self._read(checked_ids(ids, self.vocab_size), state.numbers)
         return self._head.prediction(after[:, self._outputs]), RuntimeState(after)
 
     def score(self, ids: np.ndarray, state: RuntimeState) -> tuple[np.ndarray, RuntimeState]:
@@ -158,7 +158,7 @@ class RuntimePredictor:
 
     def read(self, ids: np.ndarray, state: RuntimeState) -> RuntimeState:
         """Read ids (S, N) without a look at what is said of them."""
-        for column in np.asarray(ids).T:
+        for column in checked_ids(ids, self.vocab_size).T:
             state = RuntimeState(self._read(column, state.numbers))
         return state
 
@@ -203,6 +203,7 @@ class RuntimePredictor:
         self, ids: np.ndarray, state: RuntimeState
     ) -> Iterator[tuple[np.ndarray, np.ndarray, RuntimeState]]:
         """Score piece by piece: nats (S, n), the outputs before (S, n, E), the state after."""
+        ids = checked_ids(ids, self.vocab_size)
         width = max(1, CHUNK_NUMBERS // (len(ids) * self.vocab_size))
         for start in range(0, ids.shape[1], width):
             part, outputs = ids[:, start : start + width], []

@@ -1,7 +1,7 @@
 """The routes of the server: health, models, completions, suggestions, and the page."""
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.applications import Starlette
@@ -17,6 +17,7 @@ from charlm.options import did_you_mean
 from charlm.serving.access import Gate, Lock
 from charlm.serving.answers import Completion, EventStream
 from charlm.serving.bodies import read_object
+from charlm.serving.constraints import ConstraintMaker
 from charlm.serving.options import ServeOptions
 from charlm.serving.orders import Engine, Order
 from charlm.serving.pace import Pace
@@ -47,12 +48,14 @@ GONE = Response(status_code=499)  # nobody reads it
 class Served:
     """The model that is served, as its clients see it.
 
-    created: seconds since 1970
+    created:  seconds since 1970
+    defaults: options of a completion that count where a request has none, in place of OpenAI's
     """
 
     name: str
     tokenizer: Tokenizer
     created: int = 0
+    defaults: Mapping[str, Any] = field(default_factory=dict)
 
 
 class Service:
@@ -61,6 +64,7 @@ class Service:
     def __init__(self, engine: Engine, served: Served, options: ServeOptions) -> None:
         self._engine, self._served, self._options = engine, served, options
         self._prompts = PromptReader(served.tokenizer, options.max_prompt)
+        self._constraints = ConstraintMaker(served.tokenizer, options.constraint_seconds)
         self._pace = Pace()
         self.stopping = False
 
@@ -90,13 +94,13 @@ class Service:
 
     async def complete(self, request: Request) -> Response:
         """Complete prompts: at once, or in a stream as the tokens come."""
-        given = await read_object(request, self._options)
-        asked = read_completion(
-            given, self._options, self._served.name, self._served.tokenizer.vocab_size
-        )
-        orders = [await self._order(asked, number) for number in range(len(asked.prompts))]
+        given, served = await read_object(request, self._options), self._served
+        size = served.tokenizer.vocab_size
+        asked = read_completion(given, self._options, served.name, size, served.defaults)
+        numbers, one = range(len(asked.prompts)), object()
+        orders = [await self._order(asked, number, one) for number in numbers]
         tokens = sum(len(order.prompt) for order in orders)
-        completion = Completion(asked, self._served.name, tokens)
+        completion = Completion(asked, served.name, tokens)
         work = Work(self._options.request_seconds)
         work.complete(self._engine, orders)
         if asked.stream:
@@ -134,10 +138,14 @@ class Service:
         message = STOPPING if refusal.status == 429 else refusal.message  # it has room for nobody
         return Refusal(503, message, code="stopping")
 
-    async def _order(self, asked: CompletionRequest, number: int) -> Order:
+    async def _order(self, asked: CompletionRequest, number: int, request: object) -> Order:
         name = "prompt" if len(asked.prompts) == 1 else f"prompt[{number}]"
+        prompt = asked.prompts[number]
+        constraint = await self._constraints.make(asked.wish, prompt)
+        if constraint is not None and asked.max_tokens and isinstance(prompt, str):
+            prompt = prompt.removesuffix(constraint.begun)
         return Order(
-            await self._prompts.ids(asked.prompts[number], name),
+            await self._prompts.ids(prompt, name),
             asked.options,
             asked.max_tokens,
             asked.stops,
@@ -146,6 +154,8 @@ class Service:
             asked.echo,
             asked.logprobs,
             whole=not asked.stream,
+            constraint=constraint,
+            request=request,
         )
 
     def _model(self) -> dict[str, Any]:

@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 STREAMS = 64
 WAITING = 32
 SECONDS = 60.0
+CONSTRAINT_SECONDS = 0.25
 STOPPED = "the server was stopped"
 
 
@@ -28,8 +29,9 @@ class ModelEngine:
     """Works on orders for one model: an `Engine`.
 
     streams: samples that are written at a time
-    waiting: orders that wait for room, and suggestions that wait for their turn, at most
+    waiting: requests that wait for room, and suggestions that wait for their turn, at most
     seconds: that an order may take, waiting included; then it fails
+    constraint_seconds: that what its texts must be may take at one token of each
     """
 
     def __init__(
@@ -39,9 +41,10 @@ class ModelEngine:
         streams: int = STREAMS,
         waiting: int = WAITING,
         seconds: float = SECONDS,
+        constraint_seconds: float = CONSTRAINT_SECONDS,
     ) -> None:
         self._streams, self._waiting, self._seconds = streams, waiting, seconds
-        self._rounds = Rounds(model, streams)
+        self._rounds = Rounds(model, streams, constraint_seconds)
         self._changed = threading.Condition()
         self._queue: deque[CompletionJob] = deque()
         self._closing, self._cut = False, False
@@ -62,8 +65,10 @@ class ModelEngine:
             raise UsageError(f"n must be 1 to {self._streams}, not {order.count}")
         job = CompletionJob(order, receive, time.monotonic() + self._seconds)
         with self._changed:
-            if (waiting := self._count_waiting()) >= self._waiting or self._closing:
-                raise Busy(self._rounds.seconds_until(waiting))
+            waiting = self._waiting_requests()
+            full = len(waiting) >= self._waiting and request_of(job) not in waiting
+            if full or self._closing:
+                raise Busy(self._rounds.seconds_until(len(waiting)))
             self._queue.append(job)
             self._changed.notify()
         return job
@@ -72,7 +77,8 @@ class ModelEngine:
         """Suggest next words: one Suggestions, or a Failure; raise Busy as above."""
         job = SuggestionJob(text, k, receive, time.monotonic() + self._seconds)
         with self._changed:
-            if len(self._rounds.suggestions) >= self._waiting or self._closing:
+            waiting = [job for job in tuple(self._rounds.suggestions) if not job.over]
+            if len(waiting) >= self._waiting or self._closing:
                 raise Busy(1.0)
             self._rounds.take(job)
             self._changed.notify()
@@ -89,11 +95,11 @@ class ModelEngine:
             self._changed.notify()
         self._thread.join()
 
-    def _count_waiting(self) -> int:
-        """Count the orders of the queue that there is no room for now."""
-        room, counts = self._rounds.room, [job.order.count for job in self._queue]
-        fitting = bisect_right(list(accumulate(counts)), room)
-        return len(counts) - fitting
+    def _waiting_requests(self) -> set[object]:
+        """Give the requests of which an order is in the queue that there is no room for now."""
+        waiting = [job for job in self._queue if not job.over]
+        ends = list(accumulate(job.order.count for job in waiting))
+        return set(map(request_of, waiting[bisect_right(ends, self._rounds.room) :]))
 
     def _run(self) -> None:
         """Do round after round, as long as there is work."""
@@ -122,3 +128,8 @@ class ModelEngine:
         self._queue = deque(job for job in self._queue if not job.over)
         while self._queue and self._queue[0].order.count <= self._rounds.room:
             self._rounds.take(self._queue.popleft())
+
+
+def request_of(job: CompletionJob) -> object:
+    """Give what a job was ordered by; where that is not said, it is by itself."""
+    return job if job.order.request is None else job.order.request

@@ -3,8 +3,10 @@
 import logging
 import time
 
+from charlm.generation.batching import WritingBatch
 from charlm.generation.suggest import Suggestions
 from charlm.generation.writing import Writing
+from charlm.serving.engine_languages import BoundedLanguage
 from charlm.serving.engine_reading import Echo, Reading
 from charlm.serving.orders import Failure, Order, Piece, Receiver
 
@@ -55,6 +57,7 @@ class CompletionJob(Job):
 
     reading:  its prompt, while that is read
     writings: its samples that are not complete
+    batch:    they step in, where they must be of a language; else they share that of all others
     """
 
     def __init__(self, order: Order, receive: Receiver, deadline: float) -> None:
@@ -62,6 +65,8 @@ class CompletionJob(Job):
         self.order = order
         self.reading: Reading | None = None
         self.writings: list[Writing] = []
+        self.batch: WritingBatch | None = None
+        self.language: BoundedLanguage | None = None
 
     def tell_prompt(self, echo: Echo, finish: str | None) -> None:
         """Tell a piece of the prompt for every sample; with a `finish` it was all."""

@@ -2,6 +2,8 @@
 
 A round admits what there is room for, reads on in the prompts that are waiting, makes at most one
 suggestion, and writes one token in every sample that is going on: nobody waits long for others.
+Samples that must be of a language are asked about at each token, which may take long: those of an
+order step by themselves, an order a round, and all others get as much time before the next one.
 """
 
 import logging
@@ -18,9 +20,10 @@ from charlm.generation.writing import Writing
 from charlm.language.handle import LanguageModel
 from charlm.predict.predictor import State, lanes_of
 from charlm.serving.engine_jobs import CompletionJob, Job, SuggestionJob
+from charlm.serving.engine_languages import BoundedLanguage, ConstraintError, complaint
 from charlm.serving.engine_reading import PIECE, Reading
 from charlm.serving.engine_tokens import Teller, TokenTexts
-from charlm.serving.orders import Failure, Order
+from charlm.serving.orders import Failure
 
 FAILED = "the model failed"
 REMEMBERED = 8  # completions, about, whose time counts
@@ -31,15 +34,16 @@ logger = logging.getLogger(__name__)
 class Rounds:
     """The work on all jobs together.
 
-    most:  samples that are written at a time
-    steps: how often the model took one with all of them
+    most:    samples that are written at a time
+    seconds: that a constraint may take at one token of an order's samples
+    steps:   how often the model took one for samples
     """
 
-    def __init__(self, model: LanguageModel, most: int) -> None:
+    def __init__(self, model: LanguageModel, most: int, seconds: float) -> None:
         self._model, self._predictor = model, model.predictor
         self._texts = TokenTexts(model.tokenizer)
         self._start: State = None
-        self._most = most
+        self._most, self._constraint_seconds = most, seconds
         self.steps = 0
         self._sessions = Sessions(model.session)
         self.suggestions: deque[SuggestionJob] = deque()
@@ -49,6 +53,8 @@ class Rounds:
         self._reading: deque[CompletionJob] = deque()
         self._samples: dict[Writing, tuple[CompletionJob, Teller]] = {}
         self._batch = WritingBatch(self._predictor)
+        self._constrained: deque[CompletionJob] = deque()
+        self._constrained_from = 0.0
 
     @property
     def busy(self) -> bool:
@@ -89,6 +95,7 @@ class Rounds:
         while self.suggestions:  # more of which may come meanwhile
             self.suggestions.popleft().tell(Failure(message))
         self._reading.clear()
+        self._constrained.clear()
         self._running, self._samples = [], {}
         self._batch = WritingBatch(self._predictor)
 
@@ -108,6 +115,7 @@ class Rounds:
         if over:
             self._running = [job for job in self._running if not job.over]
             self._reading = deque(job for job in self._reading if not job.over)
+            self._constrained = deque(job for job in self._constrained if not job.over)
         while self.suggestions and self.suggestions[0].over:
             self.suggestions.popleft()
 
@@ -147,16 +155,22 @@ class Rounds:
         """Let the samples of an order join."""
         order = job.order
         seed = fresh_seed() if order.seed is None else order.seed
-        writings = [self._writing(order, seed, number) for number in range(order.count)]
+        if order.constraint is not None:
+            job.language = BoundedLanguage(order.constraint.language, self._constraint_seconds)
+            job.batch = WritingBatch(self._predictor)
+            self._constrained.append(job)
+        writings = [self._writing(job, seed, number) for number in range(order.count)]
         state = self._predictor.select(reading.state, [0] * order.count)
-        self._batch.admit(writings, state)
+        batch = self._batch if job.batch is None else job.batch
+        batch.admit(writings, state)
         job.writings = writings
         for writing in writings:
             tokens = order.logprobs is not None
             teller = Teller(self._texts, reading.characters, tokens=tokens, whole=order.whole)
             self._samples[writing] = job, teller
 
-    def _writing(self, order: Order, seed: int, number: int) -> Writing:
+    def _writing(self, job: CompletionJob, seed: int, number: int) -> Writing:
+        order = job.order
         index = None if order.options.max_copy is None else self._model.text_index
         return Writing(
             self._model.tokenizer,
@@ -166,8 +180,9 @@ class Rounds:
             number=number,
             prompt_ids=order.prompt,
             stops=order.stops,
-            guards=guards_of(order.options, index, self._model.tokenizer),
+            guards=guards_of(order.options, job.language, index, self._model.tokenizer),
             alternatives=order.logprobs or 0,
+            begun=0 if order.constraint is None or order.echo else len(order.constraint.begun),
         )
 
     def _suggest(self) -> None:
@@ -187,19 +202,34 @@ class Rounds:
         self._suggest_from = now + (now - began)
 
     def _write(self) -> None:
-        """Write a token in every sample."""
-        if not len(self._batch):
+        """Write a token in every sample; of those that are of a language, in those of one order."""
+        if len(self._batch):
+            together = [job for job in self._running if job.writings and job.batch is None]
+            if not self._step(self._batch, together):
+                self._batch = WritingBatch(self._predictor)
+        others = len(self._batch) or self._reading
+        began = time.monotonic()
+        if not self._constrained or (others and began < self._constrained_from):
             return
+        job = self._constrained.popleft()
+        assert job.batch is not None and job.language is not None
+        job.language.allow()
+        if self._step(job.batch, [job]) and not job.over:
+            self._constrained.append(job)  # others first
+        now = time.monotonic()
+        self._constrained_from = now + (now - began)
+
+    def _step(self, batch: WritingBatch, jobs: Sequence[CompletionJob]) -> bool:
+        """Write a token in every sample of a batch, which is that of some jobs, or fail them."""
         try:
-            written = self._batch.step()
+            written = batch.step()
         except Exception as error:
-            jobs = [job for job in self._running if job.writings]
             _fail(jobs, error)
             for job in jobs:
+                for writing in job.writings:
+                    del self._samples[writing]
                 job.writings = []
-            self._samples.clear()
-            self._batch = WritingBatch(self._predictor)
-            return
+            return False
         self.steps += 1
         for each in written:
             job, teller = self._samples[each.writing]
@@ -211,10 +241,16 @@ class Rounds:
                 job.writings.remove(each.writing)
                 if not job.writings:
                     job.over = True
+        return True
 
 
 def _fail(jobs: Sequence[Job], error: Exception) -> None:
     """Tell that work failed: what was wrong with it, or that it is our fault."""
+    if isinstance(error, ConstraintError):
+        for job in jobs:
+            assert isinstance(job, CompletionJob) and job.order.constraint is not None
+            job.tell(Failure(complaint(error), job.order.constraint.field))
+        return
     if isinstance(error, CharlmError):
         message = str(error)
     else:

@@ -75,8 +75,8 @@ class Fields:
             raise wrong(name, f"must be texts of 1 to {longest} characters")
         return tuple(found)
 
-    def sampling(self, vocab_size: int) -> SamplingOptions:
-        """Give how tokens are chosen: the model's own distribution, where nothing is given."""
+    def sampling(self, vocab_size: int, defaults: Mapping[str, Any] = {}) -> SamplingOptions:
+        """Give how tokens are chosen: by `defaults`, and else from the model's own distribution."""
         given = {name: self.get(name) for name in SAMPLING if self.get(name) is not None}
         for name, value in given.items():
             try:
@@ -88,10 +88,10 @@ class Fields:
                 given["logit_bias"] = biases_of(biases, vocab_size)
             except UsageError as error:
                 raise wrong("logit_bias", _said_of("logit_bias", error)) from None
-        options = SamplingOptions(**given)
-        if options.temperature > HOTTEST:
-            raise wrong("temperature", f"must be from 0 to {HOTTEST:g}, not {options.temperature}")
-        return options
+        temperature = given.get("temperature", 0)
+        if temperature > HOTTEST:
+            raise wrong("temperature", f"must be from 0 to {HOTTEST:g}, not {temperature}")
+        return SamplingOptions(**{**defaults, **given})
 
 
 def _said_of(name: str, error: UsageError) -> str:

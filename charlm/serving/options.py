@@ -2,6 +2,7 @@
 
 import dataclasses
 from dataclasses import dataclass
+from typing import Literal
 
 from charlm.options import check, option
 
@@ -15,6 +16,10 @@ class ServeOptions:
     )
     port: int = option(8000, "port to listen on; 0 takes a free one")
     name: str = option("", "name of the model for clients; without it that of its directory")
+    generation_config: Literal["auto", "openai"] = option(
+        "auto",
+        "defaults of sampling and length: those of the model's generation_config.json, or OpenAI's",
+    )
     max_body: int = option(1 << 20, "bytes of a request's body", flag="--body-limit")
     max_prompt: int = option(4096, "tokens of a prompt", flag="--prompt-limit")
     max_tokens: int = option(1024, "tokens that may be asked for", flag="--max-tokens-limit")
@@ -24,6 +29,18 @@ class ServeOptions:
     max_stops: int = option(4, "stop strings", flag="--stop-limit")
     max_stop_characters: int = option(64, "characters of each", flag="--stop-characters-limit")
     max_suggestions: int = option(50, "suggestions, k", flag="--suggestions-limit")
+    max_regex_characters: int = option(
+        256, "characters of a regular expression", flag="--regex-characters-limit"
+    )
+    max_words: int = option(1000, "words to choose from", flag="--words-limit")
+    max_word_characters: int = option(
+        256, "characters of each, and of a prefix", flag="--word-characters-limit"
+    )
+    constraint_seconds: float = option(
+        0.25,
+        "seconds that regex, prefix or words may take at one token",
+        flag="--constraint-timeout",
+    )
     queue: int = option(32, "requests that wait for their turn; more are sent away")
     streams: int = option(64, "samples that are written at a time")
     connections: int = option(512, "connections at a time; the idlest makes room for a new one")

@@ -5,8 +5,20 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
+from charlm.generation.languages import Language
 from charlm.generation.options import SamplingOptions
 from charlm.generation.suggest import Suggestions
+
+
+class Constraint(NamedTuple):
+    """The language that a text must be of, and the field of the request that asked for it.
+
+    begun: what the text begins with and the prompt had already: that is not read
+    """
+
+    field: str
+    language: Language
+    begun: str = ""
 
 
 @dataclass(frozen=True)
@@ -18,6 +30,8 @@ class Order:
     echo:     whether the prompt's tokens are answered too, before the first new one
     logprobs: how many of the most probable tokens are told beside each; None for no log p at all
     whole:    whether what is written of a sample is told when it has ended, in one piece
+    constraint: what is written must be of its language; None where it may be anything
+    request:    what it was ordered by: all orders of one wait together, and count as one
     """
 
     prompt: np.ndarray
@@ -29,6 +43,8 @@ class Order:
     echo: bool = False
     logprobs: int | None = None
     whole: bool = False
+    constraint: Constraint | None = None
+    request: object = None
 
 
 @dataclass(frozen=True)
@@ -59,9 +75,13 @@ class Piece(NamedTuple):
 
 @dataclass(frozen=True)
 class Failure:
-    """The model failed: nothing more will come. `message` is fit for a client."""
+    """Nothing more will come: the model failed, or the field of the request that is named.
+
+    message: fit for a client
+    """
 
     message: str
+    field: str | None = None
 
 
 class Busy(Exception):

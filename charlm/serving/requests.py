@@ -1,9 +1,12 @@
 """What a client asks for, checked: a completion in OpenAI's legacy form, or suggestions."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 from charlm.generation.options import SamplingOptions
+from charlm.serving import constraints
+from charlm.serving.constraints import CONSTRAINTS, Wish, read_wish
 from charlm.serving.fields import SAMPLING, Fields
 from charlm.serving.options import ServeOptions
 from charlm.serving.refusals import Refusal, wrong
@@ -13,6 +16,7 @@ LARGEST_SEED = (1 << 63) - 1
 FIELDS = (
     *("model", "prompt", "max_tokens", "n", "stop", "seed", "stream", "stream_options"),
     *("logprobs", "echo", "logit_bias", *SAMPLING),
+    *CONSTRAINTS,
 )
 NOT_TAKEN = {
     "best_of": "samples are not ranked here: ask for n and choose",
@@ -21,6 +25,7 @@ NOT_TAKEN = {
     "messages": "this server completes text and does not chat: send a 'prompt'",
     "max_completion_tokens": "did you mean 'max_tokens'?",
     "max_new_tokens": "did you mean 'max_tokens'?",
+    **constraints.NOT_TAKEN,
 }
 Prompt: TypeAlias = str | list[int]
 
@@ -39,12 +44,22 @@ class CompletionRequest:
     logprobs: int | None
     stream: bool
     include_usage: bool
+    wish: Wish | None = None
 
 
 def read_completion(
-    given: dict[str, Any], options: ServeOptions, model: str, vocab_size: int
+    given: dict[str, Any],
+    options: ServeOptions,
+    model: str,
+    vocab_size: int,
+    defaults: Mapping[str, Any] = {},
 ) -> CompletionRequest:
-    """Check a request for completions; raise Refusal, which names the field."""
+    """Check a request for completions; raise Refusal, which names the field.
+
+    defaults: options that count where a request has none, in place of OpenAI's
+    """
+    rules = dict(defaults)
+    usual = min(rules.pop("max_tokens", MAX_TOKENS), options.max_tokens)
     fields = Fields(given)
     fields.refuse_unknown(FIELDS, NOT_TAKEN)
     check_model(fields, model)
@@ -56,11 +71,11 @@ def read_completion(
             "prompt", f"may ask for {options.max_choices} choices at most: {asked} are more"
         )
     echo, stream = fields.flag("echo"), fields.flag("stream")
-    max_tokens = fields.whole("max_tokens", 0 if echo else 1, options.max_tokens, MAX_TOKENS)
+    max_tokens = fields.whole("max_tokens", 0 if echo else 1, options.max_tokens, usual)
     return CompletionRequest(
         prompts,
-        fields.sampling(vocab_size),
-        MAX_TOKENS if max_tokens is None else max_tokens,
+        fields.sampling(vocab_size, rules),
+        usual if max_tokens is None else max_tokens,
         fields.texts("stop", options.max_stops, options.max_stop_characters),
         fields.whole("seed", 0, LARGEST_SEED, None),
         count,
@@ -68,6 +83,7 @@ def read_completion(
         fields.whole("logprobs", 0, options.max_logprobs, None),
         stream,
         _include_usage(fields.get("stream_options"), stream),
+        read_wish(fields, options),
     )
 
 

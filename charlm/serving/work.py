@@ -12,7 +12,7 @@ from starlette.types import Receive
 
 from charlm.generation.suggest import Suggestions
 from charlm.serving.orders import Busy, Engine, Failure, Order, Piece, Receiver, Ticket
-from charlm.serving.refusals import Refusal
+from charlm.serving.refusals import Refusal, wrong
 
 Said: TypeAlias = Piece | Failure | Suggestions
 
@@ -52,7 +52,8 @@ class Work:
     async def answers(self, seconds: float = math.inf) -> list[Answer]:
         """Wait for what is answered next; [] after so many seconds, or when the client has left.
 
-        Raises Refusal where the time is over, or the model has failed, after all that came before.
+        Raises Refusal where the time is over, or the model or a field of the request has failed,
+        after all that came before.
         """
         if self._loop.time() >= self._deadline:
             raise too_late(self._seconds)
@@ -66,6 +67,8 @@ class Work:
         if self._loop.time() >= self._deadline and not self.gone:
             raise too_late(self._seconds)  # also where the engine has just failed it for that
         if self._answers and isinstance(failure := self._answers[0].said, Failure):
+            if failure.field is not None:
+                raise wrong(failure.field, failure.message)
             raise Refusal(500, failure.message, code="model_failed")
         return []
 

@@ -172,6 +172,15 @@ class Decoder:
         self._within = within
         return text
 
+    def peek_one(self, token: int) -> str | None:
+        """Give what `peek` gives of one id, sooner; None where that is no whole characters."""
+        if self._within:
+            return None
+        text = self._tokenizer.texts.get(token)
+        if text is None and not self.pending((token,)):
+            text = self._tokenizer.texts[token] = self.peek((token,))
+        return text
+
     def pending(self, ids: Iterable[int] = ()) -> bytes:
         """Give the bytes of a character that would be incomplete after ids; takes nothing."""
         state, within = self._utf8.getstate(), self._within

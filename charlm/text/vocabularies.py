@@ -230,6 +230,10 @@ class ClosedDecoder(Decoder):
         """Give no bytes: words are whole."""
         return b""
 
+    def peek_one(self, token: int) -> str | None:
+        """Give what `peek` gives of one id: always whole characters."""
+        return self.peek((token,))
+
     def joints(self, ids: Iterable[int] = ()) -> tuple[str, ...]:
         """Give what may stand behind a word; a line begins with anything."""
         at_line_start = self._at_line_start

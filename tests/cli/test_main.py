@@ -118,7 +118,9 @@ def test_prepare_makes_a_corpus_for_train(say, text_file, tmp_path):
         (["eval"], "MODEL"),
         (["train", "--minutes", "1", "--steps", "2"], "--minutes"),
         (["train", "--minutes", "-1"], "--minutes"),
-        (["suggest", "m", "x", "-k", "0"], "-k"),
+        (["suggest", "m", "x", "-k", "0"], "-k must be from 1 to 1000, not 0"),
+        (["suggest", "m", "x", "-k", "1000000"], "-k must be from 1 to 1000"),
+        (["type", "m", "-k", "1001"], "-k must be from 1 to 1000"),
         (["generate", "m", "x", "--samples", "0"], "--samples"),
     ],
 )

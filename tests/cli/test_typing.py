@@ -52,6 +52,11 @@ def test_what_is_typed_is_the_text(model):
     assert typed(model, "") == Typed("", 0)
 
 
+def test_what_is_pasted_counts_as_if_it_had_been_typed(model):
+    pasted = typed(model, "the \x1b[200~first\r\nsecond\x1b[201~!")
+    assert pasted == Typed("the first\nsecond!", 17) and pasted.saved == 0
+
+
 def test_enter_begins_a_new_line(model):
     assert typed(model, "one\rtwo").text == "one\ntwo"
 

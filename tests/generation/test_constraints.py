@@ -8,8 +8,9 @@ import pytest
 from charlm.errors import UsageError
 from charlm.generation.constraints import LanguageGuard
 from charlm.generation.generator import Generator
+from charlm.generation.joints import BegunLanguage
 from charlm.generation.languages import PatternLanguage, PrefixLanguage, WordLanguage
-from charlm.generation.options import SamplingOptions
+from charlm.generation.options import BeamOptions, SamplingOptions
 from charlm.text.learning import learn_tokenizer
 from tests.predictors import Bigram
 
@@ -54,9 +55,10 @@ CLOSED = learn_tokenizer("word", lambda: [TEXT], unknown="unk")
 def written(kind, count=25, prompt="the", max_tokens=60, **options):
     tokenizer = KINDS.get(kind, CLOSED)
     predictor = Bigram.of_text(tokenizer, TEXT, smoothing=0.05)
+    more = {name: options.pop(name) for name in ("stops", "beams") if name in options}
     rules = SamplingOptions(**options)
     return Generator(
-        predictor, tokenizer, prompt, rules, max_tokens=max_tokens, seed=1, count=count
+        predictor, tokenizer, prompt, rules, max_tokens=max_tokens, seed=1, count=count, **more
     ).samples()
 
 
@@ -110,6 +112,50 @@ def test_a_text_begins_as_it_must_and_goes_on_freely(kind, prefix):
     assert len({sample.text for sample in samples}) > 10
 
 
+@pytest.mark.parametrize("rules", [{}, {"temperature": 0.3}, {"beams": BeamOptions(beams=30)}])
+@pytest.mark.parametrize("kind", ["word", "bpe"])
+def test_a_blank_at_the_end_of_a_prompt_is_written_with_the_word_behind_it(kind, rules):
+    for prompt in ("the", "a bad", "", "a cab: the cat"):
+        blank = written(kind, prompt=f"{prompt} ", words=("cat", "act", "cab"), **rules)
+        plain = written(kind, prompt=prompt, regex=" (cat|act|cab)", **rules)
+        assert [f" {sample.text}" for sample in blank] == [sample.text for sample in plain]
+        for one, other in zip(blank, plain, strict=True):
+            assert (one.tokens, one.nats) == (other.tokens, other.nats)
+    prefixed = written(kind, prompt="the ", prefix="cat a", max_tokens=20, **rules)
+    assert all(sample.text.startswith("cat a") for sample in prefixed)
+
+
+@pytest.mark.parametrize("kind", ["byte", "char"])
+def test_where_no_token_joins_a_blank_to_a_word_it_is_read(kind):
+    for sample in written(kind, prompt="the ", words=("cat",)):
+        assert (sample.text, sample.tokens) == ("cat", 3)
+
+
+@pytest.mark.parametrize("prompt", ["the ", "the  ", "bad act\n", "bad act\n ", " ", ""])
+def test_a_word_of_the_closed_form_follows_a_blank_without_another(prompt):
+    for sample in written("closed", prompt=prompt, words=("cat",)):
+        assert (sample.text, sample.stopped_by) == ("cat", "match")
+
+
+def test_a_stop_string_is_not_looked_for_in_what_the_prompt_had():
+    for sample in written("bpe", prompt="the ", regex="[a-z ]{9,}", stops=(" ",)):
+        assert " " not in sample.text and len(sample.text) > 0
+
+
+def test_a_language_that_was_begun_is_that_of_what_follows():
+    words, begun = WordLanguage(["cat", "cab"], spaced=False), "é "
+    whole = BegunLanguage(begun, words)
+    for end in range(len(begun) + 1):
+        assert whole.begins(begun[:end]) and not whole.holds(begun[:end])
+    for text in ("ca", "cat", "cu", "cats"):
+        assert whole.begins(begun + text) == words.begins(text)
+        assert whole.holds(begun + text) == words.holds(text)
+        assert list(whole.probes(begun + text)) == list(words.probes(text))
+    assert not whole.begins("e") and not whole.begins("cat") and not whole.begins("éc")
+    assert whole.probes("", b"\xc3") == ["é"] and not whole.probes("é", b"\xc3")
+    assert whole.ends and not BegunLanguage(begun, PrefixLanguage("a")).ends
+
+
 @pytest.mark.parametrize("prompt, space", [("the", " "), ("", ""), ("bad act\n", "")])
 def test_words_of_the_closed_form_are_seen_with_the_spaces_that_are_written(prompt, space):
     pattern = rf"{space}(cat|cab:|a|and)( (cat|cab:|a|and)){{2,4}}\n"
@@ -133,6 +179,8 @@ def test_what_may_come_is_asked_of_a_decoder_without_changing_it(kind):
     for token in random.integers(tokenizer.vocab_size, size=300).tolist():
         other = random.integers(tokenizer.vocab_size, size=2).tolist()
         decoder.peek(other), decoder.pending(other)
+        whole = None if decoder.pending(other[:1]) else decoder.peek(other[:1])
+        assert decoder.peek_one(other[0]) in (whole, None)
         assert decoder.pending() == untouched.pending()
         assert decoder.push([token]) == untouched.push([token])
 
@@ -148,6 +196,10 @@ def test_mistakes_in_an_expression_are_said_with_their_place():
         PatternLanguage("(?!)")
     with pytest.raises(UsageError, match="takes more than"):
         PatternLanguage(r"(a|a|a)*(a|a|a)*(a|a|a)*(a|a|a)*b{2}c").begins("a" * 90 + "d" * 3 + "e")
+    with pytest.raises(UsageError, match="mutually incompatible"):
+        PatternLanguage("(?u)(?L)a")
+    with pytest.raises(UsageError, match="take too long to tell apart"):
+        PatternLanguage(r"(?i)[ж][\w--[а-я]]").prepare(seconds=0)
     with pytest.raises(UsageError, match="list"):
         WordLanguage("cat")
     with pytest.raises(UsageError, match="one of"):

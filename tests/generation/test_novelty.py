@@ -251,5 +251,5 @@ def test_a_sample_without_any_token_left_ends():
 
 
 def test_senseless_limits_are_refused():
-    with pytest.raises(UsageError, match="--max-copy must be 1 or more, not 0"):
+    with pytest.raises(UsageError, match=r"^max_copy must be 1 or more, not 0"):
         SamplingOptions(max_copy=0)

@@ -149,7 +149,7 @@ def test_the_defaults_change_nothing():
     ],
 )
 def test_senseless_numbers_are_refused(values):
-    with pytest.raises(UsageError, match="--" + next(iter(values)).replace("_", "-")):
+    with pytest.raises(UsageError, match=next(iter(values))):
         SamplingOptions(**values)
 
 

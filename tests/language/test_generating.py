@@ -124,7 +124,7 @@ def test_a_value_of_a_wrong_type_is_refused_by_its_name(name, value):
     ids=repr,
 )
 def test_options_that_would_count_for_nothing_are_refused(given):
-    with pytest.raises(UsageError, match="--beams"):
+    with pytest.raises(UsageError, match="for beams"):
         generator_keywords(given)
 
 

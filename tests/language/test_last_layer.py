@@ -93,7 +93,7 @@ def test_a_resumed_run_ends_with_the_same_bytes_and_cannot_become_another(traine
     same = {"schedule": "constant", "warmup": 0.0, "dropout": 0.2, "weight_dropout": 0.2}
     trained(steps=4, out="whole", **same)
     trained(steps=2, **same)
-    with pytest.raises(UsageError, match="--last-hidden was 8, is now 9"):
+    with pytest.raises(UsageError, match="last_hidden was 8, is now 9"):
         trained(steps=4, resume=True, last_hidden=9, **same)
     trained(steps=4, resume=True, **same)
     whole, run = (

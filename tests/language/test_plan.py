@@ -1,6 +1,7 @@
 """The plan: a pure function without minutes, sensible at every size, and the user's word counts."""
 
 import dataclasses
+import re
 
 import pytest
 
@@ -120,8 +121,9 @@ def test_a_budget_in_epochs_is_counted_in_tokens():
     ],
 )
 def test_what_cannot_be_is_refused(options, message):
-    with pytest.raises(UsageError, match=message):
+    with pytest.raises(UsageError) as caught:
         TrainRequest(**options)
+    assert re.search(message, caught.value.message)
 
 
 def test_operations_equal_a_count_by_hand():
@@ -212,13 +214,13 @@ def test_windows_grow_unless_they_are_given():
     assert plan(bptt=20, bptt_start=4).windows == Windows(4, 20)
     assert plan(bptt_start=100).windows == Windows(100, 100)
     assert plan(batches="padded").windows == Windows(64, 64)
-    with pytest.raises(UsageError, match="--bptt-start must be at most --bptt, 4, not 9"):
+    with pytest.raises(UsageError, match=r"^bptt_start must be at most bptt, 4, not 9"):
         TrainRequest(bptt=4, bptt_start=9)
 
 
 @pytest.mark.parametrize("cutoffs", ["", "a", "1,", "-3", "1, 2"])
 def test_cutoffs_are_numbers_or_none(cutoffs):
-    with pytest.raises(UsageError, match="--cutoffs must be numbers"):
+    with pytest.raises(UsageError, match=r"^cutoffs must be numbers"):
         TrainRequest(cutoffs=cutoffs)
 
 

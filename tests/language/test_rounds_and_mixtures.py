@@ -56,9 +56,9 @@ def test_a_resumed_run_goes_on_to_the_same_bytes_and_cannot_become_another(train
     same = {"schedule": "constant", "warmup": 0.0, "dropout": 0.2, "weight_dropout": 0.2}
     trained(steps=9, out="whole", **same)
     trained(steps=5, **same)
-    with pytest.raises(UsageError, match="--mogrifier was 3, is now 2"):
+    with pytest.raises(UsageError, match="mogrifier was 3, is now 2"):
         trained(steps=9, resume=True, mogrifier=2)
-    with pytest.raises(UsageError, match="--mixtures was 2, is now 5"):
+    with pytest.raises(UsageError, match="mixtures was 2, is now 5"):
         trained(steps=9, resume=True, mixtures=5)
     trained(steps=9, resume=True)
     whole, run = (

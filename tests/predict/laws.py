@@ -1,7 +1,9 @@
 """What holds of every Predictor, as functions that a test calls."""
 
 import numpy as np
+import pytest
 
+from charlm.errors import UsageError
 from charlm.predict.positions import at_positions, positions, step_through
 from charlm.predict.reading import read
 
@@ -14,6 +16,7 @@ def check_laws(predictor, ids, tolerance=1e-4):
     check_that_pieces_are_the_whole(predictor, ids, tolerance)
     check_that_positions_are_steps(predictor, ids, tolerance)
     check_that_to_read_is_to_score(predictor, ids, tolerance)
+    check_that_what_is_no_id_is_refused(predictor, ids)
 
 
 def check_that_steps_are_the_score(predictor, ids, tolerance):
@@ -83,3 +86,20 @@ def check_that_to_read_is_to_score(predictor, ids, tolerance):
         end = predictor.score(some, predictor.start(len(some)))[1]
         one, other = predictor.prediction(state), predictor.prediction(end)
         np.testing.assert_allclose(one.log_probs(), other.log_probs(), atol=tolerance)
+
+
+def check_that_what_is_no_id_is_refused(predictor, ids):
+    state, long = predictor.start(1), np.resize(ids[:1], (1, 200))
+    for wrong in (-1, predictor.vocab_size, 10**12, 0.5):
+        row = long.astype(np.int64 if isinstance(wrong, int) else np.float64)
+        row[0, 100] = wrong
+        reading = {
+            "step": lambda wrong=wrong: predictor.step(np.array([wrong]), state),
+            "score": lambda row=row: predictor.score(row, state),
+            "read": lambda row=row: read(predictor, row, state),
+            "positions": lambda row=row: positions(predictor, row, state),
+        }
+        for name, do in reading.items():
+            with pytest.raises(UsageError, match=r"is no id of this model|are whole numbers"):
+                do()
+                pytest.fail(f"{name} took {wrong}")

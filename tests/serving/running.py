@@ -46,11 +46,11 @@ class Running:
 
 
 @contextlib.contextmanager
-def running(engine=None, *, key=None, hosts=(), origins=(), **limits):
+def running(engine=None, *, tokenizer=CHAR, key=None, hosts=(), origins=(), **limits):
     engine = engine or StandIn()
     options = ServeOptions(port=0, **limits)
     sockets = bind(options, key)
-    service = Service(engine, Served(NAME, CHAR), options)
+    service = Service(engine, Served(NAME, tokenizer), options)
     app = make_app(service, hosts=hosts, origins=origins, key=key)
     server = Server(app, service, engine, options)
     port = sockets[0].getsockname()[1]

@@ -193,10 +193,10 @@ def test_names_that_no_request_could_have_are_refused_and_not_ignored():
     hosts = ["charlm.example", "Charlm.Example", "192.0.2.1", "::1", "[::1]"]
     check_names(hosts, ["https://friend.example", "HTTP://localhost:3000", "http://[::1]:80"])
     for host in ("charlm.example:8000", "http://charlm.example", "*", "[::1]:80", "a b", ""):
-        with pytest.raises(UsageError, match="--allow-host"):
+        with pytest.raises(UsageError, match=r"^allow_host"):
             check_names([host], [])
     for origin in ("https://friend.example/", "friend.example", "*", "null", ""):
-        with pytest.raises(UsageError, match="--allow-origin"):
+        with pytest.raises(UsageError, match=r"^allow_origin"):
             check_names([], [origin])
 
 

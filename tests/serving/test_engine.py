@@ -189,6 +189,47 @@ def test_a_full_queue_says_when_to_come_again(engine_of):
     assert asked(engine, order()).wait().text()
 
 
+def test_the_orders_of_a_request_wait_together_and_count_as_one(engine_of):
+    engine, requests = engine_of(model_of(seconds=0.005), streams=2, waiting=2), "ab"
+    clients = [asked(engine, order(max_tokens=30, request=name)) for name in "xx"]
+    for _ in range(4):
+        clients += [asked(engine, order(max_tokens=5, request=name)) for name in requests]
+    with pytest.raises(Busy):
+        engine.complete(order(request="c"), Client())
+    clients.append(asked(engine, order(max_tokens=5, request="a")))
+    for client in clients:
+        assert client.wait().pieces()[-1].finish is not None
+
+
+def test_nobody_is_sent_away_for_those_who_have_left(engine_of, monkeypatch):
+    engine = engine_of(model_of(seconds=0.01), streams=1, waiting=2)
+    going_on = asked(engine, order(options=ENDLESS, max_tokens=100))
+    assert going_on.first.wait(10)
+    for _ in range(5):
+        engine.complete(order(), Client()).cancel()
+    going_on.wait()
+    begun, go_on = threading.Event(), threading.Event()
+
+    def suggest(text, k):
+        begun.set()
+        assert go_on.wait(10)
+        return Suggestions(text, (), 0.0, 0.0)
+
+    monkeypatch.setattr(engine._rounds._sessions, "suggest", suggest)
+    clients = [Client() for _ in range(3)]
+    engine.suggest("one that is worked on", 3, clients[0])
+    assert begun.wait(10)
+    engine.suggest("one that waits", 3, clients[1])
+    for _ in range(5):
+        engine.suggest("who leaves", 3, Client()).cancel()
+    engine.suggest("another", 3, clients[2])
+    with pytest.raises(Busy):
+        engine.suggest("one too many", 3, Client())
+    go_on.set()
+    for client in clients:
+        client.wait()
+
+
 def test_an_order_that_fails_while_its_prompt_is_read_fails_alone(engine_of):
     poison = int(CHAR.encode("я")[0])
     engine = engine_of(model_of(seconds=0.002, poison=poison))

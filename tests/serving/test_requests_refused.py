@@ -1,5 +1,6 @@
 """What is wrong with a request is said, with its field and limit (F4-F7, F13)."""
 
+import itertools
 import json
 import os
 import random
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charlm.serving.app import Served, Service, make_app
+from charlm.serving.constraints import CONSTRAINTS
 from charlm.serving.options import ServeOptions
 from tests.serving.running import NAME
 from tests.serving.stand_in import CHAR, StandIn
@@ -109,6 +111,16 @@ WRONG = [
     *(("logit_bias", value) for value in ([], 5, {"x": 1}, {"1": 101}, {"1": None}, {"99999": 1})),
     *(("repetition_penalty", value) for value in (0, -1, 1e9)),
     *(("model", value) for value in (5, ["tiny"])),
+    *(("regex", value) for value in (5, True, [], ["a"], "(", "a)", "[", "\\", "(?!)", "a{2,1}")),
+    *(("regex", value) for value in ("a" * 257, "*", r"\1", r"\p{x}", "(?<n>", "a{999999999999}")),
+    *(("guided_regex", value) for value in ({}, "(?P<1>)", "[" * 200, "(" * 200)),
+    *(("prefix", value) for value in (5, [], {}, False, "a" * 257)),
+    *(("words", value) for value in ("cat", "", [], [""], [5], [[]], {}, {"a": 1}, 5, False)),
+    *(("words", value) for value in (["a"] * 1001, ["a" * 257], ["a", None])),
+    *(("guided_choice", value) for value in ("cat", [], ["", "a"], {})),
+    *(("structured_outputs", value) for value in ([], "a", {}, {"regex": None}, {"json": {}})),
+    *(("structured_outputs", value) for value in ({"regex": "("}, {"choice": []}, {"regex": 5})),
+    ("structured_outputs", {"regex": "a", "choice": ["a"]}),
 ]
 
 
@@ -118,7 +130,17 @@ def test_f5_a_wrong_value_is_refused_with_its_field_and_what_it_may_be(field, va
     assert message.startswith(field) and len(message) < 300
 
 
+def test_f5_what_an_answer_must_be_is_said_once():
+    names = ("regex", "prefix", "guided_regex")
+    for one, other in itertools.combinations(names, 2):
+        message = refused(complete({"prompt": "a", other: "a", one: "a"}), field=other)
+        assert message == f"{other} cannot be given together with {one}"
+
+
 def test_f5_limits_are_named():
+    assert "256 characters" in complete({"prompt": "a", "regex": "a" * 257}).text
+    assert "1000 texts" in complete({"prompt": "a", "words": ["a"] * 1001}).text
+    assert "1 to 256" in complete({"prompt": "a", "words": ["a" * 257]}).text
     assert "1 to 32" in complete({"prompt": "a", "max_tokens": 33}).text
     assert "1 to 8" in complete({"prompt": "a", "n": 9}).text
     assert "0 to 20" in complete({"prompt": "a", "logprobs": 21}).text
@@ -176,6 +198,8 @@ def test_prompts_times_n_are_limited():
         ("user", "me", "who asks"),
         ("messages", [], "does not chat"),
         ("max_new_tokens", 5, "max_tokens"),
+        ("guided_json", {}, "regex and choice"),
+        ("guided_choices", ["a"], "did you mean 'guided_choice'?"),
         ("max_copy", 5, "known are"),
         ("\u0000\n" * 50, 1, "known are"),
     ],
@@ -230,15 +254,24 @@ NAMES = (
     "logprobs",
     "echo",
     "top_p",
+    *CONSTRAINTS,
 )
+PATTERNS = st.text(st.sampled_from("ab(|)[]{}*+?\\.^$,12:=!<>PRiLpx-&~é☃\n"), max_size=24)
 
 
-@settings(max_examples=150)
+@settings(max_examples=200)
 @given(st.dictionaries(st.sampled_from(NAMES) | st.text(max_size=5), ANYTHING, max_size=4))
 def test_whatever_the_fields_hold_it_is_answered_or_refused(fields):
     response = complete({"prompt": "a", "max_tokens": 1} | fields)
     assert response.status_code in (200, 400, 404)
     assert response.status_code == 200 or refused_somehow(response)
+
+
+@settings(max_examples=300)
+@given(st.sampled_from(["regex", "guided_regex"]), PATTERNS)
+def test_whatever_an_expression_is_it_is_taken_or_refused_by_its_field(field, pattern):
+    response = complete({"prompt": "a", "max_tokens": 1, field: pattern})
+    assert response.is_success or refused(response, field=field)
 
 
 def refused_somehow(response):

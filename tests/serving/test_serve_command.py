@@ -114,6 +114,11 @@ def test_what_is_asked_for_is_what_the_library_gives(model, address):
     answer = httpx.post(f"{address}v1/completions", json=body).json()
     samples = lm.samples("the ", count=2, max_tokens=20, seed=3, temperature=0.9, top_k=9)
     assert [c["text"] for c in answer["choices"]] == [sample.text for sample in samples]
+    for wish in ({"regex": "[a-d]{3}[e-h ]+"}, {"prefix": "cats"}, {"words": ["cat", "dog"]}):
+        answer = httpx.post(f"{address}v1/completions", json=body | wish).json()
+        rules = {name: body[name] for name in ("max_tokens", "seed", "temperature", "top_k")}
+        samples = lm.samples("the ", count=2, **rules, **wish)
+        assert [c["text"] for c in answer["choices"]] == [sample.text for sample in samples]
     answer = httpx.post(f"{address}v1/suggest", json={"text": "the c", "k": 3}).json()
     found = lm.session().suggest("the c", k=3).to_json()  # as the server has one for each text
     assert [s["word"] for s in answer["suggestions"]] == [s["word"] for s in found["suggestions"]]

@@ -233,7 +233,7 @@ def test_a_strange_state_is_refused_in_a_sentence(tmp_path, state):
 
 @pytest.mark.parametrize("average", ["0", "1.5", "-0.1", "trigger", "", "nan", "inf", "0.0"])
 def test_what_is_no_share_is_refused(average):
-    with pytest.raises(UsageError, match="--average"):
+    with pytest.raises(UsageError, match=r"^average"):
         LoopOptions(average=average)
 
 

@@ -70,7 +70,7 @@ def test_the_loop_has_the_schedule_of_its_options():
     ],
 )
 def test_steps_that_cannot_be_are_refused(values):
-    with pytest.raises(UsageError, match="--lr-step"):
+    with pytest.raises(UsageError, match=r"^lr_step"):
         LoopOptions(**values)
 
 

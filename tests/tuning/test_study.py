@@ -179,7 +179,7 @@ def test_another_text_other_options_and_another_kind_are_refused(tmp_path):
         opened(tmp_path / "s", Parabola("there"))
     longer = Parabola()
     longer.identity = lambda: {"corpus": {"text": "here"}, "options": {"minutes": 2.0}}
-    with pytest.raises(UsageError, match=r"--minutes 1\.0, not 2\.0"):
+    with pytest.raises(UsageError, match=r"minutes 1\.0, not 2\.0"):
         opened(tmp_path / "s", longer)
     longer.identity = lambda: {**Parabola().identity(), "kind": "series"}
     with pytest.raises(UsageError, match="another kind"):
