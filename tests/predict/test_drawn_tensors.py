@@ -15,6 +15,7 @@ from charlm.generation.options import SamplingOptions
 from charlm.generation.writing import Writing
 from charlm.model.network import LanguageNetwork
 from charlm.model.shape import NetworkConfig
+from charlm.predict import drawn_tensors
 from charlm.predict.changes import Change, Cuts, Description, How
 from charlm.predict.drawn_tensors import drawn, sent
 from charlm.predict.neural import NeuralPredictor
@@ -195,6 +196,16 @@ def test_an_id_that_has_no_weight_is_never_drawn_whatever_roundings_do_to_sums(n
     description = Description([], cuts_of(options, 400))
     ids = drawn(torch.from_numpy(logs), description, noise).numpy()
     assert (ids % 2 == 1).all() and len(set(ids)) > 1
+
+
+@pytest.mark.parametrize("wide", [torch.float32, torch.float64])
+def test_the_last_noise_falls_on_the_last_id_of_any_weight_on_a_device(wide, monkeypatch):
+    monkeypatch.setattr(drawn_tensors, "widest", lambda values: wide)  # Apple's has no float64
+    logs = log_probs(4, 300).astype(np.float32) / 4
+    logs[:, [0, V - 2, V - 1]] = -np.inf
+    noise = np.full(300, np.nextafter(1.0, 0.0))
+    description = Description([], cuts_of(SamplingOptions(), 300))
+    assert set(drawn(torch.from_numpy(logs), description, noise).tolist()) == {V - 3}
 
 
 def test_what_would_leave_nothing_is_not_forbidden_and_the_other_streams_are_not_asked():
