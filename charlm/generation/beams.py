@@ -10,7 +10,7 @@ B beams, one in each stream, V vocabulary.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -23,6 +23,7 @@ from charlm.predict.predictor import Prediction, Predictor, State
 from charlm.text.tokenizers import Decoder, Tokenizer
 
 PROMPT_END = 8  # ids of the prompt that a character may have begun in
+FURTHER = 8  # times as many of the most probable ids are asked for where some were too few
 
 
 @dataclass(frozen=True)
@@ -95,18 +96,13 @@ class BeamSearch:
     def _best_steps(self, prediction: Prediction, alive: list[_Beam]) -> list[tuple[int, _Beam]]:
         """Give the best texts that are a token longer or end here, best first, with their rows."""
         found: list[tuple[int, _Beam]] = []
-        ids, logs = prediction.top(self.options.beams + 1)  # one of them may end the text
+        ranking = _Ranking(prediction, self.options.beams + 1, self.predictor.vocab_size)
         for row, beam in enumerate(alive):
-            own, costs = ids[row], logs[row]
-            if self.language is not None or self.stops:  # all of them may be forbidden, or end it
-                costs = prediction.log_probs()[row]
-                own = np.argsort(-costs, kind="stable")
-                costs = costs[own]
-            found += [(row, one) for one in self._longer(beam, own, costs)]
+            found += [(row, one) for one in self._longer(beam, ranking.of(row))]
         return sorted(found, key=lambda each: -each[1].log_prob)
 
-    def _longer(self, beam: _Beam, ids: np.ndarray, costs: np.ndarray) -> list[_Beam]:
-        """Give a beam with each of some tokens, those that may follow; ids most probable first.
+    def _longer(self, beam: _Beam, ranked: Iterable[tuple[int, float]]) -> list[_Beam]:
+        """Give a beam with each of the tokens that may follow, of those ranked by their log p.
 
         Of those that go on there are no more than beams, and none that end behind the last.
         """
@@ -117,9 +113,7 @@ class BeamSearch:
             boundary = None if self.tokenizer.closed else self.tokenizer.boundary_id
             guard = LanguageGuard(self.language, boundary, decoder, text)
         complete = guard is not None and guard.complete
-        for token, cost in zip(ids.tolist(), costs.tolist(), strict=True):
-            if going == self.options.beams and not complete:
-                break
+        for token, cost in ranked:
             if not math.isfinite(cost):
                 break
             if guard is not None and guard.forbids(token):
@@ -127,6 +121,8 @@ class BeamSearch:
             elif going < self.options.beams:
                 found.append(self._with(beam, text, decoder, token, cost))
                 going += not found[-1].stopped_by
+            if going == self.options.beams and not complete:
+                break
         if complete and left > 0:  # to end is as probable as all that would lead out of it
             found.append(_Beam(beam.ids, beam.log_prob + math.log(left), "match", text))
         return found
@@ -147,3 +143,27 @@ class BeamSearch:
         decoder = self.tokenizer.decoder()
         decoder.push(self._prompt)
         return decoder, decoder.push(ids)
+
+
+class _Ranking:
+    """The ids of each stream by falling log p, asked for as far as somebody looks.
+
+    All of them may be forbidden, or end a text; seldom are many.
+    """
+
+    def __init__(self, prediction: Prediction, count: int, size: int) -> None:
+        self._prediction, self._size = prediction, size
+        self._ids, self._logs = prediction.top(count)
+
+    def of(self, row: int) -> Iterator[tuple[int, float]]:
+        """Give each id of a stream, and its log p."""
+        ids = self._ids[row].tolist()
+        yield from zip(ids, self._logs[row].tolist(), strict=True)
+        told = set(ids)
+        while len(told) < self._size:
+            if len(told) == self._ids.shape[1]:
+                self._ids, self._logs = self._prediction.top(FURTHER * len(told))
+            for token, log in zip(self._ids[row].tolist(), self._logs[row].tolist(), strict=True):
+                if token not in told:  # among equals the order may be another
+                    told.add(token)
+                    yield token, log

@@ -99,15 +99,14 @@ class SamplingOptions:
     @property
     def only(self) -> tuple[float, int] | None:
         """Give (temperature, top-k) where these alone are what the rules do, else None."""
-        more = self.top_p < 1 or self.min_p > 0
-        return None if more or self.cuts is None else (self.temperature, self.top_k)
+        others = self.cuts[2:] != (1.0, 0.0, 1.0, 0.0) or self.looks_back or self.logit_bias
+        return None if others else (self.temperature, self.top_k)
 
     @property
-    def cuts(self) -> tuple[float, int, float, float] | None:
-        """Give (temperature, top-k, top-p, min-p) where these alone are what the rules do."""
-        by_surprise = self.typical_p < 1 or self.eta_cutoff > 0
-        others = by_surprise or self.looks_back or self.logit_bias
-        return None if others else (self.temperature, self.top_k, self.top_p, self.min_p)
+    def cuts(self) -> tuple[float, int, float, float, float, float]:
+        """Give what rules cut off by, in their order."""
+        shares = (self.top_p, self.min_p, self.typical_p, self.eta_cutoff)
+        return (self.temperature, self.top_k, *shares)
 
 
 def biases_of(given: object, vocab_size: int) -> tuple[tuple[int, float], ...]:

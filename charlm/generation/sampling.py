@@ -1,15 +1,18 @@
 """Sampling rules: each turns log-probabilities into what is drawn from.
 
-S streams, V vocabulary. A rule takes (S, V) and gives (S, V); -inf means never. To add one, write
-its function and put it into `apply_rules` with its option.
+S streams, V vocabulary. Those that change a few ids are told as data by
+`charlm.generation.penalties`. The others are here: each takes (S, V) and gives (S, V); -inf means
+never. To add one, write its function, put it into `apply_rules` with its option, and its twin for a
+device into `charlm.predict.drawn_tensors`.
 """
 
 from collections.abc import Sequence
-from functools import lru_cache
 
 import numpy as np
 
 from charlm.generation.options import SamplingOptions
+from charlm.generation.penalties import changes_of
+from charlm.predict.changes import Change, changed
 from charlm.predict.drawing import COLDEST, are_largest, down_to
 
 NEVER = -np.inf
@@ -21,16 +24,10 @@ def apply_rules(
     history: np.ndarray | None = None,
     written: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Apply all rules in the order that Hugging Face applies them.
-
-    history: (S, W) the last ids of each stream, -1 where there are fewer
-    written: (S,) how many of them are not of the prompt; None for all. OpenAI's penalties are for
-             these, Hugging Face's for all
-    """
-    if options.logit_bias:
-        log_probs = add_biases(log_probs, options.logit_bias)
-    if history is not None:
-        log_probs = _look_back(log_probs, options, history, written)
+    """Apply all rules in the order that Hugging Face applies them; arguments as in `changes_of`."""
+    if options.logit_bias or history is not None:
+        slots = changes_of(options, np.arange(len(log_probs)), history, written)
+        log_probs = _rewritten(log_probs, [each for each in slots if each is not None])
     if options.temperature < COLDEST:
         return keep_top_k(log_probs, 1)
     if options.temperature != 1.0:
@@ -48,24 +45,13 @@ def apply_rules(
     return log_probs
 
 
-def _look_back(
-    log_probs: np.ndarray,
-    options: SamplingOptions,
-    history: np.ndarray,
-    written: np.ndarray | None,
-) -> np.ndarray:
-    if options.repetition_penalty != 1.0:
-        log_probs = penalise_repetition(log_probs, history, options.repetition_penalty)
-    if options.presence_penalty or options.frequency_penalty:
-        own = history
-        if written is not None:
-            own = np.where(np.arange(-history.shape[1], 0) >= -written[:, None], history, -1)
-        log_probs = penalise_presence(
-            log_probs, own, options.presence_penalty, options.frequency_penalty
-        )
-    if options.no_repeat_ngram_size:
-        log_probs = forbid_repeated_ngrams(log_probs, history, options.no_repeat_ngram_size)
-    return log_probs
+def _rewritten(log_probs: np.ndarray, changes: Sequence[Change]) -> np.ndarray:
+    """Give log p (S, V) with some changed; what is given stays as it is."""
+    if not changes:
+        return log_probs
+    kind = log_probs.dtype
+    own = (Change(how, rows, ids, n.astype(kind)) for how, rows, ids, n in changes)
+    return np.asarray(changed(log_probs.copy(), own))
 
 
 def keep_top_k(log_probs: np.ndarray, k: int) -> np.ndarray:
@@ -126,56 +112,6 @@ def keep_above_eta(log_probs: np.ndarray, epsilon: float) -> np.ndarray:
     return np.where(kept, log_probs, np.array(NEVER, dtype=log_probs.dtype))
 
 
-def add_biases(log_probs: np.ndarray, biases: Sequence[tuple[int, float]]) -> np.ndarray:
-    """Add nats to some ids, as OpenAI does: -100 all but forbids one, 100 all but asks for it."""
-    ids, nats = _columns(tuple(biases))
-    result = log_probs.copy()
-    result[:, ids] += nats.astype(result.dtype)
-    return result
-
-
-def penalise_presence(
-    log_probs: np.ndarray, history: np.ndarray, presence: float, frequency: float
-) -> np.ndarray:
-    """Take nats from ids that were written: once, and for each time they came, as OpenAI does."""
-    result = log_probs.copy()
-    for row, past in zip(result, history, strict=True):
-        seen, times = np.unique(past[past >= 0], return_counts=True)
-        row[seen] -= presence + frequency * times
-    return result
-
-
-def forbid_repeated_ngrams(log_probs: np.ndarray, history: np.ndarray, n: int) -> np.ndarray:
-    """Forbid ids that would complete n ids which came in that order before (Hugging Face's rule).
-
-    A row whose ids all would is left as it is.
-    """
-    result = log_probs.copy()
-    for row, past in zip(result, history, strict=True):
-        ids = past[past >= 0]
-        if len(ids) < n:
-            continue
-        windows = np.lib.stride_tricks.sliding_window_view(ids, n)
-        alike = (windows[:, :-1] == ids[len(ids) - n + 1 :]).all(axis=1)
-        own = row.copy()
-        own[windows[alike, -1]] = NEVER
-        if np.isfinite(own).any():
-            row[:] = own
-    return result
-
-
-def penalise_repetition(log_probs: np.ndarray, history: np.ndarray, penalty: float) -> np.ndarray:
-    """Make ids of the recent past less probable (CTRL, Keskar et al. 2019, section 4.1).
-
-    log p is multiplied by the penalty; what a bias has lifted above 0 is divided by it.
-    """
-    result = log_probs.copy()
-    for row, past in zip(result, history, strict=True):
-        seen = np.unique(past[past >= 0])
-        row[seen] = np.where(row[seen] > 0, row[seen] / penalty, row[seen] * penalty)
-    return result
-
-
 def _normalised(log_probs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Give log p and p of all ids, (S, V) float64, and the entropy, (S, 1) nats."""
     logs = log_probs.astype(np.float64)
@@ -184,12 +120,6 @@ def _normalised(log_probs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarr
     shares = np.exp(logs)
     entropy = -(shares * np.where(shares > 0, logs, 0.0)).sum(axis=1, keepdims=True)
     return logs, shares, entropy
-
-
-@lru_cache(maxsize=64)
-def _columns(biases: tuple[tuple[int, float], ...]) -> tuple[np.ndarray, np.ndarray]:
-    """Give ids (n,) and nats (n,) as arrays: there may be as many as the vocabulary has tokens."""
-    return np.array([token for token, _ in biases]), np.array([nats for _, nats in biases])
 
 
 def _best(log_probs: np.ndarray) -> np.ndarray:

@@ -19,6 +19,7 @@ from charlm.generation.suggest import Suggestion, Suggestions, closed_suggestion
 from charlm.generation.word_search import WordSearch
 from charlm.predict.predictor import Predictor, State
 from charlm.predict.reading import read as read_ids
+from charlm.predict.reading import settled
 from charlm.text.tokenizers import Tokenizer, refuse_surrogates
 
 MARKS = 6  # states that are kept, of the text's beginning and of places further on
@@ -98,9 +99,12 @@ class Session:
         white = text.startswith(self.context) and text[len(self.context) :].isspace()
         self._ids, self.context, self._memo = ids[:same], "", None  # should reading fail
         read, state = self._marks[-1].read, self._marks[-1].state
-        if memo and same == len(before) and len(ids) - same > 1:  # a word that was looked for
-            opened, state = memo.state_after(ids[same:-1].tolist())
+        if memo and same == len(before) < len(ids):  # a word that was looked for
+            opened, state = memo.state_after(ids[same:].tolist())
             read += opened
+            if opened and read == len(ids):
+                state = settled(self._predictor, state)
+                self._mark(_Mark(read, state))
         while read < len(ids):
             part = ids[read : read + STRIDE]
             state = read_ids(self._predictor, part[None], state)

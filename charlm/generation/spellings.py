@@ -90,12 +90,11 @@ class Gains:
 
     def _share(self, spelling: Spelling, towards: Iterable[int]) -> float:
         """Give the share of those of some tokens that were not opened after a spelling."""
-        opened = set(spelling.tokens[: spelling.taken]) - spelling.passed
-        shares = self._memo.shares(spelling.number)
+        opened, shares = spelling.tokens[: spelling.taken], self._memo.shares(spelling.number)
+        left = [t for t in towards if t not in opened or t in spelling.passed]
         if spelling.branches is None:  # it has no other tokens: they belong to another one
-            own = spelling.tokens
-            return float(sum(shares[t] for t in towards if t in own and t not in opened))
-        return float(sum(shares[t] for t in towards if t not in opened))
+            left = [t for t in left if t in spelling.tokens]
+        return float(sum(shares[t] for t in left))
 
 
 def most_below(spelling: Spelling, memo: Memo, lexicon: Lexicon) -> float:

@@ -17,8 +17,9 @@ from charlm.generation.spellings import Gains, Spelling, most_below
 from charlm.text.pretokens import APOSTROPHES
 
 WIDTH = 32  # spellings opened at a time,
-NEAR = 0.3  # of a quick search only those that are so probable beside the most probable one
-QUICKLY_OPENED = 72  # spellings, at most, by a quick search; by others
+NEAR = 0.3  # of a quick search only those that are so probable beside the most probable one,
+SEVERAL, LESS_NEAR = 8, 0.15  # and up to some also less probable ones, since a batch costs most
+QUICKLY_OPENED = 80  # spellings, at most, by a quick search; by others
 MAX_OPENED = 1024  # and MORE times as many while the words listed are not known to ENOUGH
 MORE = 4
 ENOUGH = 0.01  # share that need not be searched
@@ -63,7 +64,7 @@ class WordSearch:
             if self._settled(k, least if quick else 0.0):
                 return
             width = min(WIDTH, QUICKLY_OPENED - opened) if quick else WIDTH
-            spellings = self._batch(least if quick else 0.0, NEAR if quick else 0.0, width)
+            spellings = self._batch(least if quick else 0.0, width)
             opened += len(spellings)
             numbers = self._memo.open([(source.number, token) for source, token, _ in spellings])
             pieces = self._lexicon.pieces
@@ -124,7 +125,7 @@ class WordSearch:
         """Give the mass of the last of the k best words; 0 while there are fewer."""
         if len(self.words) < k:
             return 0.0
-        return heapq.nlargest(k, self.words.values())[-1]
+        return sorted(self.words.values())[-k]
 
     def _decided(self, word: str, k: int) -> bool:
         """Tell whether nothing still open could bring a word among the k best, or out of them.
@@ -149,14 +150,19 @@ class WordSearch:
             return False
         return sum(mass + most >= own and mass + gain(other) >= own for mass, other in others) < k
 
-    def _batch(self, least: float, near: float, width: int) -> list[tuple[Spelling, int, float]]:
+    def _batch(self, least: float, width: int) -> list[tuple[Spelling, int, float]]:
         """Take the most probable spellings that are open; of all but the first, some mass at least.
 
-        Those far from the first are left: what it leads to may show that they need not be opened.
+        If quick, those far from the first are left: what it leads to may show that they need not be
+        opened.
         """
         spellings = [self._take()]
-        least = max(least, near * spellings[0][2])
-        while self._next and len(spellings) < width and -self._next[0][0] > least:
+        most, near = spellings[0][2], LESS_NEAR if self._quick else 0.0
+        while self._next and len(spellings) < width:
+            if len(spellings) == SEVERAL and self._quick:
+                near = NEAR
+            if -self._next[0][0] <= max(least, near * most):
+                break
             spellings.append(self._take())
         return spellings
 

@@ -1,6 +1,5 @@
 """One sample while it is being written: what it draws by, what it has written, why it stopped."""
 
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol, TypeAlias
@@ -106,6 +105,7 @@ class Writing:
         begun: int = 0,
     ) -> None:
         self.options, self.number, self.alternatives = options, number, alternatives
+        self.vocab_size = tokenizer.vocab_size
         self.tokens, self.nats, self.characters = 0, 0.0, 0
         self.text: list[str] = []
         self.stopped_by = "" if max_tokens else "length"
@@ -116,7 +116,10 @@ class Writing:
         self._decoder = tokenizer.decoder()
         self._decoder.push([int(token) for token in prompt_ids[-BEFORE:]])
         self._stop = StopFilter(stops)
-        self._recent = deque((int(token) for token in prompt_ids[-HISTORY:]), maxlen=HISTORY)
+        self._past = np.full(2 * HISTORY, -1, dtype=np.int64)  # the last end at `_now`
+        self._now = HISTORY
+        if last := [int(token) for token in prompt_ids[-HISTORY:]]:
+            self._past[HISTORY - len(last) : HISTORY] = last
         self.guards = [make(self._decoder) for make in guards]
 
     def noise(self) -> float:
@@ -127,9 +130,7 @@ class Writing:
 
     def history(self) -> np.ndarray:
         """Give the last ids of prompt and text, (HISTORY,); before them -1 for those missing."""
-        ids = np.full(HISTORY, -1, dtype=np.int64)
-        ids[HISTORY - len(self._recent) :] = self._recent
-        return ids
+        return self._past[self._now - HISTORY : self._now].copy()
 
     def forbids(self, token: int) -> bool:
         """Tell whether a guard forbids the token."""
@@ -143,7 +144,7 @@ class Writing:
         """Take the next token; give the text that is certain by now, all of it at the end."""
         self.tokens += 1
         self.nats += nats
-        self._recent.append(token)
+        self._remember(token)
         finished = "end" if token == self._end else ""
         text = "" if finished else self._decoder.push_one(token)
         for guard in self.guards:
@@ -171,6 +172,13 @@ class Writing:
     def sample(self) -> Sample:
         """Give what was written."""
         return Sample("".join(self.text), self.tokens, self.nats, self.stopped_by)
+
+    def _remember(self, token: int) -> None:
+        if self._now == len(self._past):
+            self._past[:HISTORY] = self._past[HISTORY:]
+            self._now = HISTORY
+        self._past[self._now] = token
+        self._now += 1
 
     def _rest(self) -> str:
         return self._stop.push(self._decoder.flush()) + self._stop.flush()

@@ -129,7 +129,7 @@ class CachedPredictor:
             part = np.asarray(ids[:, start : start + CHUNK], dtype=np.int64)
             _, outputs, inner = self.network.score_with_outputs(part, state.inner)
             state = self._grown(inner, state, outputs, part)
-        return self._to_go_on(state)
+        return self.settled(state)
 
     def score_columns(self, ids: np.ndarray, state: CacheState) -> tuple[np.ndarray, CacheState]:
         """Score by the network alone and by the cache alone, (S, N, 2).
@@ -144,12 +144,13 @@ class CachedPredictor:
             cached = self.nats_by_cache(part, outputs, nats, state)
             pieces.append(np.stack([nats, cached], axis=-1))
             state = self._grown(inner, state, outputs, part)
-        return np.concatenate(pieces, axis=1), self._to_go_on(state)
+        return np.concatenate(pieces, axis=1), self.settled(state)
 
-    def _to_go_on(self, state: CacheState) -> CacheState:
-        """Let others go on from here, where it is one stream that has read something."""
+    def settled(self, state: CacheState) -> CacheState:
+        """Let others go on from here, where it is one stream: they share what it holds."""
         if len(state.ids) != 1:
             return state
+        state = self._whole(state)
         nothing = Places(state.keys[:, :0], state.ids[:, :0])
         return CacheState(state.inner, nothing, Places(state.keys, state.ids))
 

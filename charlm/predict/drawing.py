@@ -3,13 +3,11 @@
 Everything works on unnormalised log p, such as logits: what is added to all of a stream's changes
 no answer. Rules that are a temperature and a top-k alone say so by their attribute `only`; for
 these there are shorter ways than laying out what the rules make of all ids, and the same noise
-chooses the same id, but for roundings at the border of two. Rules that cut by top-p and min-p too
-say so by `cuts`, for who draws where numbers are far away.
+chooses the same id, but for roundings at the border of two.
 Legend: S streams, V vocabulary.
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 
@@ -23,21 +21,6 @@ MANY = 20_000  # and weights of all streams
 Only = tuple[float, int]
 UNCHANGED: Only = (1.0, 0)
 TINY = np.float32(1e-30)  # smaller ones are not to be told from 0 by float32
-
-
-class Cuts(NamedTuple):
-    """What rules do, in this order: a temperature, a top-k (0 for all), a top-p and a min-p."""
-
-    temperature: float
-    top_k: int
-    top_p: float
-    min_p: float
-
-
-def cuts(rules: object) -> Cuts | None:
-    """Give them where these alone are what rules do, else None."""
-    found: tuple[float, int, float, float] | None = getattr(rules, "cuts", None)
-    return None if found is None else Cuts(*found)
 
 
 def only(rules: object) -> Only | None:

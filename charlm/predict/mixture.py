@@ -15,7 +15,7 @@ import numpy as np
 from charlm.predict.mixed import MixedPrediction, probs_of
 from charlm.predict.positions import positions
 from charlm.predict.predictor import Prediction, Predictor, State, compile_all, lanes_of
-from charlm.predict.reading import read
+from charlm.predict.reading import read, settled
 
 ROUNDS = 200  # of expectation and maximisation: the weights move by less than 0.001 by then
 FEWEST = 50  # ids that a bucket's weights are fitted on, without those of all
@@ -85,6 +85,10 @@ class MixturePredictor:
     def read(self, ids: np.ndarray, state: tuple[State, ...]) -> tuple[State, ...]:
         """Read ids (S, N) without a look at what is said of them."""
         return tuple(read(part, ids, each) for part, each in zip(self.parts, state, strict=True))
+
+    def settled(self, state: tuple[State, ...]) -> tuple[State, ...]:
+        """Give a state of one stream as reading at once would have left it."""
+        return tuple(settled(part, each) for part, each in zip(self.parts, state, strict=True))
 
     def positions(
         self, ids: np.ndarray, state: tuple[State, ...]

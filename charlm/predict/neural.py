@@ -15,6 +15,7 @@ from charlm.model.network import LanguageNetwork
 from charlm.model.state import State as HiddenState
 from charlm.model.state import select_state, stack_states
 from charlm.predict.clustered import ClusteredPrediction
+from charlm.predict.drawn_tensors import sent
 from charlm.predict.predictor import Prediction, checked_ids
 from charlm.predict.segments import can_be_cut, score_in_segments
 from charlm.predict.tensors import TensorPrediction
@@ -175,7 +176,8 @@ class NeuralPredictor:
         return outputs, NeuralState(hidden, outputs[:, -1])
 
     def _tensor(self, ids: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.array(ids, dtype=np.int64)).to(self.device)
+        (there,) = sent([np.asarray(ids, dtype=np.int64)], self.device)
+        return there
 
 
 class _WithOutputs:

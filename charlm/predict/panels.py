@@ -14,13 +14,13 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
+from charlm.predict.vectors import ask_ahead
+
 WIDE = bool(binding.get_host_cpu_features().get("avx512f"))  # 32 registers of 16 numbers
 LANES = 16 if WIDE else 8
 PARTS = 3  # registers of a vector's sums
 WIDTH = PARTS * LANES
-
 AHEAD = 10 * WIDTH  # numbers further on that are asked for while others are multiplied
-
 MORE, FEWER = (8, 4) if WIDE else (4, 4)  # vectors in a tile: more, and for those that are left
 
 FLOAT, LONG = ir.FloatType(), ir.IntType(64)
@@ -52,7 +52,9 @@ def _tile(count, typing, vectors, stride, last, inner, panel, sums):
             builder.store(zero, total)  # what is allocated once is set once, also within a loop
         with cgutils.for_range(builder, inner) as loop:
             at = builder.mul(loop.index, ir.Constant(LONG, WIDTH))
-            _prefetch(builder, panel, at)
+            for part in range(PARTS):  # of some rows further on, also of the next panel
+                ahead = builder.add(at, ir.Constant(LONG, AHEAD + part * LANES))
+                ask_ahead(builder, panel, ahead)
             columns = [
                 builder.load(_vector(builder, builder.gep(panel, [at]), part), align=4)
                 for part in range(PARTS)
@@ -69,17 +71,6 @@ def _tile(count, typing, vectors, stride, last, inner, panel, sums):
         return context.get_dummy_value()
 
     return types.void(vectors, types.int64, types.int64, types.int64, panel, sums), generate
-
-
-def _prefetch(builder, panel, at):
-    """Ask for the numbers some rows further on, also of the next panel."""
-    byte = ir.IntType(8).as_pointer()
-    kind = ir.FunctionType(ir.VoidType(), [byte, *[ir.IntType(32)] * 3])
-    ask = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
-    options = [ir.Constant(ir.IntType(32), each) for each in (0, 3, 1)]
-    for part in range(PARTS):
-        place = builder.add(at, ir.Constant(LONG, AHEAD + part * LANES))
-        builder.call(ask, [builder.bitcast(builder.gep(panel, [place]), byte), *options])
 
 
 def tile_of(count):

@@ -22,6 +22,7 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 
 from charlm.errors import UsageError
+from charlm.predict.changes import Change, changed
 from charlm.predict.drawing import draw, largest
 
 State: TypeAlias = Any
@@ -44,7 +45,8 @@ class Prediction(Protocol):
     def draw(self, rules: Rules, noise: np.ndarray) -> np.ndarray:
         """Choose one id for each stream, (S,).
 
-        rules: turns log p (S, V) into what is drawn from: unnormalised log p, -inf for never
+        rules: turns log p (S, V) into what is drawn from: unnormalised log p, -inf for never; who
+               draws elsewhere than in NumPy may let it tell what it does (`charlm.predict.changes`)
         noise: (S,) uniform in [0, 1); the same noise chooses the same id
         """
 
@@ -147,6 +149,17 @@ class DensePrediction:
     def draw(self, rules: Rules, noise: np.ndarray) -> np.ndarray:
         """Choose one id for each stream by where its noise falls in the cumulated distribution."""
         return draw(self._log_probs, rules, noise)
+
+
+def without(prediction: Prediction, rows: Sequence[int], change: Change) -> Prediction:
+    """Give what some streams predict if some of their ids may not come, to draw from.
+
+    By its method `without`, where a prediction has one.
+    """
+    own: Callable[..., Prediction] | None = getattr(prediction, "without", None)
+    if own is not None:
+        return own(rows, change)
+    return DensePrediction(changed(prediction.log_probs()[rows], [change]))
 
 
 class LazyPrediction(ABC):

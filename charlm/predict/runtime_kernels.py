@@ -17,7 +17,7 @@ from numba import njit, types
 from numba.extending import overload
 
 from charlm.model.kernels import exponential, held, sigmoid, tanh
-from charlm.predict.vectors import LANES, ROWS, SHIFT, address, four_sums
+from charlm.predict.vectors import LANES, ROWS, SHIFT, address, ask_for, four_sums
 
 EXACT = {"fastmath": {"contract", "afn"}, "error_model": "numpy"}
 # sums in any order, while other threads may work
@@ -30,6 +30,8 @@ ZERO, ONE, TWO = FLOAT(0), FLOAT(1), FLOAT(2)
 PIECE = 1024  # numbers of a row whose sums stay within 32 bits
 FINEST = float(1 << (2 * SHIFT))
 LOW = (1 << SHIFT) - 1
+LINE = 16  # numbers that come at once
+AHEAD = 2  # rows further on that are asked for while one is multiplied
 BLOCK = 256  # weights that are added up before it is known where an aim falls
 
 
@@ -63,6 +65,8 @@ def multiply_for(numbers, start, rows, scales, first_scale, vector, sums):
         width = len(vector)
         for row in range(rows):
             own = numbers[start + row * width : start + (row + 1) * width]
+            for place in range(0, width, LINE):
+                ask_for(numbers, start + (row + AHEAD) * width + place)
             total = ZERO
             for place in range(width):
                 total += own[place] * vector[place]

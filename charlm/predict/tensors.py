@@ -3,22 +3,25 @@
 Legend: S streams, V vocabulary.
 """
 
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from charlm.predict.drawing import COLDEST, Cuts, cuts, draw
+from charlm.predict.changes import Change, changed, described
+from charlm.predict.drawing import draw
+from charlm.predict.drawn_tensors import drawn, sent, widest
 from charlm.predict.predictor import Rules
 
 
 class TensorPrediction:
     """Log-probabilities on a device, (S, V).
 
-    By rules that are a temperature, top-k, top-p and min-p alone an id is drawn on the device, the
-    same that is drawn here but for roundings; its log p comes with it, in one transfer. By other
-    rules, which look back or go by surprise, all log-probabilities come here first.
+    By rules that tell what they do, as all of `charlm.generation` do, an id is drawn on the device,
+    the same that is drawn here but for roundings; its log p comes with it, in one transfer. For
+    others all log-probabilities come here.
     """
 
     def __init__(self, log_probs: Tensor) -> None:
@@ -34,61 +37,42 @@ class TensorPrediction:
         return self._array
 
     @torch.inference_mode()
+    def without(self, rows: Sequence[int], change: Change) -> "TensorPrediction":
+        """Give what some streams predict if some of their ids may not come, to draw from."""
+        arrays = [np.asarray(each, np.int64) for each in (rows, change.rows, change.ids)]
+        index, own, ids = sent(arrays, self._logs.device)
+        there = change._replace(rows=own, ids=ids)
+        return TensorPrediction(changed(self._logs.index_select(0, index), [there], torch))
+
+    @torch.inference_mode()
     def of(self, ids: np.ndarray) -> np.ndarray:
         """Give log p of one id for each stream, (S,)."""
-        ids = np.asarray(ids)
-        if self._drawn is not None and np.array_equal(self._drawn[0], ids):
+        ids = np.asarray(ids, np.int64)
+        if self._drawn is not None and (self._drawn[0] == ids).all():
             return self._drawn[1]
-        index = torch.from_numpy(ids.astype(np.int64)).to(self._logs.device)
+        (index,) = sent([ids], self._logs.device)
         return np.asarray(self._logs.gather(1, index[:, None])[:, 0].cpu().numpy())
 
     @torch.inference_mode()
     def top(self, k: int) -> tuple[np.ndarray, np.ndarray]:
         """Give the k most probable ids and their log p, both (S, k), most probable first."""
         values, ids = self._logs.topk(min(k, self._logs.shape[1]), dim=1)
-        return ids.cpu().numpy(), values.cpu().numpy()
+        return _fetched(ids, values)
 
     @torch.inference_mode()
     def draw(self, rules: Rules, noise: np.ndarray) -> np.ndarray:
         """Choose one id for each stream."""
-        known = cuts(rules)
+        known = described(rules)
         if known is None:
             return draw(self.log_probs(), rules, noise)
-        ids = drawn_on_device(self._logs, known, noise)
-        values = self._logs.gather(1, ids[:, None])
-        both = torch.cat([ids[:, None].to(_widest(values)), values], dim=1).cpu().numpy()
-        self._drawn = both[:, 0].astype(np.int64), both[:, 1].astype(np.float32)
+        ids = drawn(self._logs, known, noise)[:, None]
+        found, values = _fetched(ids, self._logs.gather(1, ids))
+        self._drawn = found[:, 0], values[:, 0]
         return self._drawn[0]
 
 
-def drawn_on_device(logs: Tensor, known: Cuts, noise: np.ndarray) -> Tensor:
-    """Draw an id for each stream from log p (S, V) by a temperature and cuts, (S,)."""
-    if known.temperature < COLDEST or known.top_k == 1:
-        return logs.argmax(dim=1)
-    weights = ((logs - logs.amax(dim=1, keepdim=True)) / known.temperature).exp()
-    weights = _cut(weights.to(_widest(weights)), known)
-    cumulated = weights.cumsum(dim=1)
-    totals = cumulated[:, -1]
-    aims = torch.from_numpy(noise).to(totals) * totals
-    aims = torch.minimum(aims, torch.nextafter(totals, torch.zeros_like(totals)))
-    return torch.searchsorted(cumulated, aims[:, None], right=True)[:, 0]
-
-
-def _cut(weights: Tensor, known: Cuts) -> Tensor:
-    """Set to 0 what is cut from weights (S, V) whose largest is 1, as `charlm.generation` does."""
-    some = 0 < known.top_k < weights.shape[1]
-    if some or known.top_p < 1:
-        order = weights.argsort(dim=1, descending=True, stable=True)  # of equals, the first
-        ordered = weights.gather(1, order)
-        if some:
-            ordered[:, known.top_k :] = 0
-        if known.top_p < 1:
-            shares = ordered / ordered.sum(dim=1, keepdim=True)
-            ordered = ordered.where(shares.cumsum(dim=1) - shares < known.top_p, 0)
-        weights = torch.zeros_like(weights).scatter(1, order, ordered)
-    return weights.where(weights >= known.min_p, 0) if known.min_p > 0 else weights
-
-
-def _widest(values: Tensor) -> torch.dtype:
-    """Give the type to sum in; Apple's processors have no float64."""
-    return torch.float32 if values.device.type == "mps" else torch.float64
+def _fetched(ids: Tensor, values: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Fetch ids and their log p, both (S, k), in one transfer; a device's type holds both."""
+    both = torch.cat([ids.to(widest(values)), values.to(widest(values))], dim=1).cpu().numpy()
+    k = ids.shape[1]
+    return both[:, :k].astype(np.int64), both[:, k:].astype(np.float32)

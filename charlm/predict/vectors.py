@@ -33,6 +33,26 @@ def address(typing, array, place):
 
 
 @intrinsic
+def ask_for(typing, array, place):
+    """Ask for a number of an array (N,), or behind it, that will be read soon."""
+
+    def generate(context, builder, signature, arguments):
+        whole = make_array(signature.args[0])(context, builder, arguments[0])
+        ask_ahead(builder, whole.data, arguments[1])
+        return context.get_dummy_value()
+
+    return types.void(array, types.int64), generate
+
+
+def ask_ahead(builder, pointer, place):
+    """Let a processor fetch the number at a place behind a pointer, where it can."""
+    kind = ir.FunctionType(ir.VoidType(), [BYTE.as_pointer(), WORD, WORD, WORD])
+    ask = cgutils.get_or_insert_function(builder.module, kind, "llvm.prefetch.p0i8")
+    to_read = [ir.Constant(WORD, each) for each in (0, 3, 1)]
+    builder.call(ask, [builder.bitcast(builder.gep(pointer, [place]), BYTE.as_pointer()), *to_read])
+
+
+@intrinsic
 def four_sums(typing, matrix, width, high, low, blocks, result):
     """Multiply four rows of a matrix of bytes, each `width` after the other, by one vector.
 

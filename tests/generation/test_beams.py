@@ -163,3 +163,27 @@ def test_of_one_text_in_several_spellings_the_best_alone_is_given():
     )
     texts = [sample.text for sample in generator.samples()]
     assert len(set(texts)) == len(texts) > 1
+
+
+class Asked(Bigram):
+    """Notes how many of the most probable ids are asked for."""
+
+    def prediction(self, state):
+        prediction = super().prediction(state)
+        top = prediction.top
+
+        def noted(k):
+            self.most = [*getattr(self, "most", []), k]
+            return top(k)
+
+        prediction.top, prediction.log_probs = noted, None
+        return prediction
+
+
+@pytest.mark.parametrize("stops", [[], list("abc ")])
+def test_a_search_looks_at_no_more_ids_than_it_needs(stops):
+    predictor = of_letters(3)
+    asked = Asked(predictor.table, predictor.boundary_id)
+    found = search(asked, 3, prompt="b", stops=stops)
+    assert found == search(predictor, 3, prompt="b", stops=stops)
+    assert set(asked.most) == ({4, 32} if stops else {4})

@@ -9,12 +9,10 @@ from charlm.errors import UsageError
 from charlm.generation.options import SamplingOptions, biases_of
 from charlm.generation.sampling import (
     apply_rules,
-    forbid_repeated_ngrams,
     keep_min_p,
     keep_top_k,
     keep_top_p,
     keep_typical,
-    penalise_presence,
 )
 
 
@@ -171,7 +169,8 @@ def test_typical_sampling_keeps_the_fewest_nearest_to_the_expected_surprise(seed
 
 def test_penalties_take_nats_once_and_for_each_time():
     logs, history = np.log(np.full((1, 4), 0.25)), np.array([[-1, 2, 1, 2]])
-    taken = logs - penalise_presence(logs, history, 0.5, 0.25)
+    options = SamplingOptions(presence_penalty=0.5, frequency_penalty=0.25)
+    taken = logs - apply_rules(logs, options, history)
     np.testing.assert_allclose(taken[0], [0, 0.75, 1.0, 0])
 
 
@@ -187,12 +186,30 @@ def test_the_prompt_counts_for_some_penalties_and_not_for_others():
     assert np.isinf(taken(no_repeat_ngram_size=1)).tolist() == [1, 1, 1, 0]
 
 
+def without_repeats(logs, history, n):
+    return np.isfinite(apply_rules(logs, SamplingOptions(no_repeat_ngram_size=n), history))
+
+
 def test_no_ids_are_written_twice_in_the_same_order():
     logs, history = np.log(np.full((1, 4), 0.25)), np.array([[-1, 0, 1, 2, 0, 1]])
-    assert np.isfinite(forbid_repeated_ngrams(logs, history, 3)[0]).tolist() == [1, 1, 0, 1]
-    assert np.isfinite(forbid_repeated_ngrams(logs, history, 1)[0]).tolist() == [0, 0, 0, 1]
-    everything = np.array([[0, 1, 2, 3]])
-    assert np.isfinite(forbid_repeated_ngrams(logs, everything, 1)).all()  # something must come
+    assert without_repeats(logs, history, 3)[0].tolist() == [1, 1, 0, 1]
+    assert without_repeats(logs, history, 1)[0].tolist() == [0, 0, 0, 1]
+    assert without_repeats(logs, np.array([[0, 1, 2, 3]]), 1).all()  # something must come
+
+
+@given(st.integers(0, 1000), st.integers(1, 9), st.integers(1, 4))
+def test_what_is_forbidden_is_what_would_complete_ids_seen_before(seed, n, letters):
+    random = np.random.default_rng(seed)
+    history = np.full((3, 12), -1)
+    for row, length in zip(history, random.integers(0, 13, size=3), strict=True):
+        row[12 - length :] = random.integers(letters, size=length)
+    allowed = without_repeats(np.zeros((3, letters)), history, n)
+    for row, may in zip(history, allowed, strict=True):
+        past = [str(token) for token in row if token >= 0]
+        seen = {tuple(past[at : at + n]) for at in range(len(past) - n + 1)}
+        last = past[len(past) - n + 1 :]
+        new = [(*last, str(token)) not in seen for token in range(letters)]
+        assert may.tolist() == (new if any(new) else [True] * letters)
 
 
 def test_a_temperature_and_a_top_k_alone_are_told_as_such():

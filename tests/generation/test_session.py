@@ -10,7 +10,13 @@ from charlm.generation import following
 from charlm.generation import word_search as module
 from charlm.generation.lexicon import Lexicon
 from charlm.generation.session import Session, Sessions, _GrowingText, suggest
+from charlm.model.shape import NetworkConfig
+from charlm.predict.cache import CachedPredictor
+from charlm.predict.kneser_ney import estimate
+from charlm.predict.mixture import MixturePredictor
+from charlm.predict.ngram import NgramPredictor
 from charlm.predict.predictor import DensePrediction
+from charlm.predict.runtime import RuntimePredictor
 from charlm.text.learning import learn_tokenizer
 from tests.predictors import Bigram
 
@@ -216,6 +222,42 @@ def test_a_keystroke_reads_what_is_new_and_no_more(kind):
     for more in ("a", "a cat", "a cat and"):
         session.read(text + more)
     assert predictor.ids_read - before <= len(tokenizer.encode("a")) + 2 * len("a cat and")
+
+
+@pytest.mark.parametrize("kind", ["byte", "char", "bpe"])
+def test_a_word_that_was_looked_for_is_not_read_again(kind):
+    tokenizer, encode = KINDS[kind], KINDS[kind].encode
+    used = sorted({int(token) for text in ("a cat:", *"cat ") for token in encode(text)})
+    predictor = Deep(tokenizer, used, used)
+    session = Session(predictor, tokenizer)
+    for text in ("a", "a ", "a c", "a ca", "a cat"):
+        session.suggest(text)
+    before, ids = predictor.ids_read, tuple(tokenizer.encode("a cat").tolist())
+    assert session.read("a cat") == [ids]
+    assert predictor.ids_read == before
+    assert session.read("a cat:") == [tuple(tokenizer.encode("a cat:").tolist())]
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_with_counts_and_a_cache_a_session_says_what_a_new_one_says(quick):
+    tokenizer = KINDS["char"]
+    config = NetworkConfig(tokenizer.vocab_size, 6, 12)
+    random = np.random.default_rng(2)
+    shapes = config.parameter_shapes()
+    weights = {n: random.normal(0, 0.6, s).astype(np.float32) for n, s in shapes.items()}
+    network = RuntimePredictor(config, weights, tokenizer.boundary_id)
+    boundary = [tokenizer.boundary_id]
+    ids = np.concatenate([boundary, tokenizer.encode(TEXT), boundary])
+    tables = estimate(ids, np.array([0, len(ids) - 1]), tokenizer.vocab_size, 3).tables
+    parts = [CachedPredictor(network, 0.3, 2.0, 40), NgramPredictor(tables, tokenizer.boundary_id)]
+    predictor = MixturePredictor(parts, np.array([[0.6, 0.4]]))
+    session = Session(predictor, tokenizer, quick=quick)
+    for text in itertools.chain(TYPED, (TEXT[:end] for end in range(60, 90)), EDITED):
+        found = session.suggest(text, 4)
+        expected = Session(predictor, tokenizer, quick=quick).suggest(text, 4)
+        assert found.unexplored == pytest.approx(expected.unexplored, abs=1e-4)
+        listed = {each.word: each.probability for each in expected.suggestions}
+        assert {e.word: e.probability for e in found.suggestions} == pytest.approx(listed, abs=1e-4)
 
 
 def test_letters_of_a_word_open_what_is_open_already():

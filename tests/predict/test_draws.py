@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from charlm.generation.options import SamplingOptions
 from charlm.generation.sampling import apply_rules
 from charlm.predict import drawing
+from charlm.predict.changes import Cuts, Description
 from charlm.predict.clustered import ClusteredPrediction
 from charlm.predict.predictor import DensePrediction
 from charlm.predict.runtime_heads import Head, SoftmaxPrediction
@@ -30,11 +31,14 @@ class Outputs(Head):
 
 
 class Simple:
-    """Rules that say that they are a temperature and a top-k alone, or with top-p and min-p."""
+    """Rules that tell that they are a temperature and a top-k alone."""
 
-    def __init__(self, temperature, top_k, **more):
-        self.options = SamplingOptions(temperature=temperature, top_k=top_k, **more)
-        self.only, self.cuts = self.options.only, self.options.cuts
+    def __init__(self, temperature, top_k, streams=1):
+        self.options = SamplingOptions(temperature=temperature, top_k=top_k)
+        self.only, self.streams = self.options.only, streams
+
+    def described(self):
+        return Description([], Cuts(*np.array([self.options.cuts] * self.streams).T))
 
     def __call__(self, log_probs):
         return apply_rules(log_probs, self.options)
@@ -54,8 +58,8 @@ def normal(logits):
 @pytest.mark.parametrize("size", [5, 100, 5000])
 def test_logits_are_drawn_from_as_their_whole_softmax_is(temperature, k, size):
     generator = np.random.default_rng(size + k)
-    rules = Simple(temperature, k)
     for streams in (1, 3):
+        rules = Simple(temperature, k, streams)
         logits = 3 * generator.normal(size=(streams, size)) + 50
         softmax = SoftmaxPrediction(Outputs(), logits)
         logs = normal(logits)
@@ -66,24 +70,6 @@ def test_logits_are_drawn_from_as_their_whole_softmax_is(temperature, k, size):
             np.testing.assert_array_equal(DensePrediction(logs).draw(rules, noise), expected)
             there = TensorPrediction(torch.from_numpy(logs))
             np.testing.assert_array_equal(there.draw(rules, noise), expected)
-
-
-@pytest.mark.parametrize("temperature", [0.0, 0.5, 1.0, 2.0])
-@pytest.mark.parametrize("k", [0, 1, 7])
-@pytest.mark.parametrize("more", [{"top_p": 0.6}, {"min_p": 0.2}, {"top_p": 0.9, "min_p": 0.05}])
-def test_a_device_cuts_what_is_cut_here(temperature, k, more, monkeypatch):
-    generator = np.random.default_rng(k)
-    rules = Simple(temperature, k, **more)
-    assert rules.only is None and rules.cuts is not None
-    logs = normal(2 * generator.normal(size=(3, 60)))
-    there, drawn = TensorPrediction(torch.from_numpy(logs)), set()
-    monkeypatch.setattr(there, "log_probs", None)  # they stay there
-    for _ in range(60):
-        noise = generator.random(3)
-        expected = plainly(logs, rules, noise)
-        np.testing.assert_array_equal(there.draw(rules, noise), expected)
-        drawn.update(expected.tolist())
-    assert len(drawn) > 3 or temperature == 0 or k == 1
 
 
 def test_a_prediction_on_a_device_answers_as_one_here():
@@ -97,7 +83,7 @@ def test_a_prediction_on_a_device_answers_as_one_here():
         np.testing.assert_array_equal(one, other)
     penalised = lambda every: every - np.arange(50) / 10  # noqa: E731 (rules that are no temperature)
     np.testing.assert_array_equal(there.draw(penalised, noise), here.draw(penalised, noise))
-    drawn = there.draw(Simple(0.8, 5), noise)
+    drawn = there.draw(Simple(0.8, 5, 4), noise)
     np.testing.assert_array_equal(there.of(drawn), here.of(drawn))
     np.testing.assert_array_equal(there.of(ids), here.of(ids))  # not what was drawn
 
@@ -107,7 +93,7 @@ def test_what_is_drawn_on_a_device_comes_with_its_log_p_in_one_transfer(monkeypa
     prediction, transfers = TensorPrediction(logs), []
     cpu = torch.Tensor.cpu
     monkeypatch.setattr(torch.Tensor, "cpu", lambda self: transfers.append(1) or cpu(self))
-    prediction.of(prediction.draw(Simple(1.0, 0), np.array([0.1, 0.5, 0.9])))
+    prediction.of(prediction.draw(Simple(1.0, 0, 3), np.array([0.1, 0.5, 0.9])))
     assert len(transfers) == 1
 
 

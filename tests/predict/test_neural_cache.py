@@ -174,3 +174,19 @@ def test_side_by_side_all_columns_are_what_each_would_say_alone():
     for column, predictor in enumerate(alone):
         expected, _ = predictor.score(ids, predictor.start(2))
         np.testing.assert_allclose(nats[..., column], expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [3, 9, 100])
+def test_a_state_that_was_settled_predicts_as_before(size):
+    cached = CachedPredictor(networks()[1], 0.3, 2.0, size)
+    mixture = MixturePredictor(
+        [cached, Bigram(np.full((V, V), -np.log(V)), BOUNDARY)], np.array([[0.5, 0.5]])
+    )
+    state = mixture.read(ids_of(1, 20), mixture.start(1))
+    for token in ids_of(6, 1, seed=4):
+        _, state = mixture.step(token, state)
+    after = mixture.settled(state)
+    assert after[0].ids.shape[1] == 0  # all of it is shared by who goes on from there
+    for token in ids_of(6, 1, seed=5):
+        (said, state), (also, after) = mixture.step(token, state), mixture.step(token, after)
+        np.testing.assert_allclose(also.log_probs(), said.log_probs(), atol=1e-5)
