@@ -154,7 +154,7 @@ def test_a_text_does_not_end_too_early_on_a_device():
     prediction = TensorPrediction(torch.from_numpy(log_probs(1, 40)))
     free = Chooser(writings(1, options)).choose(prediction)
     assert (free == CHAR.boundary_id).sum() > 20
-    own = writings(1, options, guards_of(options[0], None, CHAR))
+    own = writings(1, options, guards_of(options[0], None, None, CHAR))
     ids = Chooser(own).choose(only_ids_may_leave(prediction))
     assert CHAR.boundary_id not in ids and ids.min() >= 0
 
