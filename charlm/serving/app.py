@@ -64,7 +64,7 @@ class Service:
     def __init__(self, engine: Engine, served: Served, options: ServeOptions) -> None:
         self._engine, self._served, self._options = engine, served, options
         self._prompts = PromptReader(served.tokenizer, options.max_prompt)
-        self._constraints = ConstraintMaker(served.tokenizer, options.constraint_seconds)
+        self._constraints = ConstraintMaker(served.tokenizer, options)
         self._pace = Pace()
         self.stopping = False
 

@@ -1,7 +1,7 @@
 """What answers must be, as a request asks for it: checked, and made ready beside the event loop."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +16,7 @@ from charlm.serving.fields import Fields
 from charlm.serving.options import ServeOptions
 from charlm.serving.orders import Constraint
 from charlm.serving.refusals import wrong
+from charlm.serving.work import too_busy, too_late
 from charlm.text.tokenizers import Tokenizer
 
 PREPARATION = 3.0  # seconds of a processor; where case is ignored the first takes one
@@ -97,14 +98,12 @@ def _wish(fields: Fields, name: str, kind: str, options: ServeOptions) -> Wish:
 
 
 class ConstraintMaker:
-    """Makes constraints of wishes: regular expressions one after the other, in a thread.
+    """Makes constraints of wishes: regular expressions one after the other, in a thread."""
 
-    seconds: that an expression may take to judge one text
-    """
-
-    def __init__(self, tokenizer: Tokenizer, seconds: float) -> None:
-        self._tokenizer, self._seconds = tokenizer, seconds
+    def __init__(self, tokenizer: Tokenizer, options: ServeOptions) -> None:
+        self._tokenizer, self._options = tokenizer, options
         self._thread = ThreadPoolExecutor(1, "charlm expressions")
+        self._waiting = 0
 
     async def make(self, wish: Wish | None, prompt: str | list[int]) -> Constraint | None:
         """Give what answers to a prompt must be; raise Refusal, which names the field.
@@ -118,13 +117,25 @@ class ConstraintMaker:
             _, begun = cut_blank(self._tokenizer, prompt)
         else:
             prompt = self._tokenizer.decode(prompt[-BEFORE:])
+        make = partial(wish.language, prompt, self._options.constraint_seconds)
         try:
-            if wish.kind == "regex":
-                loop = asyncio.get_running_loop()
-                make = partial(wish.language, prompt, self._seconds)
-                language = await loop.run_in_executor(self._thread, make)
-            else:
-                language = wish.language(prompt, self._seconds)
+            language = await self._in_turn(make) if wish.kind == "regex" else make()
         except UsageError as error:
             raise wrong(wish.field, complaint(error)) from None
         return Constraint(wish.field, begun_with(begun, language), begun)
+
+    async def _in_turn(self, make: Callable[[], Language]) -> Language:
+        """Make a language in the thread; raise Refusal where too many wait, or it takes too long.
+
+        What is given up is not made if it was not begun.
+        """
+        if self._waiting >= self._options.queue:
+            raise too_busy(PREPARATION)
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(self._options.request_seconds):
+                return await asyncio.get_running_loop().run_in_executor(self._thread, make)
+        except TimeoutError:
+            raise too_late(self._options.request_seconds) from None
+        finally:
+            self._waiting -= 1

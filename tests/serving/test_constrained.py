@@ -1,5 +1,6 @@
 """Answers that must match: over HTTP as in Python, and whatever they are asked to be, no harm."""
 
+import asyncio
 import json
 import re
 import threading
@@ -11,7 +12,9 @@ import pytest
 from charlm.generation.generator import Generator
 from charlm.generation.languages import PatternLanguage, PrefixLanguage, WordLanguage
 from charlm.generation.options import SamplingOptions
+from charlm.serving.constraints import ConstraintMaker, Wish
 from charlm.serving.engine import ModelEngine
+from charlm.serving.options import ServeOptions
 from charlm.serving.orders import Constraint, Failure
 from charlm.text.learning import learn_tokenizer
 from tests.predictors import Bigram
@@ -235,6 +238,29 @@ def test_the_server_answers_others_while_it_makes_a_large_expression_ready(addre
             waits.append(time.monotonic() - began)
     assert found[0].status_code in (200, 400)
     assert sorted(waits)[len(waits) // 2] < 0.2
+
+
+def test_expressions_wait_for_their_turn_and_no_more_than_may(monkeypatch):
+    made, go_on = [], threading.Event()
+
+    def prepare(language, seconds):
+        assert go_on.wait(10)
+        made.append(language)
+
+    monkeypatch.setattr(PatternLanguage, "prepare", prepare)
+    maker = ConstraintMaker(CHAR, ServeOptions(queue=2, request_seconds=0.2))
+    wishes = [Wish("regex", "regex", each) for each in "abc"]
+
+    async def ask():
+        found = await asyncio.gather(
+            *(maker.make(wish, "") for wish in wishes), return_exceptions=True
+        )
+        go_on.set()
+        return [each.status for each in found], await maker.make(wishes[0], "")
+
+    statuses, constraint = asyncio.run(ask())
+    assert statuses == [504, 504, 429]
+    assert constraint.language.holds("a") and len(made) == 2  # what nobody waits for is not made
 
 
 BOMBS = [
