@@ -61,6 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     model = load_model(arguments)
     own = options.generation_config == "auto"
     defaults = read_own_defaults(model.directory) if own else {}
+    defaults.pop("max_tokens", None)  # the usual length is OpenAI's
     with _told(COMPILING):
         model.compile()  # which takes seconds, and would keep all clients waiting later
     name = options.name or model.directory.resolve().name

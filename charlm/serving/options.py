@@ -18,7 +18,7 @@ class ServeOptions:
     name: str = option("", "name of the model for clients; without it that of its directory")
     generation_config: Literal["auto", "openai"] = option(
         "auto",
-        "defaults of sampling and length: those of the model's generation_config.json, or OpenAI's",
+        "defaults of sampling: those of the model's generation_config.json, or OpenAI's",
     )
     max_body: int = option(1 << 20, "bytes of a request's body", flag="--body-limit")
     max_prompt: int = option(4096, "tokens of a prompt", flag="--prompt-limit")

@@ -56,10 +56,9 @@ def read_completion(
 ) -> CompletionRequest:
     """Check a request for completions; raise Refusal, which names the field.
 
-    defaults: options that count where a request has none, in place of OpenAI's
+    defaults: how tokens are chosen where a request does not say, in place of OpenAI's defaults
     """
-    rules = dict(defaults)
-    usual = min(rules.pop("max_tokens", MAX_TOKENS), options.max_tokens)
+    usual = min(MAX_TOKENS, options.max_tokens)
     fields = Fields(given)
     fields.refuse_unknown(FIELDS, NOT_TAKEN)
     check_model(fields, model)
@@ -74,7 +73,7 @@ def read_completion(
     max_tokens = fields.whole("max_tokens", 0 if echo else 1, options.max_tokens, usual)
     return CompletionRequest(
         prompts,
-        fields.sampling(vocab_size, rules),
+        fields.sampling(vocab_size, defaults),
         usual if max_tokens is None else max_tokens,
         fields.texts("stop", options.max_stops, options.max_stop_characters),
         fields.whole("seed", 0, LARGEST_SEED, None),
