@@ -12,6 +12,7 @@ from hypothesis import settings
 settings.register_profile("charlm", deadline=None)  # a busy machine is no failure
 settings.load_profile("charlm")
 torch.set_num_threads(1)  # what the tests compute is small; one thread is the quickest
+gc.freeze()  # collections need not look through what has been imported
 
 SENTENCES = (
     "The cat sat on the mat, and the dog sat on the log.\n"
@@ -60,7 +61,7 @@ def own_cache(new_cache, monkeypatch):
 def pytest_collection_finish():
     """Let garbage collections pass over what stays till the end: the modules and the tests.
 
-    Training asks for several; each would look through half a million objects.
+    Each training asks for several, which would take longer than its steps.
     """
     gc.collect()
     gc.freeze()
