@@ -1,5 +1,7 @@
 """What several tests share: the corpora for benchmarks where they are, and a small text."""
 
+import gc
+import itertools
 import os
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from hypothesis import settings
 settings.register_profile("charlm", deadline=None)  # a busy machine is no failure
 settings.load_profile("charlm")
 torch.set_num_threads(1)  # what the tests compute is small; one thread is the quickest
+gc.freeze()  # collections need not look through what has been imported
 
 SENTENCES = (
     "The cat sat on the mat, and the dog sat on the log.\n"
@@ -36,7 +39,29 @@ def text_file(tmp_path):
     return path
 
 
+@pytest.fixture(scope="session")
+def new_cache(tmp_path_factory):
+    """Give a function that makes an empty directory; pytest's own looks through all before."""
+    folder, numbers = tmp_path_factory.mktemp("caches"), itertools.count()
+
+    def make():
+        path = folder / str(next(numbers))
+        path.mkdir()
+        return path
+
+    return make
+
+
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path_factory, monkeypatch):
+def own_cache(new_cache, monkeypatch):
     """Keep the tests' prepared corpora out of the user's cache."""
-    monkeypatch.setenv("CHARLM_CACHE", str(tmp_path_factory.mktemp("cache")))
+    monkeypatch.setenv("CHARLM_CACHE", str(new_cache()))
+
+
+def pytest_collection_finish():
+    """Let garbage collections pass over what stays till the end: the modules and the tests.
+
+    Each training asks for several, which would take longer than its steps.
+    """
+    gc.collect()
+    gc.freeze()

@@ -17,7 +17,9 @@ fingerprint of the weights that they have trained; the fault happens in the one 
 """
 
 import errno
+import gc
 import hashlib
+import importlib
 import json
 import math
 import os
@@ -26,8 +28,14 @@ import signal
 import socket
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
+IMPORTED = [  # what the children would import, each of them
+    *("torch._dynamo", "pandas", "charlm.language.fit", "charlm.language.course"),
+    *("charlm.cli.train", "charlm.predict.adapt", "charlm.series.fit", "charlm.tuning.tune"),
+]
+OF_EXTRAS = ["numba", "optuna"]
 LONGEST = 60  # seconds that processes may train together; who waits longer is killed
 
 
@@ -152,11 +160,14 @@ def fork_child(trial, fired: Path, rank: int) -> int:
 def serve() -> None:
     """Answer trials until standard input ends."""
     import torch
-    import torch._dynamo  # what the children would import, each of them
 
-    import charlm.language.fit  # noqa: F401
+    from charlm.language import adapting
 
+    for name in (*IMPORTED, *(name for name in OF_EXTRAS if find_spec(name))):
+        importlib.import_module(name)
+    adapting.MEASURED = 50  # ids; all of them take as long as the steps, and no trial asks for them
     torch.set_num_threads(1)
+    gc.freeze()  # or each child's collections would copy what it shares with this process
     for line in sys.stdin:
         trial = json.loads(line)
         fired = Path(trial["log"] + ".fired")

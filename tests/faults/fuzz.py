@@ -9,6 +9,7 @@ breaks parsers. A fault is printed with its seed, and `fuzz(..., first=SEED)` fi
 
 import argparse
 import contextlib
+import math
 import random
 import shutil
 import sys
@@ -93,13 +94,15 @@ class Parsers:
                 pass
 
 
-def fuzz(parsers: Parsers, name: str, seconds: float, first: int = 0) -> tuple[int, list[str]]:
-    """Try one parser for so long; give the number of tries, and the faults."""
+def fuzz(
+    parsers: Parsers, name: str, seconds: float = math.inf, first: int = 0, most: float = math.inf
+) -> tuple[int, list[str]]:
+    """Try one parser for so long or so often; give the number of tries, and the faults."""
     path, read = parsers.all()[name]
     whole, faults, seed = path.read_bytes(), [], first
     manifest = (parsers.model / storage.MANIFEST).read_bytes()
     end = time.monotonic() + seconds
-    while time.monotonic() < end and len(faults) < 5:
+    while time.monotonic() < end and seed - first < most and len(faults) < 5:
         path.write_bytes(damaged(whole, random.Random(seed)))
         try:
             with contextlib.suppress(CharlmError):

@@ -45,15 +45,11 @@ def listens(port):
 
 
 def start(size, book, *words, fault=None, restarts=0):
-    """Start `size` processes under torchrun; one is started without."""
+    """Start `size` processes under torchrun."""
     command = [str(word) for word in ("train", book, *SMALL, *words)]
     runner = [str(ROOT / "tests/faults/rank.py"), json.dumps(fault)]
-    launcher = [sys.executable]
-    if size > 1:
-        launcher += ["-m", "torch.distributed.run", "--nproc-per-node", str(size)]
-        launcher += ["--master-port", str(free_port()), "--max-restarts", str(restarts)]
-    else:
-        runner = ["-m", "charlm"]
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", str(size)]
+    launcher += ["--master-port", str(free_port()), "--max-restarts", str(restarts)]
     environment = os.environ | {
         "PYTHONPATH": str(ROOT),
         "OMP_NUM_THREADS": "1",
@@ -133,27 +129,31 @@ READINGS = {
 
 
 @pytest.mark.parametrize("reading", READINGS)
-def test_two_processes_equal_one(book, tmp_path, reading):
+def test_two_processes_equal_one(book, forge, tmp_path, reading):
     more = ["--steps", 100, "--documents", "line", *READINGS[reading]]
-    for size in (1, 2):
-        code, out = run(size, book, *more, "--out", tmp_path / str(size))
-        assert code == 0, out
+    words = ["train", book, *SMALL, *more, "--out"]
+    code, out, _ = forge.run(*words, tmp_path / "1")
+    assert code == 0, out
+    codes, out = forge.run_together(2, *words, tmp_path / "2")
+    assert codes == [0, 0], out
     assert_close(losses(tmp_path / "1"), losses(tmp_path / "2"))
 
 
 def test_e6_a_run_goes_on_with_another_number_of_processes(forge, book, tmp_path):
     more = ["--steps", 60, "--save-every", 10]
-    assert run(1, book, *more, "--out", tmp_path / "one")[0] == 0
+    code, out, _ = forge.run("train", book, *SMALL, *more, "--out", tmp_path / "one")
+    assert code == 0, out
     words = [*more, "--out", tmp_path / "many", "--resume"]
     fault = {"rank": 0, "at": "step", "number": 21, "does": "SIGTERM"}
-    assert run(2, book, *words, fault=fault)[0] != 0
+    codes, out = forge.run_together(2, "train", book, *SMALL, *words, fault=fault)
+    assert codes[0] == 143, out
     fault = {"at": "step", "number": 13, "does": "SIGTERM"}
     code, out, _ = forge.run("train", book, *SMALL, *words, fault=fault)
     assert code == 143 and "going on from step" in out, out
     checkpoints = tmp_path / "many" / "checkpoints"
     newest = max(checkpoints.glob("step-*"))
     (newest / "model.safetensors").write_bytes(b"damaged")
-    code, out = run(2, book, *words)
+    code, out = run(2, book, *words)  # under torchrun, as one would
     assert code == 0 and "going on from step" in out and "the checkpoint before it" in out, out
     assert (checkpoints / f".{newest.name}.damaged").exists(), "one process has set it aside"
     assert_close(losses(tmp_path / "one"), losses(tmp_path / "many"))
@@ -168,12 +168,13 @@ def test_e1_when_one_process_is_killed_the_other_leaves_soon(book, tmp_path):
     assert "another process of this run is lost" in out
 
 
-def test_e1_with_restarts_torchrun_goes_on_from_the_checkpoint(book, tmp_path):
+def test_e1_with_restarts_torchrun_goes_on_from_the_checkpoint(book, forge, tmp_path):
     words = ["--steps", 40, "--save-every", 10]
     fault = {"rank": 1, "at": "step", "number": 25, "does": "kill"}
     code, out = run(2, book, *words, "--out", tmp_path / "run", fault=fault, restarts=1)
     assert code == 0 and "going on from step 20" in out, out
-    assert run(2, book, *words, "--out", tmp_path / "whole")[0] == 0
+    codes, out = forge.run_together(2, "train", book, *SMALL, *words, "--out", tmp_path / "whole")
+    assert codes == [0, 0], out
     names = [tmp_path / name / "model.safetensors" for name in ("run", "whole")]
     assert names[0].read_bytes() == names[1].read_bytes()
 

@@ -182,12 +182,12 @@ def test_c8_a_second_process_is_kept_out_and_a_dead_one_locks_nobody_out(tmp_pat
 
 def test_c8_of_processes_that_begin_at_once_one_is_let_in(tmp_path):
     code = (
-        "import sys, time; from pathlib import Path\n"
+        "import sys; from pathlib import Path\n"
         "from charlm.errors import UsageError; from charlm.runs.place import Place\n"
         "place = Place(Path(sys.argv[1]))\n"
         "print(flush=True); sys.stdin.readline()\n"
         "try:\n"
-        "    with place.opened(): print('in', flush=True); time.sleep(1.5)\n"
+        "    with place.opened(): print('in', flush=True); sys.stdin.readline()\n"
         "except UsageError: print('out', flush=True)\n"
     )
     for number in range(4):
@@ -199,8 +199,9 @@ def test_c8_of_processes_that_begin_at_once_one_is_let_in(tmp_path):
         for child in children:
             child.stdin.write("\n")
             child.stdin.flush()
-        said = [child.communicate(timeout=20) for child in children]
-        assert sorted(out for out, _ in said) == ["in\n", "out\n", "out\n"], said
+        said = [child.stdout.readline() for child in children]  # before the one leaves
+        told = [child.communicate("\n", timeout=20)[1] for child in children]
+        assert sorted(said) == ["in\n", "out\n", "out\n"], (said, told)
 
 
 def checkpoint(step, scheduled=True):

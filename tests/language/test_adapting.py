@@ -17,6 +17,7 @@ from charlm.predict.adaptation import Adaptation
 
 SENTENCES = ["the cat sat on the mat", "a dog ate the old bone", "we saw no cat by the log"]
 OTHER = "Zwei Katzen jagen drei Hunde um das Haus. " * 40
+TUNED_ON = OTHER[: len(OTHER) // 2]
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +34,13 @@ def trained(tmp_path_factory):
 @pytest.fixture
 def model(trained, tmp_path):
     return shutil.copytree(trained, tmp_path / "model")
+
+
+@pytest.fixture(scope="module")
+def tuned(trained, tmp_path_factory):
+    """Tune a copy without a text; give it, and what was found."""
+    copy = shutil.copytree(trained, tmp_path_factory.mktemp("tuned") / "model")
+    return copy, tailor(charlm.load(copy))
 
 
 @pytest.fixture
@@ -137,7 +145,7 @@ def test_one_trained_before_there_was_such_a_file_takes_plain_steps(model):
 
 
 def test_tuning_keeps_what_it_found_with_the_model(model, tmp_path):
-    (tmp_path / "other.txt").write_bytes(OTHER.encode() + b"a cat\xe9\n")
+    (tmp_path / "other.txt").write_bytes(TUNED_ON.encode() + b"a cat\xe9\n")
     lm, told = charlm.load(model), []
     before = lm.evaluate(OTHER, predictor="network+adapt").nats
     weights = (model / "model.safetensors").read_bytes()
@@ -153,15 +161,16 @@ def test_tuning_keeps_what_it_found_with_the_model(model, tmp_path):
     assert charlm.load(model).evaluate("the cat").nats == lm.evaluate("the cat").nats
 
 
-def test_without_a_text_the_reserve_is_tuned_on(model):
-    found = tailor(charlm.load(model))
+def test_without_a_text_the_reserve_is_tuned_on(tuned):
+    model, found = tuned
     arrays = safetensors.numpy.load((model / ADAPTATION).read_bytes())
     assert found.tokens == len(arrays[RESERVE])
 
 
-def test_what_was_tuned_for_other_weights_counts_for_nothing(model):
-    tailor(charlm.load(model))
-    value = json.loads((model / TUNED).read_text())
+def test_what_was_tuned_for_other_weights_counts_for_nothing(model, tuned):
+    value = json.loads((tuned[0] / TUNED).read_text())
+    (model / TUNED).write_text(json.dumps(value))
+    assert charlm.load(model).parts.adapting.adaptation == tuned[1].tuned.adaptation
     (model / TUNED).write_text(json.dumps(value | {"weights_sha256": "0" * 64}))
     assert read_tuned(model) is None
     assert charlm.load(model).parts.adapting.adaptation == Adaptation()
@@ -197,11 +206,11 @@ def test_a_damaged_file_of_scales_is_refused_when_it_is_needed(model, damage):
 
 
 def test_the_command_tunes_and_the_others_take_the_option(command, model, tmp_path):
-    (tmp_path / "other.txt").write_text(OTHER)
+    (tmp_path / "other.txt").write_text(TUNED_ON)
     code, out, err = command("adapt", model, tmp_path / "other.txt", "--json")
     assert code == 0, err
     found = json.loads(out)
-    assert found["tokens"] == len(OTHER) and found["rate"] > 0 and "network" in found["best"]
+    assert found["tokens"] == len(TUNED_ON) and found["rate"] > 0 and "network" in found["best"]
     _, out, _ = command("eval", model, tmp_path / "other.txt", "--adapt", "--json")
     assert json.loads(out)["predictor"] == "network+adapt"
     _, out, _ = command("score", model, tmp_path / "other.txt", "--adapt", "--ngram", "--json")
@@ -217,14 +226,14 @@ def test_too_little_text_to_tune_on_is_said(command, model, tmp_path):
     assert command("adapt", tmp_path / "none")[0] == 4
 
 
-def test_what_was_compressed_before_is_still_decoded_after_tuning(model):
+def test_what_was_compressed_before_is_still_decoded_after_tuning(model, tuned):
     data = charlm.load(model).compress(OTHER.encode())
-    tailor(charlm.load(model))
+    shutil.copy(tuned[0] / TUNED, model)
     assert charlm.load(model).decompress(data) == OTHER.encode()
 
 
 def test_one_rate_for_all_weights_can_be_chosen(model, tmp_path, capsys):
-    (tmp_path / "other.txt").write_text(OTHER)
+    (tmp_path / "other.txt").write_text(TUNED_ON)
     assert main(["adapt", str(model), str(tmp_path / "other.txt"), "--rule", "sgd", "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["rule"] == "sgd"

@@ -22,7 +22,7 @@ def text(length, seed):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("compared")
-    (folder / "book.txt").write_text(text(40_000, 1))
+    (folder / "book.txt").write_text(text(20_000, 1))
     (folder / "new.txt").write_text(text(15_000, 2))
     (folder / "latin.txt").write_bytes("née\n".encode("latin-1") * 9)
     closed = {"tokenizer": "word", "unknown": "unk"}
