@@ -31,6 +31,8 @@ def draw_from_clusters(
     bounds: of each cluster, its first id and the one after its last
     opened: gives log p of a cluster's words in the n streams of an index (n,)
     """
+    if len(first) == 1:
+        return np.array([_draw_one(first[0], bounds, opened, temperature, float(noise[0]))])
     most = first.max(axis=1)
     weights = np.exp((first - most[:, None]) / first.dtype.type(temperature))
     starts = np.array([0, *(start for start, _ in bounds)])
@@ -42,6 +44,58 @@ def draw_from_clusters(
             logs = (logs - most[rows, None]) / logs.dtype.type(temperature)
             regions.open(region, rows, np.exp(logs, out=logs))
     return np.asarray(starts[regions.chosen] + regions.places)
+
+
+def _draw_one(
+    first: np.ndarray,
+    bounds: Sequence[tuple[int, int]],
+    opened: Open,
+    temperature: float,
+    noise: float,
+) -> int:
+    """Draw an id for one stream, by log p (c0 + K,): with numbers, a third of what arrays take."""
+    most, heat, shortlist = first.max(), first.dtype.type(temperature), bounds[0][0]
+    weights = np.exp((first - most) / heat)
+    sums = {0: np.cumsum(weights[:shortlist], dtype=np.float64)}  # of regions that are open
+    least = [float(sums[0][-1])]
+    highest = least.copy()
+    for weight, (start, end) in zip(weights[shortlist:].tolist(), bounds, strict=True):
+        spread = weight * float(end - start) ** (1 - 1 / temperature)
+        least.append(min(weight, spread))
+        highest.append(max(weight, spread))
+    while True:
+        low, high = _left(noise, least, highest), _left(noise, highest, least)
+        region = next(number for number, left in enumerate(high[1:]) if left < 0)
+        sure = region == 0 or low[region] >= 0
+        if sure and region in sums:
+            places = {_place(sums[region], left[region]) for left in (low, high)}
+            if len(places) == 1:
+                return (bounds[region - 1][0] if region else 0) + places.pop()
+            sure = False
+        if not sure:  # the one of which least is known
+            closed = [number for number in range(1, len(least)) if number not in sums]
+            region = max(closed, key=lambda number: highest[number] - least[number])
+        logs = opened(region - 1, np.array([0]))[0]
+        sums[region] = np.cumsum(np.exp((logs - most) / heat), dtype=np.float64)
+        least[region] = highest[region] = float(sums[region][-1])
+
+
+def _left(noise: float, after: Sequence[float], before: Sequence[float]) -> list[float]:
+    """Bound what is left of the aim where each region begins, and at the end.
+
+    It is noise · total - all before it, by the weights of what comes after and what came before.
+    """
+    behind, passed, left = sum(after), 0.0, list[float]()
+    for coming, gone in zip(after, before, strict=True):
+        left.append(noise * behind - (1 - noise) * passed)
+        behind, passed = behind - coming, passed + gone
+    return [*left, -(1 - noise) * passed]
+
+
+def _place(sums: np.ndarray, aim: float) -> int:
+    """Give the place at which cumulated weights pass an aim; the last for one beyond all."""
+    below = np.nextafter(sums[-1], 0.0)
+    return int(sums.searchsorted(min(max(aim, 0.0), below), side="right"))
 
 
 class _Regions:
