@@ -54,6 +54,7 @@ def measure_typing(model: str, quick: bool) -> Typing:
 def type_here(task: Task) -> dict[str, Any]:
     """Type and write in this process, and give a Typing: the child's part."""
     lm = load(task["model"])
+    lm.compile()  # as the commands for typing do
     keys, tokens = (QUICK_KEYSTROKES, QUICK_TOKENS) if task["quick"] else (KEYSTROKES, TOKENS)
     text = held_out_beginning(lm, BEFORE + keys)
     times = keystroke_times(suggester(lm), text, max(len(text) - keys, 0))

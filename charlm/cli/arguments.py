@@ -3,14 +3,18 @@
 import argparse
 import os
 import sys
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from charlm.errors import CorpusError, UsageError
+from charlm.runs.dialogue import teller
 
 if TYPE_CHECKING:
     from charlm.language.handle import LanguageModel
 
+LONG = 2.0  # seconds until it is said that something is compiled
+COMPILING = "compiling for this machine, which takes some seconds, and only the first time"
 MOST_WORDS = 1000  # that are suggested at a time: a search meets hardly more of them
 
 
@@ -114,6 +118,17 @@ def load_model(arguments: argparse.Namespace) -> "LanguageModel":
         predictor=predictor_name(arguments),
         state=getattr(arguments, "state", None),
     )
+
+
+def compile_now(model: "LanguageModel") -> None:
+    """Compile what a model works by, where numba is; say so where it takes long."""
+    timer = threading.Timer(LONG, teller(sys.stderr), [COMPILING])
+    timer.daemon = True
+    timer.start()
+    try:
+        model.compile()
+    finally:
+        timer.cancel()
 
 
 def read_text(argument: str) -> str:

@@ -6,20 +6,21 @@ CHARLM_API_KEY or in a file. Nothing that is asked or answered is logged.
 
 import argparse
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 
-from charlm.cli.arguments import add_model, add_predictor, add_state, load_model, spare_threads
+from charlm.cli.arguments import (
+    add_model,
+    add_predictor,
+    add_state,
+    compile_now,
+    load_model,
+    spare_threads,
+)
 from charlm.errors import UsageError
 from charlm.options import add_arguments as add_options
 from charlm.options import from_arguments
 from charlm.runs.dialogue import teller
 from charlm.serving.options import ServeOptions
 from charlm.storage import MANIFEST
-
-LONG = 2.0  # seconds until it is said what a server does before it listens
-COMPILING = "compiling for this machine, which takes some seconds, and only the first time"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,8 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
     own = options.generation_config == "auto"
     defaults = read_own_defaults(model.directory) if own else {}
     defaults.pop("max_tokens", None)  # the usual length is OpenAI's
-    with _told(COMPILING):
-        model.compile()  # which takes seconds, and would keep all clients waiting later
+    compile_now(model)  # it would keep all clients waiting later
     name = options.name or model.directory.resolve().name
     created = int((model.directory / MANIFEST).stat().st_mtime)
     engine = ModelEngine(
@@ -84,18 +84,6 @@ def run(arguments: argparse.Namespace) -> int:
         tell=teller(sys.stderr),
     )
     return 0
-
-
-@contextmanager
-def _told(what: str) -> Iterator[None]:
-    """Say on standard error what is done, where it takes long."""
-    timer = threading.Timer(LONG, teller(sys.stderr), [what])
-    timer.daemon = True
-    timer.start()
-    try:
-        yield
-    finally:
-        timer.cancel()
 
 
 def require_libraries() -> None:

@@ -12,6 +12,7 @@ from charlm.cli.arguments import (
     add_predictor,
     add_state,
     check_k,
+    compile_now,
     load_model,
     read_text,
     spare_threads,
@@ -46,6 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
     spare_threads(arguments)
     model = load_model(arguments)
     if arguments.text == "-":
+        compile_now(model)
         session = model.session()
         for lines in text_lines("-", errors="replace"):
             for line in lines:

@@ -12,6 +12,7 @@ from charlm.cli.arguments import (
     add_predictor,
     add_state,
     check_k,
+    compile_now,
     load_model,
     spare_threads,
 )
@@ -45,7 +46,9 @@ def run(arguments: argparse.Namespace) -> int:
             raise
         raise UsageError(MISSING, "pip install 'charlm-toolkit[type]'") from fault
     with _target(arguments.out) as write:
-        typed = type_text(load_model(arguments).session(), arguments.k)
+        model = load_model(arguments)
+        compile_now(model)
+        typed = type_text(model.session(), arguments.k)
         write(typed.text.encode())
     teller(sys.stderr)(typed.describe())
     return 0
