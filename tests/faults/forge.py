@@ -36,6 +36,7 @@ IMPORTED = [  # what the children would import, each of them
     *("charlm.cli.train", "charlm.predict.adapt", "charlm.series.fit", "charlm.tuning.tune"),
 ]
 OF_EXTRAS = ["numba", "optuna"]
+KERNELS = ["gru_forward", "gru_backward", "rnn_forward", "rnn_backward"]  # and have compiled
 LONGEST = 60  # seconds that processes may train together; who waits longer is killed
 
 
@@ -162,9 +163,15 @@ def serve() -> None:
     import torch
 
     from charlm.language import adapting
+    from charlm.model.fused import compiled_walks
 
     for name in (*IMPORTED, *(name for name in OF_EXTRAS if find_spec(name))):
         importlib.import_module(name)
+    if compiled_walks():
+        from charlm.model import compiled, kernels
+
+        for kernel in KERNELS:
+            compiled.compiled(getattr(kernels, kernel))
     adapting.MEASURED = 50  # ids; all of them take as long as the steps, and no trial asks for them
     torch.set_num_threads(1)
     gc.freeze()  # or each child's collections would copy what it shares with this process

@@ -16,8 +16,8 @@ from charlm.language.tailoring import FEWEST_TOKENS, tailor
 from charlm.predict.adaptation import Adaptation
 
 SENTENCES = ["the cat sat on the mat", "a dog ate the old bone", "we saw no cat by the log"]
-OTHER = "Zwei Katzen jagen drei Hunde um das Haus. " * 40
-TUNED_ON = OTHER[: len(OTHER) // 2]
+GERMAN = "Zwei Katzen jagen drei Hunde um das Haus. "
+OTHER, TUNED_ON = GERMAN * 40, GERMAN * 25
 
 
 @pytest.fixture(scope="module")
