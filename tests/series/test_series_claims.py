@@ -29,10 +29,10 @@ def test_with_noise_the_closed_loop_is_as_far_off_as_the_noise(learned, cell, ti
     assert scores.network.closed_loop_rmse < times * NOISE
 
 
-@pytest.mark.parametrize(("noise", "options"), [(0.0, {"steps": 500}), (NOISE, {})], ids=str)
-def test_a_plain_rnn_sees_the_next_row_and_stays_by_the_wave(learned, noise, options):
+@pytest.mark.parametrize("noise", [pytest.param(0.0, marks=pytest.mark.slow), NOISE])
+def test_a_plain_rnn_sees_the_next_row_and_stays_by_the_wave(learned, noise):
     """How near it stays for a thousand rows hangs on the processor: see docs/benchmarks.md."""
-    scores = learned("sine", noise=noise, cell="rnn", **options).evaluate()
+    scores = learned("sine", noise=noise, cell="rnn").evaluate()
     assert scores.network.rmse < max(0.005, 1.1 * noise)
     assert scores.network.closed_loop_rmse < 0.5 * scores.naive["persistence"].closed_loop_rmse
 
