@@ -1,6 +1,6 @@
 """Write a model anew with its weights in another form; everything else of it stays.
 
-To int8: a quarter of the size, and a little less exact. To float32: back again.
+To int8: weights of a quarter of the size, and a little less exact. To float32: back again.
 """
 
 import argparse

@@ -40,7 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-tokens", type=int, metavar="N", help="length (default 200)")
     add_options(parser, SamplingOptions)
     parser.add_argument(
-        "--words", metavar="FILE", help="write one of the words or phrases that are FILE's lines"
+        "--words",
+        metavar="FILE",
+        help="write one of the words or phrases that are FILE's lines, after a space",
     )
     add_options(parser, BeamOptions)
     parser.add_argument(
@@ -133,7 +135,8 @@ def _tell_unfinished(rules: dict[str, Any], prompt: str, texts: list[str]) -> No
 
     language = language_of(SamplingOptions(**rules), prompt)
     if language is not None and not all(map(language.holds, texts)):
-        teller(sys.stderr)("what was asked for is not complete: --max-tokens or --stop cut it off")
+        why = "it was cut off, or nothing goes on with it"
+        teller(sys.stderr)(f"what was asked for is not complete: {why}")
 
 
 def words_of(file: str) -> tuple[str, ...]:

@@ -54,11 +54,16 @@ def type_text(
         key_bindings=screen.keys,
         bottom_toolbar=screen.status,
         reserve_space_for_menu=min(k, 8) + 1,
+        enable_suspend=True,
         input=own_input,
         output=own_output,
     )
     screen.watch(prompt)
-    return Typed(prompt.prompt(""), screen.pressed)
+    try:
+        text = prompt.prompt("")
+    except KeyboardInterrupt:  # of a terminal that was taken from it, as one that stopped it does
+        text = prompt.default_buffer.text
+    return Typed(text, screen.pressed)
 
 
 class _Screen(Completer):
@@ -72,6 +77,7 @@ class _Screen(Completer):
         self.keys = KeyBindings()
         self.keys.add("tab")(self._take)
         self.keys.add("enter", filter=completion_is_selected)(self._take)
+        self.keys.add("enter", filter=~completion_is_selected)(self._end_line)
         for closing in CLOSING:
             self.keys.add(closing)(self._close)
         self.keys.add(Keys.BracketedPaste)(self._paste)
@@ -121,6 +127,11 @@ class _Screen(Completer):
         buffer.insert_text(" ")
         self._added_space = buffer.cursor_position
         buffer.start_completion()
+
+    def _end_line(self, event: KeyPressEvent) -> None:
+        """Begin a line, and put nothing in it: no blanks that the line before began with."""
+        self._added_space = -1
+        event.current_buffer.insert_text("\n")
 
     def _paste(self, event: KeyPressEvent) -> None:
         """Put in what was pasted, which spares no keys: it counts as if it had been typed."""

@@ -95,7 +95,10 @@ class Teller:
 
 
 def finish_of(stopped_by: str) -> str | None:
-    """Give the word that clients know; None for a sample that goes on."""
+    """Give the word that clients know; None for a sample that goes on.
+
+    A text that nothing can go on with, though it must, is no more complete than one cut off.
+    """
     if not stopped_by:
         return None
-    return "length" if stopped_by == "length" else "stop"
+    return "length" if stopped_by in ("length", "stuck") else "stop"

@@ -38,5 +38,6 @@ class PromptReader:
 
     def _check(self, tokens: int, field: str, about: str = "") -> None:
         if tokens > self._most:
-            message = f"{field} has {about}{tokens} tokens: {self._most} are taken at most"
+            most = f"{self._most} are taken at most; send its end"
+            message = f"{field} has {about}{tokens} tokens: {most}"
             raise Refusal(400, message, field=field, code="context_length_exceeded")

@@ -8,6 +8,8 @@ import threading
 import time
 
 import pytest
+from prompt_toolkit import PromptSession
+from prompt_toolkit.document import Document
 from prompt_toolkit.input import create_pipe_input
 from prompt_toolkit.output import DummyOutput
 
@@ -59,6 +61,16 @@ def test_what_is_pasted_counts_as_if_it_had_been_typed(model):
 
 def test_enter_begins_a_new_line(model):
     assert typed(model, "one\rtwo").text == "one\ntwo"
+    assert typed(model, "  one\rtwo") == Typed("  one\ntwo", 9)  # nobody typed blanks before it
+
+
+def test_an_interrupt_that_is_no_key_keeps_the_text(model, monkeypatch):
+    def interrupted(prompt, *given):
+        prompt.default_buffer.reset(Document("kept"))
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(PromptSession, "prompt", interrupted)
+    assert typed(model).text == "kept"
 
 
 def test_tab_takes_the_first_word_and_a_space(model):
