@@ -4,7 +4,6 @@ Legend: S samples, one in each row of a prediction, V vocabulary.
 """
 
 from collections.abc import Mapping, Sequence
-from functools import cached_property
 
 import numpy as np
 
@@ -13,6 +12,7 @@ from charlm.generation.penalties import Slots, changes_of, forbidden, together
 from charlm.generation.sampling import apply_rules
 from charlm.generation.writing import Writing
 from charlm.predict.changes import Cuts, Description
+from charlm.predict.kept import kept
 from charlm.predict.predictor import Prediction, without
 
 FEW = 16  # ids of one place refused as they are drawn; then all are looked at
@@ -76,7 +76,7 @@ class _Rules:
         ]
         return Description(together(slots), self._cuts)
 
-    @cached_property
+    @kept
     def _cuts(self) -> Cuts:
         return Cuts(*np.array([options.cuts for _, options in self._each]).T)
 

@@ -4,14 +4,15 @@ import contextlib
 import re
 from bisect import bisect_left, bisect_right
 from enum import IntEnum
-from functools import cached_property
 
 import numpy as np
 
 from charlm.generation.following import Follow, follow
+from charlm.predict.kept import kept
 from charlm.text.pretokens import APOSTROPHES, WORD, WORD_PATTERN
 from charlm.text.tokenizers import Tokenizer
 
+MOST_KNOWN = 1 << 14  # ways on that are kept
 _PLAIN = re.compile(f" ?{WORD}+")
 
 
@@ -84,7 +85,7 @@ class Lexicon:
         """
         return self._following[place]
 
-    @cached_property
+    @kept
     def may_follow(self) -> np.ndarray:
         """Tell the same of all tokens at each place: 1 for those that may, or 0, (P, V) float64."""
         masks = np.zeros((len(Place), len(self.pieces)))
@@ -92,7 +93,7 @@ class Lexicon:
             masks[place, self.following(place)] = 1.0
         return masks
 
-    @cached_property
+    @kept
     def _following(self) -> dict[Place, np.ndarray]:
         first, going_on = self.letters | self.blank | self.begins, self.goes_on.copy()
         for token in np.flatnonzero(first & ~self.plain).tolist():
@@ -131,6 +132,8 @@ class Lexicon:
                 pieces += [b" " + piece for piece in pieces]
             found = {token for piece in pieces for token in self._of_piece.get(piece, ())}
             known = tuple(found | self._blanks) if blank else tuple(found)
+            if len(self._towards) >= MOST_KNOWN:  # of a server, to which any words are sent
+                self._towards.clear()
             self._towards[text, blank] = known
         return known
 

@@ -17,7 +17,7 @@ from charlm.generation.lexicon import Lexicon
 from charlm.generation.memo import Memo
 from charlm.generation.suggest import Suggestion, Suggestions, closed_suggestions, cut_typed
 from charlm.generation.word_search import WordSearch
-from charlm.predict.predictor import Predictor, State
+from charlm.predict.predictor import Predictor, State, lanes_of
 from charlm.predict.reading import read as read_ids
 from charlm.predict.reading import settled
 from charlm.text.tokenizers import Tokenizer, refuse_surrogates
@@ -99,7 +99,8 @@ class Session:
         white = text.startswith(self.context) and text[len(self.context) :].isspace()
         self._ids, self.context, self._memo = ids[:same], "", None  # should reading fail
         read, state = self._marks[-1].read, self._marks[-1].state
-        if memo and same == len(before) < len(ids):  # a word that was looked for
+        # a word that was looked for; who reads one stream alone, learning, has to read it
+        if memo and lanes_of(self._predictor) > 1 and same == len(before) < len(ids):
             opened, state = memo.state_after(ids[same:].tolist())
             read += opened
             if opened and read == len(ids):

@@ -12,7 +12,6 @@ sorted by bytes beyond its segment's end too: nothing is lost between two.
 import mmap
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator
-from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -22,6 +21,7 @@ import numpy as np
 from charlm import storage
 from charlm.errors import CorpusError
 from charlm.generation.suffixes import sort_suffixes
+from charlm.predict.kept import kept
 from charlm.text.decoding import BORDER, DecodedText, marked
 
 FORMAT = 1
@@ -104,7 +104,7 @@ class TextIndex:
         none = np.zeros(0, dtype=np.int64)
         return np.concatenate([none, *self._found(data)])
 
-    @cached_property
+    @kept
     def _borders(self) -> np.ndarray:
         symbols = np.frombuffer(self._text, dtype=np.uint8)
         pieces = range(0, len(symbols), SEGMENT)

@@ -80,7 +80,7 @@ class CachedPredictor:
         self._places = places
         self.network, self.vocab_size = network, network.vocab_size
         self.lanes = lanes_of(network)
-        self.share, self.flatness, self.size = share, flatness, size
+        self.share, self.flatness, self.size = float(share), float(flatness), size
         self._mixing = NumpyMixing()
 
     def compile_all(self) -> None:

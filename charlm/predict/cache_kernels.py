@@ -46,7 +46,7 @@ def weigh(of_shared, columns, starts, own, ids, size, flatness, sums, counts):
                 mine[place] = NEVER
             else:
                 number += 1
-        forgotten = max(np.int64(0), places + number - size)
+        forgotten = min(places, max(np.int64(0), places + number - size))
         for place in range(forgotten):
             like[columns[place]] = NEVER
         counts[stream] = number + places - forgotten
@@ -67,7 +67,7 @@ def weigh(of_shared, columns, starts, own, ids, size, flatness, sums, counts):
         for place in range(len(mine)):
             mine[place] = weight_of(mine[place], most, flatness)
             total += mine[place]
-        if counts[stream] > 0:
+        if total > ZERO:
             scale = ONE / total
             for group in range(len(starts)):
                 sums[stream, group] *= scale
@@ -122,8 +122,9 @@ def weigh_lists(lists, queries, flatness, shares, weights):
             own[place] = weight_of(own[place], most, flatness)
         for place in range(places):
             total += own[place]
+        scale = shares[stream] / total if total > ZERO else ZERO
         for place in range(places):
-            own[place] *= shares[stream] / total
+            own[place] *= scale
 
 
 def mix_lists(probs, shares, lists, weights, mixed):

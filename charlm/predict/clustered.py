@@ -5,12 +5,12 @@ a cluster. Legend: S streams, V vocabulary, c0 size of the shortlist, K clusters
 """
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
 
 import numpy as np
 
 from charlm.predict.drawing import COLDEST, TINY, UNCHANGED, Only, aimed, largest, only
 from charlm.predict.drawn_clusters import draw_from_clusters
+from charlm.predict.kept import kept
 from charlm.predict.predictor import DensePrediction, Rules
 
 Inside = Callable[[int, np.ndarray], np.ndarray]
@@ -41,11 +41,11 @@ class ClusteredPrediction:
         self._whole: DensePrediction | None = None
         self._clusters: dict[int, tuple[np.ndarray, np.ndarray]] = {}  # streams, their log p
 
-    @cached_property
+    @kept
     def _first(self) -> np.ndarray:
         return self._make_first()
 
-    @cached_property
+    @kept
     def probs(self) -> np.ndarray:
         """P of every id, (S, V)."""
         if self._shares is None or self._whole is not None:

@@ -5,18 +5,18 @@ logarithms instead. Legend: S streams, V vocabulary, L places held, l of a strea
 """
 
 from abc import abstractmethod
-from functools import cached_property
 
 import numpy as np
 
 from charlm.predict.drawing import TINY, UNCHANGED, aimed, only
+from charlm.predict.kept import kept
 from charlm.predict.predictor import LazyPrediction, Prediction, Rules
 
 
 class MixedPrediction(LazyPrediction):
     """A prediction that is made as probabilities."""
 
-    @cached_property
+    @kept
     def probs(self) -> np.ndarray:
         """Give p of every id, (S, V) float32; 0 for what float32 cannot hold."""
         return self._mix()

@@ -42,7 +42,8 @@ def numbers_after(ids, states, tables, vocab_size, after):
     streams, longest = states.shape
     for stream in range(streams):
         token = ids[stream]
-        after[stream, 0] = token
+        if longest > 0:
+            after[stream, 0] = token
         for length in range(1, longest):
             before, found = states[stream, length - 1], np.int64(UNSEEN)
             if before != UNSEEN:

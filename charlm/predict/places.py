@@ -9,9 +9,10 @@ Legend: S streams, E size of the outputs, L places held, C places there is room 
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 
 import numpy as np
+
+from charlm.predict.kept import kept
 
 NOTHING = -1  # in place of an id where a stream has read less than others
 FEWEST = 64  # places that there is room for at first
@@ -29,7 +30,7 @@ class Places:
     list: "_List | None" = field(default=None, repr=False, compare=False)
     end: int = 0
 
-    @cached_property
+    @kept
     def grouped(self) -> "Grouped":
         """Give the places of the first stream, grouped by their ids."""
         return group(self.keys[0], self.ids[0])

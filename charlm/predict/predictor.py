@@ -16,7 +16,7 @@ What reads ids raises UsageError for a number that is no id.
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cache
 from typing import Any, Protocol, TypeAlias
 
 import numpy as np
@@ -24,6 +24,7 @@ import numpy as np
 from charlm.errors import UsageError
 from charlm.predict.changes import Change, changed
 from charlm.predict.drawing import draw, largest
+from charlm.predict.kept import kept
 
 State: TypeAlias = Any
 FEW = 16  # ids
@@ -124,8 +125,18 @@ def lanes_of(predictor: object) -> float:
 def compile_all(predictor: object) -> None:
     """Let a predictor compile what it works by, if it can: nothing without numba."""
     own = getattr(predictor, "compile_all", None)
-    if own is not None:
+    if own is not None and has_numba():
         own()
+
+
+@cache
+def has_numba() -> bool:
+    """Tell whether numba can be used: one that does not fit what is there fails in many ways."""
+    try:
+        import numba  # noqa: F401
+    except Exception:
+        return False
+    return True
 
 
 class DensePrediction:
@@ -173,7 +184,7 @@ class LazyPrediction(ABC):
     def _make(self) -> np.ndarray:
         """Compute log p of every id, (S, V)."""
 
-    @cached_property
+    @kept
     def _dense(self) -> DensePrediction:
         return DensePrediction(self._make())
 

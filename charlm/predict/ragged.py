@@ -8,11 +8,11 @@ Legend: S streams, E size of the outputs, L places that a stream holds, F = sum 
 
 import threading
 from collections.abc import Iterable, Sequence
-from functools import cached_property
 from typing import TypeAlias
 
 import numpy as np
 
+from charlm.predict.kept import kept
 from charlm.predict.places import NOTHING, Places, stack_places
 
 FEWEST = 64  # places that there is room for at first
@@ -65,12 +65,12 @@ class RaggedPlaces:
         """Count the streams, S."""
         return len(self._parts)
 
-    @cached_property
+    @kept
     def lengths(self) -> np.ndarray:
         """How many places each holds, (S,)."""
         return np.array([end - begin for _, begin, end in self._parts], dtype=np.int64)
 
-    @cached_property
+    @kept
     def keys(self) -> np.ndarray:
         """Outputs (S, L, E), those of streams that hold fewer at the end."""
         keys = np.zeros((len(self), self.lengths.max(initial=0), self._width), np.float32)
@@ -78,7 +78,7 @@ class RaggedPlaces:
             own[len(own) - (end - begin) :] = row.keys[begin:end]
         return keys
 
-    @cached_property
+    @kept
     def ids(self) -> np.ndarray:
         """The ids (S, L) that followed, before them NOTHING."""
         ids = np.full((len(self), self.lengths.max(initial=0)), NOTHING, np.int64)
@@ -86,12 +86,12 @@ class RaggedPlaces:
             own[len(own) - (end - begin) :] = row.ids[begin:end]
         return ids
 
-    @cached_property
+    @kept
     def all_ids(self) -> np.ndarray:
         """The ids of all streams, one after the other, (F,)."""
         return np.concatenate([row.ids[begin:end] for row, begin, end in self._parts])
 
-    @cached_property
+    @kept
     def lists(self) -> np.ndarray:
         """Where each stream's outputs and ids begin in memory, and how many there are, (S, 3)."""
         wide, narrow = FLOAT.itemsize * self._width, LONG.itemsize

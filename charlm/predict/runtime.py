@@ -104,7 +104,7 @@ class RuntimePredictor:
             return
         try:
             from charlm.predict.runtime_compiled import CompiledSteps
-        except ImportError as fault:
+        except Exception as fault:  # it is not there, or does not fit what is
             raise UsageError(
                 f"the compiled way to read needs the package numba: {fault}",
                 "pip install 'charlm-toolkit[fast]'",

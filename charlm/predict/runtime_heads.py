@@ -4,7 +4,6 @@ Legend: S streams, E size of a word's row, H size of the outputs, K softmaxes, V
 """
 
 from collections.abc import Callable, Mapping
-from functools import cached_property
 
 import numpy as np
 
@@ -12,15 +11,15 @@ from charlm.model.rows import Int8Rows, Weight, one_below, plain
 from charlm.model.shape import NetworkConfig
 from charlm.predict.clustered import ClusteredPrediction
 from charlm.predict.drawing import Only, draw_simply, largest, only
+from charlm.predict.kept import kept
 from charlm.predict.mixed import softmax
 from charlm.predict.predictor import DensePrediction, LazyPrediction, Prediction, Rules
 from charlm.predict.products import times
 
 CHUNK_NUMBERS = 1 << 20  # logits of a mixture held at a time
 
-SMALL = (
-    1 << 18
-)  # weights of a softmax in levels whose words are all laid out as soon as they are asked
+# weights of a softmax in levels that is small: all its words are laid out when one is asked for
+SMALL = 1 << 18
 
 FEW, FEW_BYTES = 1, 3  # streams that compiled functions read faster one by one
 
@@ -43,11 +42,11 @@ class SoftmaxPrediction(LazyPrediction):
             self._logits = self._head.logits(self._outputs)
         return self._logits
 
-    @cached_property
+    @kept
     def _totals(self) -> np.ndarray:
         return self._head.log_totals(self.logits)  # (S, 1)
 
-    @cached_property
+    @kept
     def probs(self) -> np.ndarray:
         """P of every id, (S, V)."""
         return self._head.softmax(self.logits)

@@ -4,7 +4,6 @@ Legend: S streams, V vocabulary.
 """
 
 from collections.abc import Sequence
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -13,6 +12,7 @@ from torch import Tensor
 from charlm.predict.changes import Change, changed, described
 from charlm.predict.drawing import draw
 from charlm.predict.drawn_tensors import drawn, sent, widest
+from charlm.predict.kept import kept
 from charlm.predict.predictor import Rules
 
 
@@ -28,7 +28,7 @@ class TensorPrediction:
         self._logs = log_probs
         self._drawn: tuple[np.ndarray, np.ndarray] | None = None  # ids and their log p
 
-    @cached_property
+    @kept
     def _array(self) -> np.ndarray:
         return np.asarray(self._logs.cpu().numpy())
 

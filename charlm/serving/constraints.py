@@ -19,6 +19,7 @@ from charlm.serving.refusals import wrong
 from charlm.serving.work import too_busy, too_late
 from charlm.text.tokenizers import Tokenizer
 
+MOST_WAITING = 8  # expressions: of the worst of them the last is made within half a minute
 PREPARATION = 3.0  # seconds of a processor; where case is ignored the first takes one
 OWN = {name: name for name in ("regex", "prefix", "words")}  # fields, and what each asks for
 GUIDED = {"guided_regex": "regex", "guided_choice": "choice"}  # as vLLM had them up to 0.11
@@ -129,7 +130,7 @@ class ConstraintMaker:
 
         What is given up is not made if it was not begun.
         """
-        if self._waiting >= self._options.queue:
+        if self._waiting >= min(self._options.queue, MOST_WAITING):
             raise too_busy(PREPARATION)
         self._waiting += 1
         try:

@@ -97,9 +97,13 @@ class ModelEngine:
 
     def _waiting_requests(self) -> set[object]:
         """Give the requests of which an order is in the queue that there is no room for now."""
-        waiting = [job for job in self._queue if not job.over]
-        ends = list(accumulate(job.order.count for job in waiting))
-        return set(map(request_of, waiting[bisect_right(ends, self._rounds.room) :]))
+        found = set[object]()
+        for constrained in (False, True):
+            waiting = [j for j in self._queue if not j.over and j.constrained == constrained]
+            ends = list(accumulate(job.order.count for job in waiting))
+            beyond = bisect_right(ends, self._rounds.room(constrained))
+            found |= set(map(request_of, waiting[beyond:]))
+        return found
 
     def _run(self) -> None:
         """Do round after round, as long as there is work."""
@@ -121,13 +125,20 @@ class ModelEngine:
         rounds.start_over(STOPPED)
 
     def _admit(self) -> None:
-        """Let orders begin that there is room for, in their order."""
+        """Let orders begin that there is room for, in their order; each kind has its own."""
         now = time.monotonic()
         for job in self._queue:
             job.expire(now)
-        self._queue = deque(job for job in self._queue if not job.over)
-        while self._queue and self._queue[0].order.count <= self._rounds.room:
-            self._rounds.take(self._queue.popleft())
+        left, full = deque[CompletionJob](), set[bool]()
+        for job in self._queue:
+            if job.over:
+                continue
+            if job.constrained in full or job.order.count > self._rounds.room(job.constrained):
+                full.add(job.constrained)
+                left.append(job)
+            else:
+                self._rounds.take(job)
+        self._queue = left
 
 
 def request_of(job: CompletionJob) -> object:

@@ -68,6 +68,11 @@ class CompletionJob(Job):
         self.batch: WritingBatch | None = None
         self.language: BoundedLanguage | None = None
 
+    @property
+    def constrained(self) -> bool:
+        """Tell whether its texts must be of a language."""
+        return self.order.constraint is not None
+
     def tell_prompt(self, echo: Echo, finish: str | None) -> None:
         """Tell a piece of the prompt for every sample; with a `finish` it was all."""
         if echo.text or echo.tokens or finish:

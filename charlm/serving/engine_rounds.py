@@ -26,6 +26,7 @@ from charlm.serving.engine_tokens import Teller, TokenTexts
 from charlm.serving.orders import Failure
 
 FAILED = "the model failed"
+CONSTRAINED = 4  # part of the samples that more than one order with a constraint may be
 REMEMBERED = 8  # completions, about, whose time counts
 
 logger = logging.getLogger(__name__)
@@ -61,12 +62,17 @@ class Rounds:
         """Tell whether there is anything to do."""
         return bool(self._running or self.suggestions)
 
-    @property
-    def room(self) -> int:
-        """Count the samples that could be admitted."""
+    def room(self, constrained: bool) -> int:
+        """Count the samples that could be admitted, of those that must be of a language or others.
+
+        Each have room of their own, so that no number of the former, which are slow, is in the way
+        of the latter.
+        """
         if lanes_of(self._predictor) == 1 and self._running:
             return 0
-        return self._most - sum(job.order.count for job in self._running)
+        running = [job.order.count for job in self._running if job.constrained == constrained]
+        most = self._most // CONSTRAINED if constrained and running else self._most
+        return most - sum(running)
 
     def take(self, job: Job) -> None:
         """Take a job on; for a completion there must be room."""

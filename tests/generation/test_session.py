@@ -5,15 +5,20 @@ import re
 
 import numpy as np
 import pytest
+import torch
 
 from charlm.generation import following
 from charlm.generation import word_search as module
 from charlm.generation.lexicon import Lexicon
 from charlm.generation.session import Session, Sessions, _GrowingText, suggest
+from charlm.model.network import LanguageNetwork
 from charlm.model.shape import NetworkConfig
+from charlm.predict.adapt import AdaptingPredictor
+from charlm.predict.adaptation import Adaptation
 from charlm.predict.cache import CachedPredictor
 from charlm.predict.kneser_ney import estimate
 from charlm.predict.mixture import MixturePredictor
+from charlm.predict.neural import NeuralPredictor
 from charlm.predict.ngram import NgramPredictor
 from charlm.predict.predictor import DensePrediction
 from charlm.predict.runtime import RuntimePredictor
@@ -258,6 +263,20 @@ def test_with_counts_and_a_cache_a_session_says_what_a_new_one_says(quick):
         assert found.unexplored == pytest.approx(expected.unexplored, abs=1e-4)
         listed = {each.word: each.probability for each in expected.suggestions}
         assert {e.word: e.probability for e in found.suggestions} == pytest.approx(listed, abs=1e-4)
+
+
+def test_a_network_that_learns_as_it_reads_learns_from_every_word():
+    tokenizer = KINDS["char"]
+    torch.manual_seed(4)
+    network = LanguageNetwork(NetworkConfig(tokenizer.vocab_size, 6, 12))
+    adaptation = Adaptation(rate=0.5, decay=0.01, segment=3)
+    predictor = AdaptingPredictor(NeuralPredictor(network, tokenizer.boundary_id), adaptation)
+    session, text = Session(predictor, tokenizer), "a cat and a cab: the"
+    for end in range(1, len(text) + 1):
+        found = session.suggest(text[:end], 3)
+    expected = Session(predictor, tokenizer).suggest(text, 3)
+    listed = {each.word: each.probability for each in expected.suggestions}
+    assert {e.word: e.probability for e in found.suggestions} == pytest.approx(listed, abs=1e-5)
 
 
 def test_letters_of_a_word_open_what_is_open_already():

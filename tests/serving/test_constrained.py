@@ -122,6 +122,18 @@ def test_a_language_may_take_so_much_time_at_a_token_and_others_take_turns_with_
     assert [client.wait().pieces()[-1].finish for client in slow] == ["length"] * 4
 
 
+def test_however_many_texts_must_be_of_a_language_others_find_room(engine_of):  # noqa: F811
+    engine = engine_of(model_of(seconds=0.002), streams=8)
+    wish = Constraint("words", Sluggish(0.001))
+    slow = [
+        asked(engine, order(count=4, max_tokens=60, options=ENDLESS, constraint=wish, seed=seed))
+        for seed in range(3)
+    ]
+    quick = asked(engine, order(options=ENDLESS, max_tokens=5)).wait()
+    assert quick.pieces()[-1].finish == "length"
+    assert not any(client.done.is_set() for client in slow)
+
+
 @pytest.fixture(scope="module")
 def address():
     model = model_of(stand_in.CHAR, Bigram.of_text(stand_in.CHAR, stand_in.TEXT, 1e-2))

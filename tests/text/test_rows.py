@@ -108,7 +108,7 @@ def test_the_only_column_of_strings_is_named_in_the_hint(file, name):
 
 
 def test_a_text_column_needs_a_name():
-    with pytest.raises(UsageError, match="text-column"):
+    with pytest.raises(UsageError, match="text_column"):
         ReadOptions(text_column="")
 
 
