@@ -145,6 +145,14 @@ def test_every_token_ends_a_word_or_goes_on_with_it():
         assert (lexicon.ends ^ lexicon.goes_on).all()
 
 
+def test_ways_on_to_words_are_kept_up_to_a_number(monkeypatch):
+    monkeypatch.setattr("charlm.generation.lexicon.MOST_KNOWN", 5)
+    lexicon = Lexicon(LOSSLESS["char"])
+    for text in (b"cat", b"at", b"t", b"act", b"ct", b"can", b"an", b"cat"):
+        assert lexicon.towards(text, True) == Lexicon(LOSSLESS["char"]).towards(text, True)
+        assert len(lexicon._towards) <= 5
+
+
 @pytest.mark.parametrize("kind", LOSSLESS)
 @pytest.mark.parametrize("text", ["", "at ", "can ca", "cat a", "can"])
 def test_what_is_offered_is_what_a_search_to_the_end_finds(kind, text, monkeypatch):

@@ -1,5 +1,6 @@
 """Counts by compiled functions are those by NumPy, number for number."""
 
+import builtins
 import sys
 
 import numpy as np
@@ -8,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from charlm.predict.ngram import NgramPredictor, NgramTable
+from charlm.predict.predictor import compile_all, has_numba
 from tests.predict.laws import check_laws
 from tests.predict.test_ngram import V, predictor_of
 
@@ -67,6 +69,37 @@ def test_tables_that_cannot_be_compiled_for_are_read_by_numpy(change):
     predictor.compile_all()
     assert predictor._compiled is None
     check_laws(predictor, np.random.default_rng(0).integers(V, size=(2, 9)))
+
+
+def test_counts_of_single_ids_have_no_state_that_is_written_to():
+    predictor = predictor_of([[1, 2, 3, 1, 2, 4]], 1)
+    predictor.compile_all()
+    memory = np.full((4, 1), 7)
+    found = predictor._compiled._after
+    found(np.arange(4), memory[:, :0].copy(), predictor._compiled._tables, V, memory[:, 1:])
+    assert (memory == 7).all()
+    assert predictor.step(np.arange(4), predictor.start(4))[1].shape == (4, 0)
+
+
+def test_a_numba_that_does_not_fit_is_none(monkeypatch):
+    real = builtins.__import__
+
+    def broken(name, *given, **more):
+        if name == "numba":
+            raise SystemError("initialization of _internal failed")
+        return real(name, *given, **more)
+
+    predictor = predictor_of([[1, 2, 3, 1, 2, 4]], 3)
+    has_numba.cache_clear()
+    try:
+        with monkeypatch.context() as patch:
+            patch.setattr(builtins, "__import__", broken)
+            compile_all(predictor)
+    finally:
+        has_numba.cache_clear()
+    assert predictor._compiled is None
+    compile_all(predictor)
+    assert predictor._compiled is not None
 
 
 def test_without_numba_it_counts_in_numpy(monkeypatch):
