@@ -49,23 +49,26 @@ class Memo:
 
         Only white space may be followed: where a spelling goes on does not hang on it.
         """
-        number: int | None = self.root
-        for token in tokens:
-            number = None if number is None else self._numbers.get((number, token))
-        if number is None:
+        count, number = self._walk(tokens)
+        if count < len(tokens):
             return False
         self.root = number
         return True
 
     def state_after(self, tokens: Sequence[int]) -> tuple[int, State]:
         """Give how many of some tokens were opened, one after the other, and the state there."""
-        number, count = self.root, 0
-        for token in tokens:
-            if (longer := self._numbers.get((number, token))) is None:
-                break
-            number, count = longer, count + 1
+        count, number = self._walk(tokens)
         batch, row = self._places[number]
         return count, self._predictor.select(self._states[batch], [row])
+
+    def _walk(self, tokens: Sequence[int]) -> tuple[int, int]:
+        """Give how many of some tokens were opened, one after the other, and the last's number."""
+        number = self.root
+        for count, token in enumerate(tokens):
+            if (longer := self._numbers.get((number, token))) is None:
+                return count, number
+            number = longer
+        return len(tokens), number
 
     def shares(self, number: int) -> np.ndarray:
         """Give p of every id after a spelling, (V,) float64."""

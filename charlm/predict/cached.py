@@ -4,6 +4,7 @@ This is the plain way, in NumPy; `charlm.predict.cache_compiled` has one that nu
 Legend: S streams, V vocabulary, L shared places, U ids that followed them, l a stream's own places.
 """
 
+from abc import abstractmethod
 from typing import NamedTuple
 
 import numpy as np
@@ -101,8 +102,36 @@ class NumpyMixing:
         return mixed
 
 
-class CachePrediction(MixedPrediction):
+class NetworkAndCache(MixedPrediction):
     """What a network and its cache, of shares (S, 1), say comes next."""
+
+    def __init__(self, network: Prediction, share: np.ndarray, mixing: NumpyMixing) -> None:
+        self._network, self._share, self._mixing = network, share, mixing
+
+    def of(self, ids: np.ndarray) -> np.ndarray:
+        """Give log p of one id for each stream, (S,)."""
+        if (known := self._of_probs(ids)) is not None:
+            return known
+        rows = np.arange(len(self._share))
+        return self._added(self._network.of(ids), rows, np.asarray(ids))
+
+    def _log_mix(self, rows: np.ndarray, ids: np.ndarray) -> np.ndarray:
+        return self._added(self._network.log_probs()[rows, ids], rows, ids)
+
+    def _added(self, network: np.ndarray, rows: np.ndarray, ids: np.ndarray) -> np.ndarray:
+        """Give log((1 - share) e^network + share p of the cache), (n,), as `_cached` takes ids."""
+        with np.errstate(divide="ignore"):
+            cached = np.log(self._cached(rows, ids))
+            logs = np.logaddexp(network + np.log1p(-self._share[rows, 0]), cached)
+        return np.asarray(logs, dtype=np.float32)
+
+    @abstractmethod
+    def _cached(self, rows: np.ndarray, ids: np.ndarray) -> np.ndarray:
+        """Give share p of the cache of some ids (n,) in the streams `rows` (n,)."""
+
+
+class CachePrediction(NetworkAndCache):
+    """Places that all streams share, and a rectangle of their own ones."""
 
     def __init__(
         self,
@@ -112,40 +141,27 @@ class CachePrediction(MixedPrediction):
         held: Held,
         mixing: NumpyMixing,
     ) -> None:
-        self._network, self._share, self._mixing = network, share, mixing
+        super().__init__(network, share, mixing)
         self._weights, self._held = weights, held
-
-    def of(self, ids: np.ndarray) -> np.ndarray:
-        """Give log p of one id for each stream, (S,)."""
-        if (known := self._of_probs(ids)) is not None:
-            return known
-        cached = self._cached(np.arange(len(self._share)), np.asarray(ids))
-        return added(self._network.of(ids), cached, self._share[:, 0])
 
     def _mix(self) -> np.ndarray:
         probs = probs_of(self._network)
         return self._mixing.mix(probs, self._share, self._weights, self._held)
 
-    def _log_mix(self, rows: np.ndarray, ids: np.ndarray) -> np.ndarray:
-        network = self._network.log_probs()[rows, ids]
-        return added(network, self._cached(rows, ids), self._share[rows, 0])
-
     def _cached(self, rows: np.ndarray, ids: np.ndarray) -> np.ndarray:
-        """Give what the cache says of some ids (n,) in the streams `rows` (n,)."""
         same = self._held.ids[rows] == ids[:, None]
         cached: np.ndarray = (self._weights.own[rows] * same).sum(axis=1)
         if self._held.shared is not None:
             own = self._held.shared.ids
             place = np.minimum(np.searchsorted(own, ids), len(own) - 1)
             cached += self._weights.sums[rows, place] * (own[place] == ids)
-        return cached
+        return np.asarray(self._share[rows, 0] * cached)
 
 
-class RaggedCachePrediction(MixedPrediction):
-    """What a network and caches of several lengths say comes next.
+class RaggedCachePrediction(NetworkAndCache):
+    """A list of places for each stream.
 
     weights: (F,) of all places, those of a stream add up to its share
-    share:   (S, 1) of the caches, none where one holds nothing
     """
 
     def __init__(
@@ -156,38 +172,18 @@ class RaggedCachePrediction(MixedPrediction):
         places: RaggedPlaces,
         mixing: NumpyMixing,
     ) -> None:
-        self._network, self._share, self._mixing = network, share, mixing
+        super().__init__(network, share, mixing)
         self._weights, self._places = weights, places
-
-    def of(self, ids: np.ndarray) -> np.ndarray:
-        """Give log p of one id for each stream, (S,)."""
-        if (known := self._of_probs(ids)) is not None:
-            return known
-        rows = np.arange(len(self._share))
-        return self._added(self._network.of(ids), rows, np.asarray(ids))
 
     def _mix(self) -> np.ndarray:
         probs = probs_of(self._network)
         return self._mixing.mix_lists(probs, self._share, self._weights, self._places)
 
-    def _log_mix(self, rows: np.ndarray, ids: np.ndarray) -> np.ndarray:
-        return self._added(self._network.log_probs()[rows, ids], rows, ids)
-
-    def _added(self, network: np.ndarray, rows: np.ndarray, ids: np.ndarray) -> np.ndarray:
-        """Give log((1 - share) e^network + cached) of some ids (n,) in the streams `rows` (n,)."""
+    def _cached(self, rows: np.ndarray, ids: np.ndarray) -> np.ndarray:
         cached = np.zeros(len(ids), np.float32)
         all_ids, lengths = self._places.all_ids, self._places.lengths
         ends = lengths.cumsum()
         for number, (row, token) in enumerate(zip(rows.tolist(), ids.tolist(), strict=True)):
             own = slice(ends[row] - lengths[row], ends[row])
             cached[number] = self._weights[own][all_ids[own] == token].sum()
-        with np.errstate(divide="ignore"):
-            added = np.logaddexp(network + np.log1p(-self._share[rows, 0]), np.log(cached))
-        return np.asarray(added, dtype=np.float32)
-
-
-def added(network: np.ndarray, cached: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """Give log((1 - share) e^network + share · cached), (n,)."""
-    with np.errstate(divide="ignore"):
-        logs = np.logaddexp(network + np.log1p(-share), np.log(share * cached))
-    return np.asarray(logs, dtype=np.float32)
+        return cached
